@@ -1,0 +1,97 @@
+//! A CPU's PCID slots: which spaces it remembers, and how fresh its TLB is for each.
+
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use crate::cr3::Pcid;
+
+/// Spaces whose translations a CPU keeps. Few, as in Linux: a TLB holds no more working sets.
+pub const SLOTS: usize = 6;
+
+/// Everything here is touched by the owning CPU with interrupts off and by nobody else, not even
+/// by its NMIs. Hence Relaxed throughout: the atomics only give interior mutability.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    slot: [Slot; SLOTS],
+    /// The slot evicted next, round-robin.
+    next: AtomicU8,
+}
+
+/// Nothing in the TLB under this slot's PCID is older than `tlb_gen` of the space `ctx_id`.
+#[derive(Debug)]
+struct Slot {
+    /// 0: free. Ids are never reused, so a slot cannot be mistaken for another space's.
+    ctx_id: AtomicU64,
+    tlb_gen: AtomicU64,
+}
+
+impl Slots {
+    pub(crate) const fn new() -> Self {
+        Self {
+            slot: [const { Slot { ctx_id: AtomicU64::new(0), tlb_gen: AtomicU64::new(0) } }; SLOTS],
+            next: AtomicU8::new(0),
+        }
+    }
+
+    /// Forgets every space.
+    pub(crate) fn clear(&self) {
+        for slot in &self.slot {
+            slot.ctx_id.store(0, Relaxed);
+        }
+    }
+
+    /// The PCID for a space at generation `tlb_gen`, and whether what the TLB has under it is that
+    /// fresh. If not, the caller flushes; the slot is recorded as if it had.
+    #[inline]
+    pub(crate) fn choose(&self, ctx_id: u64, tlb_gen: u64) -> (Pcid, bool) {
+        for (index, slot) in self.slot.iter().enumerate() {
+            if slot.ctx_id.load(Relaxed) == ctx_id {
+                let fresh = slot.tlb_gen.load(Relaxed) == tlb_gen;
+                slot.tlb_gen.store(tlb_gen, Relaxed);
+                return (Pcid::of_slot(index), fresh);
+            }
+        }
+        let index = usize::from(self.next.load(Relaxed)) % SLOTS;
+        self.next.store(((index + 1) % SLOTS) as u8, Relaxed);
+        self.slot[index].ctx_id.store(ctx_id, Relaxed);
+        self.slot[index].tlb_gen.store(tlb_gen, Relaxed);
+        (Pcid::of_slot(index), false)
+    }
+
+    /// Records a flush of `pcid`. The kernel's PCID has no slot: nothing is recorded.
+    #[inline]
+    pub(crate) fn record(&self, pcid: Pcid, tlb_gen: u64) {
+        if let Some(slot) = self.slot.get(pcid.slot()) {
+            slot.tlb_gen.store(tlb_gen, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_slot_again_and_evicts_round_robin() {
+        let slots = Slots::new();
+        for id in 1..=6 {
+            assert_eq!(slots.choose(id, 0), (Pcid::of_slot(id as usize - 1), false));
+        }
+        assert_eq!(slots.choose(2, 0), (Pcid::of_slot(1), true));
+        assert_eq!(slots.choose(2, 1), (Pcid::of_slot(1), false));
+        assert_eq!(slots.choose(7, 0), (Pcid::of_slot(0), false));
+        assert_eq!(slots.choose(1, 0), (Pcid::of_slot(1), false));
+    }
+
+    #[test]
+    fn record_moves_only_the_slot_it_is_told() {
+        let slots = Slots::new();
+        slots.choose(1, 0);
+        slots.choose(2, 0);
+        slots.record(Pcid::of_slot(0), 3);
+        slots.record(Pcid::KERNEL, 9);
+        assert_eq!(slots.choose(1, 3), (Pcid::of_slot(0), true));
+        assert_eq!(slots.choose(2, 0), (Pcid::of_slot(1), true));
+        slots.clear();
+        assert!(!slots.choose(2, 0).1);
+    }
+}

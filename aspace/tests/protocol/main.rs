@@ -1,0 +1,6 @@
+//! The protocol on simulated machines.
+
+mod shoot;
+mod sim;
+mod switch;
+mod threads;

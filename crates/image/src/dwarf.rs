@@ -1,0 +1,150 @@
+//! Debug information: the sections, the units, and attributes read without ceremony.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use gimli::{AttributeValue, DebugInfoOffset, DwAt, LittleEndian, UnitOffset};
+
+use crate::files::SourceRoots;
+
+/// Reads from the shared bytes of the file; nothing is copied.
+pub(crate) type Reader = gimli::EndianArcSlice<LittleEndian>;
+pub(crate) type Unit = gimli::Unit<Reader>;
+pub(crate) type Dwarf = gimli::Dwarf<Reader>;
+pub(crate) type Entry = gimli::DebuggingInformationEntry<Reader>;
+pub(crate) type Value = AttributeValue<Reader>;
+
+/// Where a debugging information entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct EntryId {
+    /// The position among [`DebugInfo::units`].
+    pub(crate) unit: u32,
+    /// The offset from the start of the unit.
+    pub(crate) offset: usize,
+}
+
+/// Where a section's bytes are.
+pub(crate) enum SectionData<'a> {
+    /// In the file.
+    File(Range<usize>),
+    /// They had to be decompressed.
+    Inflated(&'a [u8]),
+}
+
+/// The debug information of an image whose units all could be read.
+pub(crate) struct DebugInfo {
+    pub(crate) dwarf: Arc<Dwarf>,
+    /// In the order of the file, that is by offset.
+    pub(crate) units: Vec<Unit>,
+    pub(crate) roots: SourceRoots,
+    pub(crate) producer: Option<String>,
+}
+
+impl DebugInfo {
+    /// `Ok(None)` if there is none; an error says what is damaged.
+    pub(crate) fn read<'a>(
+        data: &Arc<[u8]>,
+        section: impl Fn(&str) -> Option<SectionData<'a>>,
+    ) -> Result<Option<DebugInfo>, String> {
+        let file = Reader::new(data.clone(), LittleEndian);
+        let load = |id: gimli::SectionId| -> Result<Reader, gimli::Error> {
+            Ok(match section(id.name()) {
+                Some(SectionData::File(range)) => file.range(range),
+                Some(SectionData::Inflated(bytes)) => Reader::new(bytes.into(), LittleEndian),
+                None => file.range(0..0),
+            })
+        };
+        let dwarf = Dwarf::load(load).map_err(|error| error.to_string())?;
+        let mut units = Vec::new();
+        let mut headers = dwarf.units();
+        let failed = |at: usize, error: gimli::Error| format!("unit {at}: {error}");
+        while let Some(header) = headers.next().map_err(|error| failed(units.len(), error))? {
+            units.push(dwarf.unit(header).map_err(|error| failed(units.len(), error))?);
+        }
+        if units.is_empty() {
+            return Ok(None);
+        }
+        let text = |reader: &Option<Reader>| {
+            let reader = reader.as_ref()?;
+            gimli::Reader::to_string_lossy(reader).ok().map(std::borrow::Cow::into_owned)
+        };
+        let roots = SourceRoots::new(units.iter().filter_map(|unit| text(&unit.comp_dir)));
+        let mut info = DebugInfo { dwarf: Arc::new(dwarf), units, roots, producer: None };
+        info.producer = info.find_producer();
+        Ok(Some(info))
+    }
+
+    pub(crate) fn unit(&self, id: EntryId) -> Option<&Unit> {
+        self.units.get(id.unit as usize)
+    }
+
+    /// The entry with its attributes; `None` if it is not there.
+    pub(crate) fn entry(&self, id: EntryId) -> Option<Entry> {
+        self.unit(id)?.entry(UnitOffset(id.offset)).ok()
+    }
+
+    /// The entry that a reference attribute of `from` points to.
+    pub(crate) fn reference(&self, from: EntryId, value: Option<Value>) -> Option<EntryId> {
+        match value? {
+            AttributeValue::UnitRef(offset) => Some(EntryId { unit: from.unit, offset: offset.0 }),
+            AttributeValue::DebugInfoRef(offset) => self.locate(offset),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn text(&self, id: EntryId, value: Option<Value>) -> Option<String> {
+        let string = self.dwarf.attr_string(self.unit(id)?, value?).ok()?;
+        let text = gimli::Reader::to_string_lossy(&string).ok()?;
+        Some(text.into_owned())
+    }
+
+    fn locate(&self, offset: DebugInfoOffset<usize>) -> Option<EntryId> {
+        let start = |unit: &Unit| unit.header.debug_info_offset().map_or(0, |offset| offset.0);
+        let after = self.units.partition_point(|unit| start(unit) <= offset.0);
+        let position = after.checked_sub(1)?;
+        let in_unit = offset.to_unit_offset(&self.units[position].header)?;
+        Some(EntryId { unit: u32::try_from(position).ok()?, offset: in_unit.0 })
+    }
+
+    /// The compiler of the first unit that is neither assembly nor Rust's own library.
+    fn find_producer(&self) -> Option<String> {
+        let mut first = None;
+        for (position, unit) in self.units.iter().enumerate() {
+            let unit_id = u32::try_from(position).ok()?;
+            let id = EntryId { unit: unit_id, offset: unit.header.root_offset().0 };
+            let Some(root) = self.entry(id) else { continue };
+            let attr = |name: DwAt| self.text(id, root.attr_value(name));
+            let Some(producer) = attr(gimli::DW_AT_producer) else { continue };
+            let library = attr(gimli::DW_AT_comp_dir).is_some_and(|dir| dir.starts_with("/rustc/"));
+            if !library && !producer.starts_with("GNU AS") {
+                return Some(short_producer(&producer));
+            }
+            first.get_or_insert(producer);
+        }
+        first.map(|producer| short_producer(&producer))
+    }
+}
+
+/// `rustc 1.95.0` of `clang LLVM (rustc version 1.95.0 (59807616e 2026-04-14))`.
+fn short_producer(producer: &str) -> String {
+    let version_after = |marker: &str| {
+        let rest = producer.split_once(marker)?.1;
+        let version = rest.split([' ', ')', '(']).find(|word| !word.is_empty())?;
+        version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
+    };
+    if let Some(version) = version_after("rustc version ") {
+        return format!("rustc {version}");
+    }
+    if let Some(version) = version_after("clang version ") {
+        return format!("clang {version}");
+    }
+    let mut words = producer.split(' ');
+    let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+    match (words.next(), words.next(), words.find(is_version)) {
+        (Some("GNU"), Some("AS"), Some(version)) => format!("as {version}"),
+        (Some("GNU"), Some(language), Some(version)) if language.starts_with('C') => {
+            format!("gcc {version}")
+        }
+        _ => producer.split(" -").next().unwrap_or(producer).to_owned(),
+    }
+}

@@ -1,0 +1,227 @@
+//! One line per scenario, and the lines below it that say why nothing is claimed.
+
+use abi::run::{Outcome, Place, Reason, Stats, Verdict};
+
+use crate::Options;
+use crate::text::{Line, Role, Text};
+use crate::wrap::{clean, hang, width};
+
+/// Columns of the verdict word: as wide as the widest.
+const WORD: usize = 9;
+/// Column at which a time ends, where what is before it leaves the choice.
+pub(crate) const TIME_ENDS: usize = 76;
+/// How far in the lines below a verdict stand.
+const BELOW: &str = "     ";
+
+/// The word for a verdict, in capitals.
+pub fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "PASS",
+        Verdict::Fail => "FAIL",
+        Verdict::Found => "FOUND",
+        Verdict::Lost => "LOST",
+        Verdict::Undecided => "UNDECIDED",
+        Verdict::Skip => "SKIP",
+    }
+}
+
+/// One scenario on one line, however wide, its name padded to `name_width`:
+///
+/// ```text
+/// PASS      lazy-flush  3 CPUs      41 208 states  switches  4  marks 2/2   [   3.10s]
+/// ```
+///
+/// `switches` is the bound up to which every run is known, or the counterexample's number. Indented
+/// below: what is violated, why nothing is claimed, and which marks no run reached.
+pub fn verdict_line(outcome: &Outcome, name_width: usize, options: &Options) -> Text {
+    let mut text = Text::default();
+    let name = clean(&outcome.scenario, options.utf8);
+    let word = verdict_word(outcome.verdict);
+    let line = Line::default().with(Role::Verdict(outcome.verdict), word).to(WORD + 1);
+    let padded = format!("{name:<name_width$}");
+    if outcome.verdict == Verdict::Skip {
+        skipped(&mut text, line.with(Role::Plain, padded), outcome, options);
+        return text;
+    }
+    let reached = outcome.marks.iter().filter(|mark| mark.reached).count();
+    let marks = format!("{reached}/{}", outcome.marks.len());
+    let figures = format!(
+        "  {:<6} {:>11} states  switches {:>2}  marks {marks:<5} [{:>8}]",
+        count(outcome.cpus.into(), "CPU"),
+        grouped(outcome.stats.states),
+        outcome.stats.switches,
+        seconds(outcome.stats.seconds),
+    );
+    text.push(line.with(Role::Plain, padded).with(Role::Plain, figures));
+    match outcome.verdict {
+        Verdict::Undecided => nothing_claimed(&mut text, outcome, options),
+        Verdict::Lost => lost(&mut text, outcome, options),
+        _ => violated(&mut text, outcome, options),
+    }
+    unreached(&mut text, outcome, options);
+    text
+}
+
+/// The reason on the line itself if it fits, else below.
+fn skipped(text: &mut Text, line: Line, outcome: &Outcome, options: &Options) {
+    let Some(reason) = &outcome.reason else {
+        text.push(line);
+        return;
+    };
+    let sentence = clean(&reason.sentence, options.utf8);
+    if line.width() + 2 + width(&sentence) <= options.width {
+        text.push(line.with(Role::Plain, format!("  {sentence}")));
+    } else {
+        text.push(line);
+        below(text, &sentence, options);
+    }
+    at(text, reason, options);
+}
+
+fn nothing_claimed(text: &mut Text, outcome: &Outcome, options: &Options) {
+    let mut hint = "";
+    if let Some(reason) = &outcome.reason {
+        why(text, reason, options);
+        if reason.instruction.is_some() {
+            hint = "; stub the function or leave it out (lamprey image)";
+        }
+    }
+    below(text, &format!("nothing is claimed{hint}"), options);
+    if outcome.stats.switches > 0 {
+        let bound = count(outcome.stats.switches.into(), "switch");
+        below(text, &format!("no counterexample up to {bound}"), options);
+    }
+}
+
+fn lost(text: &mut Text, outcome: &Outcome, options: &Options) {
+    let declared = outcome.finds.as_deref().unwrap_or("a property");
+    let instead = match &outcome.finding {
+        Some(finding) => format!("found instead: {}: {}", finding.property, finding.sentence),
+        None => "not found".into(),
+    };
+    below(text, &format!("declared to violate {declared}; {instead}"), options);
+    if let Some(reason) = &outcome.reason {
+        why(text, reason, options);
+    }
+}
+
+fn violated(text: &mut Text, outcome: &Outcome, options: &Options) {
+    if let Some(finding) = &outcome.finding {
+        let found = if outcome.verdict == Verdict::Found { "as declared: " } else { "" };
+        let sentence = format!("{found}{}: {}", finding.property, finding.sentence);
+        below(text, &sentence, options);
+    }
+}
+
+fn unreached(text: &mut Text, outcome: &Outcome, options: &Options) {
+    for mark in outcome.marks.iter().filter(|mark| !mark.reached) {
+        below(text, &format!("no run reached \"{}\"", mark.name), options);
+    }
+}
+
+/// The reason's sentence with its CPU, then its place.
+fn why(text: &mut Text, reason: &Reason, options: &Options) {
+    let sentence = reason.sentence.trim().trim_end_matches('.');
+    let cpu = match reason.cpu.map(|cpu| format!("CPU{cpu}")) {
+        Some(cpu) if !sentence.contains(&cpu) => format!(", on {cpu}"),
+        _ => String::new(),
+    };
+    below(text, &format!("{sentence}{cpu}"), options);
+    at(text, reason, options);
+}
+
+/// `xsaves64 (%rdi)   fpu_save+0x1a   arch/x86/kernel/fpu/core.c:101`
+fn at(text: &mut Text, reason: &Reason, options: &Options) {
+    let mut parts: Vec<String> = reason.instruction.iter().cloned().collect();
+    if let Some(place) = &reason.place {
+        parts.push(place.symbol.clone());
+        parts.extend(source(place));
+    }
+    if parts.is_empty() {
+        return;
+    }
+    let joined = clean(&parts.join("   "), options.utf8);
+    if width(BELOW) + 2 + width(&joined) <= options.width {
+        text.plain(format!("{BELOW}  {joined}"));
+        return;
+    }
+    for part in parts {
+        for line in hang(&format!("{BELOW}  "), &clean(&part, options.utf8), options.width) {
+            text.plain(line);
+        }
+    }
+}
+
+fn below(text: &mut Text, words: &str, options: &Options) {
+    for line in hang(BELOW, &clean(words, options.utf8), options.width) {
+        text.plain(line);
+    }
+}
+
+/// `file:line`, as far as it is known.
+fn source(place: &Place) -> Option<String> {
+    let file = place.file.as_ref()?;
+    Some(place.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
+}
+
+/// `1 CPU`, `2 CPUs`, `41 208 states`.
+pub(crate) fn count(n: u64, noun: &str) -> String {
+    let plural = match noun {
+        _ if n == 1 => "",
+        noun if noun.ends_with("ch") => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{plural}", grouped(n))
+}
+
+/// `41 208`: digits in groups of three.
+pub(crate) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `3.10s`.
+pub(crate) fn seconds(seconds: f64) -> String {
+    format!("{seconds:.2}s")
+}
+
+/// The search in one sentence.
+pub(crate) fn figures(stats: &Stats) -> String {
+    format!(
+        "searched: {}, {}, {}, {}, {} executed, {:.1} MB",
+        count(stats.states, "state"),
+        count(stats.transitions, "transition"),
+        count(stats.rounds.into(), "round"),
+        count(stats.shared_words.into(), "shared word"),
+        count(stats.instructions, "instruction"),
+        stats.peak_bytes as f64 / 1e6,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        let cases = [(0, "0"), (999, "999"), (1000, "1 000"), (41_208, "41 208")];
+        for (n, text) in cases {
+            assert_eq!(grouped(n), text);
+        }
+        assert_eq!(grouped(1_204_330), "1 204 330");
+    }
+
+    #[test]
+    fn nouns_agree_with_their_number() {
+        assert_eq!(count(1, "switch"), "1 switch");
+        assert_eq!(count(0, "switch"), "0 switches");
+        assert_eq!(count(2, "CPU"), "2 CPUs");
+    }
+}

@@ -1,0 +1,66 @@
+//! The last lines of a check.
+
+use abi::run::{Outcome, Verdict};
+
+use crate::Bounds;
+use crate::lines::{TIME_ENDS, count};
+use crate::text::{Line, Role, Text};
+use crate::wrap::hang;
+
+/// Widest line.
+const WIDTH: usize = 79;
+/// How many scenarios came to which verdict, which marks were reached, and within which bounds.
+///
+/// `seconds` is the wall-clock time of it all; without it the scenarios' times are added up.
+pub fn summary(outcomes: &[Outcome], bounds: &Bounds, seconds: Option<f64>) -> Text {
+    let mut text = Text::default();
+    let all = seconds.unwrap_or_else(|| outcomes.iter().map(|o| o.stats.seconds).sum());
+    let time = format!("[{:>8}]", crate::lines::seconds(all));
+    let scenarios = count(outcomes.len().try_into().unwrap_or(u64::MAX), "scenario");
+    let lead = format!("     Summary {scenarios}: ");
+    let mut lines = hang(&lead, &verdicts(outcomes), TIME_ENDS - time.len() - 2).into_iter();
+    let last = lines.next_back().unwrap_or_default();
+    lines.for_each(|line| text.plain(line));
+    let line = Line::default().with(Role::Plain, last);
+    text.push(line.to(TIME_ENDS - time.len()).with(Role::Plain, time));
+
+    let marks = || outcomes.iter().flat_map(|outcome| &outcome.marks);
+    if marks().count() > 0 {
+        let reached = marks().filter(|mark| mark.reached).count();
+        text.plain(format!("       marks {reached} of {} reached", marks().count()));
+    }
+    let mut parts: Vec<String> = cpus(outcomes).into_iter().collect();
+    parts.push(bounds.memory_model.clone());
+    parts.extend(bounds.others.iter().cloned());
+    for line in hang("      bounds ", &parts.join(", "), WIDTH) {
+        text.plain(line);
+    }
+    text
+}
+
+/// `4 pass, 0 fail, 0 undecided, 1 skip`: three always, the others where there are any.
+fn verdicts(outcomes: &[Outcome]) -> String {
+    let all = [
+        (Verdict::Pass, "pass", true),
+        (Verdict::Fail, "fail", true),
+        (Verdict::Found, "found", false),
+        (Verdict::Lost, "lost", false),
+        (Verdict::Undecided, "undecided", true),
+        (Verdict::Skip, "skip", false),
+    ];
+    let told = all.into_iter().filter_map(|(verdict, word, always)| {
+        let n = outcomes.iter().filter(|outcome| outcome.verdict == verdict).count();
+        (always || n > 0).then(|| format!("{n} {word}"))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// `2-3 CPUs`, over what was checked.
+fn cpus(outcomes: &[Outcome]) -> Option<String> {
+    let checked = || outcomes.iter().filter(|o| o.verdict != Verdict::Skip).map(|o| o.cpus);
+    let (least, most) = (checked().min()?, checked().max()?);
+    Some(match least == most {
+        true => count(most.into(), "CPU"),
+        false => format!("{least}-{most} CPUs"),
+    })
+}

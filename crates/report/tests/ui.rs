@@ -1,0 +1,171 @@
+//! `tests/ui`: a folder is a case. `outcome.json` is what was found; the other files are what each
+//! form says of it. `options.json`, if there is one, holds `{options, context}`.
+//!
+//! `BLESS=1 cargo test -p report` writes what is said now.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use abi::run::Outcome;
+use report::{Bounds, Context, Options, Role, Text};
+use serde::Deserialize;
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Setting {
+    options: Options,
+    context: Context,
+}
+
+struct Case {
+    folder: PathBuf,
+    outcome: Outcome,
+    setting: Setting,
+}
+
+#[test]
+fn every_form_says_what_it_said() {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let Case { outcome, setting: Setting { options, context }, .. } = &case;
+        let width = outcome.scenario.chars().count().max(24);
+        let columns = report::columns(outcome, context, options);
+        let asm = report::asm(outcome, context, options);
+        let mail = report::mail(outcome, context);
+        let line = report::verdict_line(outcome, width, options);
+        let key = report::first_line(outcome);
+        let json = report::json(outcome, context);
+
+        // Commands are not wrapped, and a verdict line is one line, however long its name.
+        let verdict = |line: &str| !line.starts_with(' ') && outcome.finding.is_none();
+        let free = |line: &str| {
+            line.starts_with("  replay") || line.starts_with("  more") || verdict(line)
+        };
+        tidy(&case, "columns.txt", &columns, options.width, options.utf8, free);
+        tidy(&case, "asm.txt", &asm, options.width, options.utf8, free);
+        tidy(&case, "mail.txt", &mail, 72, false, |_| false);
+        tidy(&case, "line.txt", &line, options.width, options.utf8, |line| !line.starts_with(' '));
+
+        wrong.extend(differs(&case, "columns.txt", &columns.to_string()));
+        wrong.extend(differs(&case, "asm.txt", &asm.to_string()));
+        wrong.extend(differs(&case, "mail.txt", &mail.to_string()));
+        wrong.extend(differs(&case, "line.txt", &format!("{line}{key}\n")));
+        let json = serde_json::to_string_pretty(&json).expect("a value can be written") + "\n";
+        wrong.extend(differs(&case, "json.json", &json));
+    }
+    assert!(wrong.is_empty(), "{}\nBLESS=1 writes what is said now", wrong.join("\n"));
+}
+
+#[test]
+fn the_summary_counts_every_case() {
+    let outcomes: Vec<Outcome> = cases().into_iter().map(|case| case.outcome).collect();
+    let bounds = Bounds {
+        memory_model: "TSO".into(),
+        others: ["2 mms", "4 pages", "IPIs", "no NMI"].map(String::from).to_vec(),
+    };
+    let text = report::summary(&outcomes, &bounds, None).to_string();
+    let wrong = compare(&folder().join("summary.txt"), &text);
+    assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+}
+
+#[test]
+fn no_width_overflows() {
+    for mut case in cases().into_iter().filter(|case| case.outcome.finding.is_some()) {
+        for width in 40..160 {
+            let Setting { options, context } = &mut case.setting;
+            options.width = width;
+            let utf8 = options.utf8;
+            let command = |line: &str| line.starts_with("  replay") || line.starts_with("  more");
+            let columns = report::columns(&case.outcome, context, options);
+            let asm = report::asm(&case.outcome, context, options);
+            tidy(&case, "columns", &columns, width, utf8, command);
+            tidy(&case, "asm", &asm, width, utf8, command);
+        }
+    }
+}
+
+#[test]
+fn painting_adds_only_paint() {
+    for case in cases() {
+        let Setting { options, context } = &case.setting;
+        let text = report::columns(&case.outcome, context, options);
+        assert_eq!(text.painted(|_, part| part.to_owned()), text.to_string());
+        let violated = spans(&text, |role| role == Role::Violated);
+        assert_eq!(violated > 0, case.outcome.finding.is_some(), "{}", case.folder.display());
+        assert_eq!(spans(&text, |role| matches!(role, Role::Verdict(_))), 1);
+    }
+}
+
+fn spans(text: &Text, wanted: impl Fn(Role) -> bool) -> usize {
+    let spans = text.lines.iter().flat_map(|line| line.spans());
+    spans.filter(|span| wanted(span.role)).count()
+}
+
+/// No trailing space, no line too wide, ASCII where that is promised.
+fn tidy(
+    case: &Case,
+    form: &str,
+    text: &Text,
+    width: usize,
+    utf8: bool,
+    may_be_wide: impl Fn(&str) -> bool,
+) {
+    for line in text.to_string().lines() {
+        let place = format!("{} {form}: {line}", case.folder.display());
+        assert_eq!(line.trim_end(), line, "trailing space: {place}");
+        assert!(utf8 || line.is_ascii(), "not ASCII: {place}");
+        assert!(!line.contains(char::is_control), "control character: {place}");
+        assert!(line.chars().count() <= width || may_be_wide(line), "too wide: {place}");
+    }
+    let painted = text.painted(|role, _| if role == Role::Plain { "plain" } else { "" }.into());
+    assert!(!painted.contains("plain"), "plain text is not painted");
+}
+
+fn differs(case: &Case, form: &str, now: &str) -> Option<String> {
+    compare(&case.folder.join(form), now)
+}
+
+fn compare(path: &Path, now: &str) -> Option<String> {
+    if std::env::var_os("BLESS").is_some_and(|value| value == "1") {
+        fs::write(path, now).expect("the case folder can be written");
+        return None;
+    }
+    match fs::read_to_string(path) {
+        Err(error) => Some(format!("{}: {error}", path.display())),
+        Ok(then) if then == now => None,
+        // The order of keys is nobody's business.
+        Ok(then) if value(&then).is_some() && value(&then) == value(now) => None,
+        Ok(then) => Some(format!("{}\n--- expected\n{then}--- now\n{now}", path.display())),
+    }
+}
+
+fn value(text: &str) -> Option<serde_json::Value> {
+    serde_json::from_str(text).ok()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/ui")
+}
+
+fn cases() -> Vec<Case> {
+    let entries = fs::read_dir(folder()).expect("tests/ui is there");
+    let mut folders: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    assert!(!folders.is_empty(), "tests/ui holds no case");
+    folders.into_iter().map(case).collect()
+}
+
+fn case(folder: PathBuf) -> Case {
+    let outcome = folder.join("outcome.json");
+    let text = fs::read_to_string(&outcome)
+        .unwrap_or_else(|error| panic!("{}: {error}", outcome.display()));
+    let outcome = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{}: {error}", outcome.display()));
+    let setting = match fs::read_to_string(folder.join("options.json")) {
+        Err(_) => Setting::default(),
+        Ok(text) => serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display())),
+    };
+    Case { folder, outcome, setting }
+}
