@@ -1,8 +1,56 @@
-//! One x86-64 instruction: decode, and what it does. (Doc to be completed.)
-mod env;
-pub use env::{At, Env, Fence, IfChange};
+//! One x86-64 instruction: decode, and what it does.
+//!
+//! [`lower`] turns bytes into an [`Op`], [`exec`] runs it on [`Regs`] and an [`Env`], which is the
+//! machine around it: memory, control registers, interrupts. The mode is 64-bit at CPL 0. What a form
+//! does is written where its family is (`exec/shift.rs`, …), after SDM vol. 2; `native` compares it with
+//! the processor, form by form.
+//!
+//! # Invariants
+//!
+//! - This crate knows no memory, no paging, no other CPU, no iced type but [`iced_x86::Code`] in
+//!   [`supported`], and does no I/O.
+//! - An instruction that is not on the list of `lower/table.rs` is refused with its text, never guessed.
+//! - [`exec`] allocates nothing, and after `Err` no register has changed.
+//! - Segment bases are added, nothing else is done to an address: LAM, canonicality and paging are the
+//!   machine's. Only the alignment of 16-byte operands is checked here, as it belongs to the
+//!   instruction.
+//!
+//! # Flags and results that the manual leaves undefined
+//!
+//! They get one value, so that a run can be repeated and states do not differ without need:
+//!
+//! | what | here |
+//! | --- | --- |
+//! | CF of SHL, SHR by a count of at least the operand size | the last bit shifted out, 0 beyond |
+//! | SHLD, SHRD of 16 bits by more than 16 | destination unchanged, the six status flags cleared |
+//! | destination of BSF, BSR if the source is 0 | unchanged, upper half too |
+//! | BT and its kin: OF, SF, AF, PF; every other undefined flag | cleared |
+//!
+//! # Where the vendors differ
+//!
+//! Near branches with an operand-size prefix, LOOPE and LOOPNE with a repeat prefix, BSWAP and MOVSXD of
+//! 16 bits are refused. If a call has a bad target and a bad stack at once, the target is reported.
+//!
+//! # Left to the caller
+//!
+//! TF can be set by POPF, but no instruction here traps because of it. INT3 is reported with RIP at the
+//! instruction. A near branch checks its target at 48 bits.
+#![forbid(unsafe_code)]
+#![warn(clippy::as_conversions)]
 
-/// The registers an instruction may read and write. (Doc to be completed.)
+mod env;
+mod exec;
+pub mod flags;
+mod lower;
+mod num;
+mod op;
+
+pub use env::{At, Env, Fence, IfChange};
+pub use exec::exec;
+pub use lower::{Lowered, MAX_LEN, disassemble, lower, supported};
+pub use op::Op;
+
+/// The registers an instruction may read and write: those of SDM vol. 1 §3.4 that the model has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Regs {
     /// RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.
@@ -21,7 +69,7 @@ pub struct Regs {
     pub kernel_gs_base: u64,
 }
 
-/// An architectural fault. (Doc to be completed.)
+/// An architectural fault (SDM vol. 3 §6.15), reported with RIP at the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Vector: 0 #DE, 1 #DB, 3 #BP, 6 #UD, 7 #NM, 12 #SS, 13 #GP, 14 #PF, 17 #AC.
@@ -31,3 +79,57 @@ pub struct Fault {
     /// For #PF the faulting linear address (CR2); else 0.
     pub va: u64,
 }
+
+impl Fault {
+    /// #DE, divide error.
+    pub const DE: Fault = Fault::plain(0);
+    /// #BP, breakpoint.
+    pub const BP: Fault = Fault::plain(3);
+    /// #UD, invalid opcode.
+    pub const UD: Fault = Fault::plain(6);
+    /// #GP(0), general protection.
+    pub const GP: Fault = Fault::plain(13);
+
+    const fn plain(vector: u8) -> Fault {
+        Fault { vector, code: 0, va: 0 }
+    }
+}
+
+/// Index of RAX in [`Regs::gpr`].
+pub const RAX: usize = 0;
+/// Index of RCX in [`Regs::gpr`].
+pub const RCX: usize = 1;
+/// Index of RDX in [`Regs::gpr`].
+pub const RDX: usize = 2;
+/// Index of RBX in [`Regs::gpr`].
+pub const RBX: usize = 3;
+/// Index of RSP in [`Regs::gpr`].
+pub const RSP: usize = 4;
+/// Index of RBP in [`Regs::gpr`].
+pub const RBP: usize = 5;
+/// Index of RSI in [`Regs::gpr`].
+pub const RSI: usize = 6;
+/// Index of RDI in [`Regs::gpr`].
+pub const RDI: usize = 7;
+/// Index of R8 in [`Regs::gpr`].
+pub const R8: usize = 8;
+/// Index of R9 in [`Regs::gpr`].
+pub const R9: usize = 9;
+/// Index of R10 in [`Regs::gpr`].
+pub const R10: usize = 10;
+/// Index of R11 in [`Regs::gpr`].
+pub const R11: usize = 11;
+/// Index of R12 in [`Regs::gpr`].
+pub const R12: usize = 12;
+/// Index of R13 in [`Regs::gpr`].
+pub const R13: usize = 13;
+/// Index of R14 in [`Regs::gpr`].
+pub const R14: usize = 14;
+/// Index of R15 in [`Regs::gpr`].
+pub const R15: usize = 15;
+
+/// Names of the general registers, by their index in [`Regs::gpr`].
+pub const GPR_NAMES: [&str; 16] = [
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+    "r14", "r15",
+];

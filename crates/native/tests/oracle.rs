@@ -1,0 +1,71 @@
+//! Every supported form against the processor.
+
+use native::{Coverage, Cpu, EXCLUDED, IP, SIZE};
+use x86::{Fault, Lowered, flags};
+
+/// Instances of each form.
+const COUNT: u32 = 1000;
+const SEED: u64 = 0x1a3b_5eed;
+
+#[test]
+fn every_form_agrees_with_the_processor() {
+    let (mut covered, mut excluded, mut skipped) = (0, 0, Vec::new());
+    let mut mismatches = Vec::new();
+    native::all(COUNT, SEED, |code, result| match result {
+        Ok(Coverage::Covered { instances, .. }) => {
+            assert!(instances >= COUNT);
+            covered += 1;
+        }
+        Ok(Coverage::Excluded { .. }) => excluded += 1,
+        Ok(Coverage::Skipped { feature }) => skipped.push(format!("{code:?} ({feature})")),
+        Err(mismatch) => mismatches.push(mismatch.to_string()),
+    });
+    assert!(mismatches.is_empty(), "{} forms differ:\n{}", mismatches.len(), mismatches.join("\n"));
+    assert_eq!(
+        covered + excluded + skipped.len(),
+        x86::supported().count(),
+        "skipped: {skipped:?}"
+    );
+    assert_eq!(excluded, 13, "forms behind the list of exclusions");
+    // A processor without BMI, ADX, MOVBE or SSE4 lacks some tens of the forms, none lacks the rest.
+    assert!(covered > 700, "skipped: {skipped:?}");
+}
+
+#[test]
+fn every_exclusion_is_of_a_supported_form() {
+    for (mnemonic, reason) in EXCLUDED {
+        let used = x86::supported().any(|code| code.mnemonic() == *mnemonic);
+        assert!(used, "{mnemonic:?} ({reason}) is not supported");
+    }
+}
+
+/// Faults that no well-formed instance shows.
+#[test]
+fn a_misused_lock_is_an_invalid_opcode_for_the_processor_too() {
+    let cases: [&[u8]; 5] = [
+        &[0xf0, 0x48, 0x89, 0xc0],       // lock mov %rax,%rax
+        &[0xf0, 0x48, 0x01, 0xc0],       // lock add %rax,%rax
+        &[0xf0, 0x48, 0x39, 0x04, 0x24], // lock cmp %rax,(%rsp)
+        &[0xf0, 0x90],                   // lock nop
+        &[0xf0, 0x0f, 0xa3, 0x04, 0x24], // lock bt %eax,(%rsp)
+    ];
+    let mut cpu = Cpu::acquire();
+    for bytes in cases {
+        let regs = x86::Regs {
+            gpr: [native::WINDOW; 16],
+            rip: IP,
+            rflags: flags::FIXED | flags::IF,
+            xmm: [0; 16],
+            fs_base: cpu.fs_base(),
+            gs_base: 0,
+            kernel_gs_base: 0,
+        };
+        let native = cpu.run(bytes, &regs, &[0; SIZE]);
+        assert_eq!(native.fault, Some(6), "{bytes:02x?}");
+        let Lowered::Op(op) = x86::lower(bytes, IP) else { panic!("refused: {bytes:02x?}") };
+        let mut env = native::Window { memory: vec![0; SIZE], fsgsbase: false };
+        let mut after = regs.clone();
+        assert_eq!(x86::exec(&op, &mut after, &mut env), Err(Fault::UD), "{bytes:02x?}");
+        assert_eq!(native.regs, after);
+    }
+}

@@ -1,0 +1,109 @@
+//! What an instruction does.
+
+mod access;
+mod alu;
+mod bits;
+mod control;
+mod mov;
+mod muldiv;
+mod shift;
+mod sse;
+mod stack;
+mod string;
+mod system;
+
+use crate::Regs;
+use crate::env::Env;
+use crate::op::{Kind, Op};
+
+/// Executes one instruction; of a REP string instruction one iteration, RIP staying until the last.
+///
+/// `regs.rip` must be the address the instruction was decoded for. After `Ok` all registers are
+/// updated, RIP too; after `Err` none is.
+#[inline]
+pub fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
+    use Kind as K;
+    match op.kind {
+        K::Mov => mov::mov(op, regs, env)?,
+        K::Movzx => mov::movzx(op, regs, env)?,
+        K::Movsx => mov::movsx(op, regs, env)?,
+        K::Lea => mov::lea(op, regs),
+        K::Xchg => mov::xchg(op, regs, env)?,
+        K::Cmov => mov::cmov(op, regs, env)?,
+        K::Bswap => mov::bswap(op, regs),
+        K::Movbe => mov::movbe(op, regs, env)?,
+        K::Cbw => mov::cbw(op, regs),
+        K::Cwd => mov::cwd(op, regs),
+        K::Setcc => mov::setcc(op, regs, env)?,
+        K::Lahf => mov::lahf(regs),
+        K::Sahf => mov::sahf(regs),
+        K::Push => stack::push(op, regs, env)?,
+        K::Pop => stack::pop(op, regs, env)?,
+        K::Pushf => stack::pushf(op, regs, env)?,
+        K::Popf => stack::popf(op, regs, env)?,
+        K::Leave => stack::leave(op, regs, env)?,
+        K::Enter => stack::enter(op, regs, env)?,
+        K::Add => alu::add(op, regs, env)?,
+        K::Adc => alu::adc(op, regs, env)?,
+        K::Sub => alu::sub(op, regs, env)?,
+        K::Sbb => alu::sbb(op, regs, env)?,
+        K::And => alu::logic(op, regs, env, |a, b| a & b)?,
+        K::Or => alu::logic(op, regs, env, |a, b| a | b)?,
+        K::Xor => alu::logic(op, regs, env, |a, b| a ^ b)?,
+        K::Cmp => alu::cmp(op, regs, env)?,
+        K::Test => alu::test(op, regs, env)?,
+        K::Inc => alu::inc(op, regs, env)?,
+        K::Dec => alu::dec(op, regs, env)?,
+        K::Neg => alu::neg(op, regs, env)?,
+        K::Not => alu::not(op, regs, env)?,
+        K::Adcx | K::Adox => alu::adx(op, regs, env)?,
+        K::Cmpxchg => alu::cmpxchg(op, regs, env)?,
+        K::Cmpxchg8b => alu::cmpxchg8b(op, regs, env)?,
+        K::Cmpxchg16b => alu::cmpxchg16b(op, regs, env)?,
+        K::Xadd => alu::xadd(op, regs, env)?,
+        K::Shl | K::Shr | K::Sar => shift::shift(op, regs, env)?,
+        K::Rol | K::Ror | K::Rcl | K::Rcr => shift::rotate(op, regs, env)?,
+        K::Shld | K::Shrd => shift::double(op, regs, env)?,
+        K::Rorx | K::Sarx | K::Shlx | K::Shrx => shift::flagless(op, regs, env)?,
+        K::Mul => muldiv::mul(op, regs, env)?,
+        K::Imul => muldiv::imul(op, regs, env)?,
+        K::ImulTrunc => muldiv::imul_truncating(op, regs, env)?,
+        K::Mulx => muldiv::mulx(op, regs, env)?,
+        K::Div => muldiv::div(op, regs, env)?,
+        K::Idiv => muldiv::idiv(op, regs, env)?,
+        K::Bt | K::Bts | K::Btr | K::Btc => bits::bit_test(op, regs, env)?,
+        K::Bsf | K::Bsr => bits::scan(op, regs, env)?,
+        K::Tzcnt | K::Lzcnt | K::Popcnt => bits::count(op, regs, env)?,
+        K::Andn | K::Bextr | K::Bzhi | K::Pdep | K::Pext => bits::bmi_binary(op, regs, env)?,
+        K::Blsi | K::Blsmsk | K::Blsr => bits::lowest_set(op, regs, env)?,
+        K::Crc32 => bits::crc32(op, regs, env)?,
+        K::Clc | K::Stc | K::Cmc | K::Cld | K::Std => alu::set_flag(op, regs),
+        K::Movs | K::Stos | K::Lods | K::Scas | K::Cmps => return string::string(op, regs, env),
+        K::Jcc => return control::jcc(op, regs),
+        K::Jmp => return control::jmp(op, regs),
+        K::JmpIndirect => return control::jmp_indirect(op, regs, env),
+        K::Call => return control::call(op, regs, env),
+        K::CallIndirect => return control::call_indirect(op, regs, env),
+        K::Ret => return control::ret(op, regs, env),
+        K::Jrcxz | K::Loop | K::Loope | K::Loopne => return control::counted(op, regs),
+        K::Ud | K::Int3 => return control::trap(op),
+        K::Nop => {}
+        K::Mfence | K::Sfence | K::Lfence => system::fence(op, env)?,
+        K::Cli | K::Sti => system::interrupt_flag(op, regs, env)?,
+        K::Hlt => env.hlt(regs)?,
+        K::Cpuid => system::cpuid(regs, env)?,
+        K::Rdtsc | K::Rdtscp => system::rdtsc(op, regs, env)?,
+        K::Rdmsr => system::rdmsr(regs, env)?,
+        K::Wrmsr => system::wrmsr(regs, env)?,
+        K::Swapgs => std::mem::swap(&mut regs.gs_base, &mut regs.kernel_gs_base),
+        K::Rdfsbase | K::Rdgsbase => system::read_base(op, regs, env)?,
+        K::Wrfsbase | K::Wrgsbase => system::write_base(op, regs, env)?,
+        K::ReadCr => system::read_cr(op, regs, env)?,
+        K::WriteCr => system::write_cr(op, regs, env)?,
+        K::Invlpg => env.invlpg(access::linear(op, regs, access::effective(op, regs)))?,
+        K::Invpcid => system::invpcid(op, regs, env)?,
+        _ => sse::exec(op, regs, env)?,
+    }
+    regs.rip = regs.rip.wrapping_add(u64::from(op.len));
+    Ok(())
+}

@@ -1,0 +1,319 @@
+//! The compact form of a decoded instruction.
+
+/// Which operation. Variants carry the manual's mnemonic; several mnemonics that do the same share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    // Moves.
+    Mov,
+    Movzx,
+    Movsx,
+    Lea,
+    Xchg,
+    Cmov,
+    Bswap,
+    Movbe,
+    /// CBW, CWDE, CDQE by `size` of the result.
+    Cbw,
+    /// CWD, CDQ, CQO by `size` of the accumulator.
+    Cwd,
+    Setcc,
+    Lahf,
+    Sahf,
+    // Stack.
+    Push,
+    Pop,
+    Pushf,
+    Popf,
+    Leave,
+    /// `imm` is the allocation in bits 15:0, the nesting level above.
+    Enter,
+    // Arithmetic and logic.
+    Add,
+    Adc,
+    Sub,
+    Sbb,
+    And,
+    Or,
+    Xor,
+    Cmp,
+    Test,
+    Inc,
+    Dec,
+    Neg,
+    Not,
+    Adcx,
+    Adox,
+    Cmpxchg,
+    Cmpxchg8b,
+    Cmpxchg16b,
+    Xadd,
+    // Shifts.
+    Shl,
+    Shr,
+    Sar,
+    Rol,
+    Ror,
+    Rcl,
+    Rcr,
+    Shld,
+    Shrd,
+    Rorx,
+    Sarx,
+    Shlx,
+    Shrx,
+    // Multiplication and division.
+    Mul,
+    /// One-operand form.
+    Imul,
+    /// Two- and three-operand forms: `dst = src * src2`.
+    ImulTrunc,
+    Mulx,
+    Div,
+    Idiv,
+    // Bits.
+    Bt,
+    Bts,
+    Btr,
+    Btc,
+    Bsf,
+    Bsr,
+    Tzcnt,
+    Lzcnt,
+    Popcnt,
+    Andn,
+    Bextr,
+    Blsi,
+    Blsmsk,
+    Blsr,
+    Bzhi,
+    Pdep,
+    Pext,
+    Crc32,
+    // Flags.
+    Clc,
+    Stc,
+    Cmc,
+    Cld,
+    Std,
+    // Strings.
+    Movs,
+    Stos,
+    Lods,
+    Scas,
+    Cmps,
+    // Control.
+    Jcc,
+    Jmp,
+    JmpIndirect,
+    Call,
+    CallIndirect,
+    Ret,
+    Jrcxz,
+    Loop,
+    Loope,
+    Loopne,
+    Nop,
+    Ud,
+    Int3,
+    // System.
+    Mfence,
+    Sfence,
+    Lfence,
+    Cli,
+    Sti,
+    Hlt,
+    Cpuid,
+    Rdtsc,
+    Rdtscp,
+    Rdmsr,
+    Wrmsr,
+    Swapgs,
+    Rdfsbase,
+    Rdgsbase,
+    Wrfsbase,
+    Wrgsbase,
+    /// `imm` is the number of the control register.
+    ReadCr,
+    /// `imm` is the number of the control register.
+    WriteCr,
+    Invlpg,
+    Invpcid,
+    // SSE moves.
+    /// 16 bytes, memory operand aligned.
+    MovAligned,
+    /// 16 bytes, any alignment.
+    MovUnaligned,
+    /// MOVD and MOVQ from a general register or memory; `src_size` bytes, the rest zeroed.
+    MovdToXmm,
+    /// MOVD and MOVQ to a general register or memory; `size` bytes.
+    MovdFromXmm,
+    /// MOVQ between vector registers or memory: the upper half of a register is zeroed.
+    MovqXmm,
+    Movss,
+    Movsd,
+    /// MOVLPS, MOVLPD.
+    Movlp,
+    /// MOVHPS, MOVHPD.
+    Movhp,
+    Movhlps,
+    Movlhps,
+    Movmskps,
+    Movmskpd,
+    Pmovmskb,
+    // SSE logic and integer arithmetic: `dst = f(dst, src)`.
+    Pand,
+    Pandn,
+    Por,
+    Pxor,
+    Paddb,
+    Paddw,
+    Paddd,
+    Paddq,
+    Psubb,
+    Psubw,
+    Psubd,
+    Psubq,
+    Pcmpeqb,
+    Pcmpeqw,
+    Pcmpeqd,
+    Pcmpgtb,
+    Pcmpgtw,
+    Pcmpgtd,
+    Pmaxub,
+    Pminub,
+    Pmaxsw,
+    Pminsw,
+    Pmuludq,
+    Pmullw,
+    Psadbw,
+    Packuswb,
+    Packsswb,
+    Packssdw,
+    // SSE shuffles.
+    Pshufd,
+    Pshuflw,
+    Pshufhw,
+    Shufps,
+    Shufpd,
+    Punpcklbw,
+    Punpcklwd,
+    Punpckldq,
+    Punpcklqdq,
+    Punpckhbw,
+    Punpckhwd,
+    Punpckhdq,
+    Punpckhqdq,
+    // SSE shifts.
+    Pslldq,
+    Psrldq,
+    Psllw,
+    Pslld,
+    Psllq,
+    Psrlw,
+    Psrld,
+    Psrlq,
+    Psraw,
+    Psrad,
+    /// PINSRB, PINSRW, PINSRD, PINSRQ; `src_size` is the width of the lane.
+    Pinsr,
+    /// PEXTRB, PEXTRW, PEXTRD, PEXTRQ; `src_size` is the width of the lane.
+    Pextr,
+}
+
+/// Where an operand is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operand {
+    None,
+    /// A general register by number; the operation knows the width.
+    Reg(u8),
+    /// AH, CH, DH, BH: bits 15:8 of register 0 to 3.
+    High(u8),
+    /// An XMM register.
+    Xmm(u8),
+    /// The memory operand.
+    Mem,
+    /// The immediate, sign-extended and cut to the width of the operation.
+    Imm,
+}
+
+/// No base or no index register.
+pub(crate) const NO_REG: u8 = 0xff;
+
+/// Bits of [`Op::mem`].
+pub(crate) mod mem {
+    /// Address plus FS base.
+    pub(crate) const FS: u8 = 1;
+    /// Address plus GS base.
+    pub(crate) const GS: u8 = 2;
+    /// SS is the default segment: base RSP or RBP.
+    pub(crate) const STACK: u8 = 4;
+    /// Address-size prefix: the effective address has 32 bits.
+    pub(crate) const ADDR32: u8 = 8;
+}
+
+/// Bits of [`Op::prefix`].
+pub(crate) mod prefix {
+    /// LOCK, or XCHG with memory.
+    pub(crate) const LOCK: u8 = 1;
+    /// REP or REPE.
+    pub(crate) const REP: u8 = 2;
+    /// REPNE.
+    pub(crate) const REPNE: u8 = 4;
+}
+
+/// One decoded instruction, operands resolved. Good only at the address it was decoded for: relative
+/// branch targets and RIP-relative addresses are absolute here.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// The immediate, or the target of a direct branch.
+    pub(crate) imm: u64,
+    /// Displacement of the memory operand; the address itself if RIP-relative.
+    pub(crate) disp: u64,
+    pub(crate) kind: Kind,
+    /// Bytes of the operation, in general of the first operand.
+    pub(crate) size: u8,
+    /// Bytes of the second operand where it can differ.
+    pub(crate) src_size: u8,
+    pub(crate) len: u8,
+    pub(crate) dst: Operand,
+    pub(crate) src: Operand,
+    pub(crate) src2: Operand,
+    pub(crate) base: u8,
+    pub(crate) index: u8,
+    /// Left shift of the index.
+    pub(crate) scale: u8,
+    pub(crate) mem: u8,
+    pub(crate) prefix: u8,
+    /// Condition code of Jcc, SETcc, CMOVcc.
+    pub(crate) cond: u8,
+}
+
+// A page of code holds about a thousand of them per CPU model: two to a cache line.
+const _: () = assert!(size_of::<Op>() <= 32);
+
+impl Op {
+    /// Length of the instruction in bytes, 1 to 15.
+    pub fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// Never: an instruction has at least one byte.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// CALL, direct or indirect.
+    pub fn is_call(&self) -> bool {
+        matches!(self.kind, Kind::Call | Kind::CallIndirect)
+    }
+
+    /// RET.
+    pub fn is_ret(&self) -> bool {
+        self.kind == Kind::Ret
+    }
+
+    /// LOCK prefix, or XCHG with memory.
+    pub fn is_locked(&self) -> bool {
+        self.prefix & prefix::LOCK != 0
+    }
+}

@@ -1,0 +1,84 @@
+//! What is accepted, what is refused, and what the [`Op`](x86::Op) says about itself.
+
+use x86::{Lowered, disassemble, lower};
+
+const IP: u64 = 0xffff_ffff_8100_0000;
+
+fn refused(bytes: &[u8]) -> (u8, String) {
+    match lower(bytes, IP) {
+        Lowered::Unsupported { len, text } => (len, text),
+        Lowered::Op(op) => panic!("accepted: {op:?}"),
+    }
+}
+
+fn accepted(bytes: &[u8]) -> x86::Op {
+    match lower(bytes, IP) {
+        Lowered::Op(op) => op,
+        Lowered::Unsupported { text, .. } => panic!("refused: {text}"),
+    }
+}
+
+#[test]
+fn every_form_counts_once() {
+    // A form more or less is a decision: change the number with it.
+    assert_eq!(x86::supported().count(), 821);
+}
+
+#[test]
+fn unmodelled_instructions_are_refused_with_their_text() {
+    assert_eq!(refused(&[0x0f, 0x05]), (2, "syscall".to_owned()));
+    assert_eq!(refused(&[0x48, 0xcf]), (2, "iretq".to_owned()));
+    assert_eq!(refused(&[0xec]), (1, "in %dx,%al".to_owned()));
+    assert_eq!(refused(&[0x48, 0x0f, 0xc3, 0x07]), (4, "movnti %rax,(%rdi)".to_owned()));
+    assert_eq!(refused(&[0xd9, 0xc0]).0, 2, "x87");
+    assert_eq!(refused(&[0xc5, 0xf8, 0x77]), (3, "vzeroupper".to_owned()));
+    assert_eq!(refused(&[0x8c, 0xd8]).0, 2, "mov from a segment register");
+    assert_eq!(refused(&[0x66, 0x0f, 0xc8]).0, 3, "bswap of 16 bits is undefined");
+    assert_eq!(refused(&[0xc8, 0, 0, 2]).0, 4, "enter with a display");
+}
+
+#[test]
+fn what_the_vendors_read_differently_is_refused() {
+    assert_eq!(refused(&[0x66, 0xc3]).0, 2, "16-bit ret");
+    assert_ne!(refused(&[0x66, 0xe9, 0, 0, 0, 0]).0, 0, "16-bit jmp");
+    assert_ne!(refused(&[0xf3, 0xe1, 0]).0, 0, "loope with a condition in the prefix");
+    // REX.W decides.
+    accepted(&[0x66, 0x48, 0xe8, 0, 0, 0, 0]);
+    // The usual padding of a return.
+    assert!(accepted(&[0xf3, 0xc3]).is_ret());
+}
+
+#[test]
+fn no_instruction() {
+    assert_eq!(refused(&[]), (0, "(bad)".to_owned()));
+    assert_eq!(refused(&[0x06]), (0, "(bad)".to_owned()), "push es");
+    assert_eq!(refused(&[0x48, 0x8b]), (0, "(bad)".to_owned()), "cut off");
+    assert_eq!(refused(&[0x66; 16]), (0, "(bad)".to_owned()), "longer than 15 bytes");
+}
+
+#[test]
+fn lock_where_none_is_allowed_is_an_instruction_that_faults() {
+    // lock mov %rax,%rax; lock add %rax,%rax; lock cmp %rax,(%rax)
+    for bytes in [[0xf0, 0x48, 0x89, 0xc0], [0xf0, 0x48, 0x01, 0xc0], [0xf0, 0x48, 0x39, 0x00]] {
+        assert_eq!(accepted(&bytes).len(), 4);
+    }
+}
+
+#[test]
+fn kinds_the_machine_asks_for() {
+    let call = accepted(&[0xe8, 0, 0, 0, 0]);
+    assert!(call.is_call() && !call.is_ret() && call.len() == 5);
+    assert!(accepted(&[0xff, 0xd0]).is_call());
+    assert!(!accepted(&[0xff, 0xe0]).is_call());
+    assert!(accepted(&[0xc2, 8, 0]).is_ret());
+    assert!(accepted(&[0xf0, 0x48, 0x01, 0x07]).is_locked(), "lock add");
+    assert!(accepted(&[0x48, 0x87, 0x07]).is_locked(), "xchg with memory");
+    assert!(!accepted(&[0x48, 0x87, 0xc7]).is_locked(), "xchg of registers");
+}
+
+#[test]
+fn disassembly_is_in_the_syntax_of_att() {
+    assert_eq!(disassemble(&[0xf0, 0x48, 0x0f, 0xb1, 0x0f], 0), "lock cmpxchg %rcx,(%rdi)");
+    assert_eq!(disassemble(&[0x0f, 0x22, 0xd8], 0), "mov %rax,%cr3");
+    assert_eq!(disassemble(&[0x06], 0), "(bad)");
+}
