@@ -1,1 +1,119 @@
-//! (being written)
+//! Scenario, image, machine, search and properties make a verdict and a trail.
+//!
+//! [`Guest::open`] reads an image and its scenarios; [`check`] searches one scenario and gives an
+//! [`Outcome`](abi::run::Outcome), with a [`Trail`] where something was found; [`replay`] runs a trail
+//! again and tells the same story.
+//!
+//! # Invariants
+//!
+//! - Does no output and reads no file but through `image`.
+//! - A verdict is a function of image, scenario and limits; only `Undecided` may depend on time.
+//! - What is not modelled, not reached or not finished is `Undecided`, never `Pass`.
+
+#![forbid(unsafe_code)]
+
+mod guest;
+mod judge;
+mod model;
+mod names;
+mod narrate;
+mod stacks;
+mod trail;
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+pub use guest::{Guest, LoadError, Scenario};
+pub use judge::replay;
+pub use trail::{ReplayError, Trail, TrailError};
+
+/// What a check may use, and what may be switched off to see that it changes no verdict.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Wall-clock seconds.
+    pub seconds: Option<f64>,
+    /// States.
+    pub states: Option<u64>,
+    /// Bytes of memory, by the search's own count.
+    pub bytes: Option<u64>,
+    /// Leave out orders of independent steps.
+    pub reduction: bool,
+    /// Clear dead stack memory.
+    pub masking: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { seconds: None, states: None, bytes: None, reduction: true, masking: true }
+    }
+}
+
+/// How far a check has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// States found in this round.
+    pub states: u64,
+    /// Steps taken in this round.
+    pub transitions: u64,
+    /// Length of the runs now searched, in steps.
+    pub depth: u32,
+    /// Context switches of the runs now searched.
+    pub switches: u32,
+    /// States with steps still to take.
+    pub queue: u64,
+    /// Round, from 1.
+    pub round: u32,
+    /// Bytes in use.
+    pub bytes: u64,
+    /// Seconds since the check began.
+    pub seconds: f64,
+}
+
+/// A verdict, and the trail to what was found.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The verdict and all that belongs to it.
+    pub outcome: abi::run::Outcome,
+    /// How to run the counterexample again.
+    pub trail: Option<Trail>,
+}
+
+/// What the model leaves in and out, for reports.
+pub fn bounds() -> (&'static str, Vec<&'static str>) {
+    ("SC", vec!["IPIs", "no NMI", "flat user memory, no TLB"])
+}
+
+/// Checks `scenario`. `progress` is called about every thousand steps; `Break` ends the search.
+pub fn check(
+    guest: &Guest,
+    scenario: &Scenario,
+    limits: &Limits,
+    progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Checked {
+    let start = Instant::now();
+    let mut model = match model::Model::new(guest, scenario, limits.masking) {
+        Ok(model) => model,
+        Err(why) => return judge::cannot_start(guest, scenario, why),
+    };
+    let defaults = explore::Options::default();
+    let options = explore::Options {
+        states: limits.states.unwrap_or(defaults.states),
+        bytes: limits.bytes.unwrap_or(defaults.bytes),
+        deadline: limits.seconds.map(|seconds| start + Duration::from_secs_f64(seconds.max(0.0))),
+        reduction: limits.reduction,
+        ..defaults
+    };
+    let found = explore::search(&mut model, &options, &mut |p| {
+        progress(&Progress {
+            states: p.states,
+            transitions: p.transitions,
+            depth: p.depth,
+            switches: p.switches,
+            queue: p.frontier,
+            round: p.round,
+            bytes: p.bytes,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    });
+    judge::judge(guest, scenario, limits, model, &found, start)
+}

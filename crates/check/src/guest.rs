@@ -1,0 +1,207 @@
+//! A guest: an image, where it wants its hypercalls, and its scenarios.
+
+use std::path::Path;
+
+use abi::hypercall::Hypercall;
+use abi::layout::VERSION;
+use abi::run::ImageId;
+use abi::table::{SCENARIO_WORDS, SECTION};
+use image::{Image, ImageError};
+use machine::Segment;
+
+/// A loaded guest image.
+#[derive(Debug)]
+pub struct Guest {
+    pub(crate) image: Image,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) calls: Vec<(u64, Hypercall)>,
+    scenarios: Vec<Scenario>,
+    id: ImageId,
+}
+
+/// A scenario of a guest.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// `crate::module::function`.
+    pub name: String,
+    /// First line of its documentation.
+    pub about: String,
+    /// The property it declares to violate.
+    pub finds: Option<String>,
+    /// Marks it declares: each must be reached in some run.
+    pub marks: Vec<String>,
+    /// Source file.
+    pub file: String,
+    /// Line in `file`.
+    pub line: u32,
+    pub(crate) entry: u64,
+}
+
+/// Why a file is no guest.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file is no usable image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The image has no scenario table.
+    #[error("{image}: no scenarios (no section {SECTION}); mark a function with #[lamprey::scenario], and link with the script that `lamprey check` uses")]
+    NoScenarios {
+        /// The image.
+        image: String,
+    },
+    /// The table does not make sense.
+    #[error("{image}: the scenario table is damaged: {what}; build the guest again")]
+    Table {
+        /// The image.
+        image: String,
+        /// In what way.
+        what: String,
+    },
+    /// Built with another version of the guest library.
+    #[error("{image}: built with version {found} of the guest library, this is version {VERSION}; build the guest again with the library of this release")]
+    Version {
+        /// The image.
+        image: String,
+        /// Its version.
+        found: u64,
+    },
+    /// It does not fit the machine.
+    #[error("{image}: {what}")]
+    Layout {
+        /// The image.
+        image: String,
+        /// In what way.
+        what: String,
+    },
+}
+
+impl Guest {
+    /// Reads an image.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is no image, or has no scenarios.
+    pub fn open(path: &Path) -> Result<Guest, LoadError> {
+        let image = Image::open(path)?;
+        let segments: Vec<Segment> = image
+            .segments()
+            .iter()
+            .map(|s| Segment {
+                va: s.va,
+                bytes: s.bytes.clone(),
+                size: s.mem_size,
+                writable: s.writable,
+                executable: s.executable,
+            })
+            .collect();
+        let calls: Vec<(u64, Hypercall)> = Hypercall::ALL
+            .iter()
+            .filter_map(|call| Some((image.symbol(call.symbol())?.address, *call)))
+            .collect();
+        let scenarios = Table { image: &image }.read()?;
+        machine::Machine::new(&segments, &calls, machine::Config::default())
+            .map_err(|what| LoadError::Layout { image: image.name().into(), what })?;
+        let id = ImageId {
+            name: image.name().into(),
+            id: image.id(),
+            compiler: image.producer(),
+        };
+        Ok(Guest { image, segments, calls, scenarios, id })
+    }
+
+    /// Its scenarios, in the order of their sources.
+    pub fn scenarios(&self) -> &[Scenario] {
+        &self.scenarios
+    }
+
+    /// What the image is.
+    pub fn image_id(&self) -> &ImageId {
+        &self.id
+    }
+}
+
+/// Reads the scenario table out of an image.
+struct Table<'a> {
+    image: &'a Image,
+}
+
+impl Table<'_> {
+    fn read(&self) -> Result<Vec<Scenario>, LoadError> {
+        let name = || self.image.name().to_owned();
+        let (va, bytes) =
+            self.image.section(SECTION).ok_or_else(|| LoadError::NoScenarios { image: name() })?;
+        let size = SCENARIO_WORDS * 8;
+        if bytes.is_empty() {
+            return Err(LoadError::NoScenarios { image: name() });
+        }
+        let version = self.word(va)?;
+        if version != VERSION {
+            return Err(LoadError::Version { image: name(), found: version });
+        }
+        if bytes.len() % size != 0 {
+            return Err(self.damaged(format!("{} bytes are no whole records", bytes.len())));
+        }
+        let count = bytes.len() / size;
+        let mut scenarios = (0..count)
+            .map(|record| self.record(va + (record * size) as u64))
+            .collect::<Result<Vec<_>, _>>()?;
+        scenarios.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
+        if let Some(pair) = scenarios.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(self.damaged(format!("two scenarios are named {}", pair[0].name)));
+        }
+        Ok(scenarios)
+    }
+
+    fn record(&self, va: u64) -> Result<Scenario, LoadError> {
+        let word = |number: u64| self.word(va + number * 8);
+        let text = |number: u64| self.text(word(number)?, word(number + 1)?);
+        let (marks_va, mark_count) = (word(11)?, word(12)?);
+        if mark_count > 4096 {
+            return Err(self.damaged(format!("{mark_count} marks")));
+        }
+        let marks = (0..mark_count)
+            .map(|mark| {
+                let at = marks_va + mark * 16;
+                self.text(self.word(at)?, self.word(at + 8)?)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let finds = text(4)?;
+        Ok(Scenario {
+            name: text(1)?,
+            entry: word(3)?,
+            finds: (!finds.is_empty()).then_some(finds),
+            about: text(6)?,
+            file: text(8)?,
+            line: u32::try_from(word(10)?).unwrap_or(0),
+            marks,
+        })
+    }
+
+    fn word(&self, va: u64) -> Result<u64, LoadError> {
+        let bytes: [u8; 8] = self.bytes(va, 8)?.try_into().expect("8 bytes were asked for");
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn text(&self, va: u64, length: u64) -> Result<String, LoadError> {
+        if length == 0 {
+            return Ok(String::new());
+        }
+        String::from_utf8(self.bytes(va, length)?.to_vec())
+            .map_err(|_| self.damaged(format!("the text at {va:#x} is not UTF-8")))
+    }
+
+    fn bytes(&self, va: u64, length: u64) -> Result<&[u8], LoadError> {
+        self.image
+            .segments()
+            .iter()
+            .find_map(|segment| {
+                let start = usize::try_from(va.checked_sub(segment.va)?).ok()?;
+                segment.bytes.get(start..start.checked_add(usize::try_from(length).ok()?)?)
+            })
+            .ok_or_else(|| self.damaged(format!("it points to {va:#x}, outside the image")))
+    }
+
+    fn damaged(&self, what: String) -> LoadError {
+        LoadError::Table { image: self.image.name().into(), what }
+    }
+}

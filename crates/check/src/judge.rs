@@ -1,0 +1,478 @@
+//! From what the search found to a verdict, and from a trail back to its story.
+
+use std::time::Instant;
+
+use abi::run::{Finding, Mark, Outcome, Reason, Stats, Verdict};
+use explore::{Choice, Found, What, Why, Words};
+use machine::{Agent, Bad, Gap, Halt, State, Violation};
+
+use crate::guest::{Guest, Scenario};
+use crate::model::{Model, Recorder};
+use crate::names::Names;
+use crate::narrate::{Narrator, fault_name};
+use crate::stacks::{place, symbol};
+use crate::trail::{ReplayError, Run, Trail, who};
+use crate::{Checked, Limits};
+
+/// The verdict on a finished search.
+pub(crate) fn judge(
+    guest: &Guest,
+    scenario: &Scenario,
+    limits: &Limits,
+    mut model: Model,
+    found: &Found<Bad, Gap>,
+    start: Instant,
+) -> Checked {
+    let reached = std::mem::take(&mut model.marks.0);
+    let mut outcome = blank(guest, scenario);
+    outcome.stats = stats(&model, found, start);
+    outcome.marks = marks(scenario, &reached);
+    let (instructions, mut trail) = (model.machine.instructions(), None);
+    match &found.verdict {
+        explore::Verdict::Pass => no_violation(&mut outcome, scenario, found.stats.ends),
+        explore::Verdict::Undecided { why, complete_switches } => {
+            outcome.verdict = Verdict::Undecided;
+            outcome.stats.switches = complete_switches.unwrap_or(0);
+            outcome.reason = Some(undecided(guest, why, *complete_switches));
+        }
+        explore::Verdict::Violated { what, trail: choices, switches, shortest } => {
+            let mut teller =
+                Teller { guest, scenario, model: &mut model, shared: &found.shared, changed: "" };
+            match teller.tell(choices, Some(what)) {
+                Ok(told) => {
+                    let finding = Finding { switches: *switches, shortest: *shortest, ..told.finding };
+                    outcome.stats.switches = *switches;
+                    outcome.verdict = verdict_of(scenario, &finding.property);
+                    trail = Some(Trail::new(
+                        &scenario.name,
+                        guest.image_id(),
+                        &finding.property,
+                        limits.masking,
+                        found.shared.clone(),
+                        told.runs,
+                    ));
+                    outcome.finding = Some(finding);
+                }
+                Err(error) => {
+                    outcome.verdict = Verdict::Undecided;
+                    outcome.reason = Some(reason(format!(
+                        "a violation was found, but its trail does not replay ({error}); this is a defect of lamprey"
+                    )));
+                }
+            }
+        }
+    }
+    outcome.stats.instructions = instructions;
+    outcome.cpus = cpus(&model);
+    Checked { outcome, trail }
+}
+
+fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
+    let unreached: Vec<&str> =
+        outcome.marks.iter().filter(|mark| !mark.reached).map(|mark| mark.name.as_str()).collect();
+    let undecided = if ends == 0 {
+        Some("every run was discarded by `assume`: nothing was checked".to_owned())
+    } else if outcome.marks.is_empty() {
+        Some("no mark was reached: nothing shows that the scenario did what it is about; add `lamprey::mark!(\"…\")`".to_owned())
+    } else if !unreached.is_empty() {
+        Some(format!("marks that no run reached: {}", unreached.join(", ")))
+    } else {
+        None
+    };
+    if let Some(property) = &scenario.finds {
+        outcome.verdict = Verdict::Lost;
+        outcome.reason = Some(reason(format!(
+            "declared to violate {property}, but no run within the bounds violates anything"
+        )));
+    } else if let Some(sentence) = undecided {
+        outcome.verdict = Verdict::Undecided;
+        outcome.reason = Some(reason(sentence));
+    } else {
+        outcome.verdict = Verdict::Pass;
+    }
+}
+
+fn verdict_of(scenario: &Scenario, property: &str) -> Verdict {
+    match &scenario.finds {
+        Some(declared) if declared == property => Verdict::Found,
+        Some(_) => Verdict::Lost,
+        None => Verdict::Fail,
+    }
+}
+
+fn undecided(guest: &Guest, why: &Why<Gap>, complete: Option<u32>) -> Reason {
+    let up_to = match complete {
+        Some(switches) => format!("no counterexample up to {switches} switches"),
+        None => "not even the runs without a switch were all searched".into(),
+    };
+    match why {
+        Why::Gap(gap, _) => Reason {
+            sentence: format!("stopped at something that is not modelled: {}", gap.what),
+            place: Some(place(&guest.image, gap.rip)),
+            instruction: gap.instruction.clone(),
+            cpu: Some(gap.agent.cpu()),
+        },
+        Why::States => reason(format!("the budget of states is used up; {up_to}")),
+        Why::Bytes => reason(format!("the budget of memory is used up; {up_to}")),
+        Why::Time => reason(format!("the time is used up; {up_to}")),
+        Why::Interrupted => reason(format!("interrupted; {up_to}")),
+    }
+}
+
+fn reason(sentence: String) -> Reason {
+    Reason { sentence, place: None, instruction: None, cpu: None }
+}
+
+fn blank(guest: &Guest, scenario: &Scenario) -> Outcome {
+    Outcome {
+        scenario: scenario.name.clone(),
+        about: scenario.about.clone(),
+        verdict: Verdict::Undecided,
+        finds: scenario.finds.clone(),
+        cpus: 0,
+        stats: Stats::default(),
+        marks: Vec::new(),
+        finding: None,
+        reason: None,
+        image: guest.image_id().clone(),
+    }
+}
+
+/// The outcome where the machine could not even be made.
+pub(crate) fn cannot_start(guest: &Guest, scenario: &Scenario, why: String) -> Checked {
+    let outcome = Outcome { reason: Some(reason(why)), ..blank(guest, scenario) };
+    Checked { outcome, trail: None }
+}
+
+fn cpus(model: &Model) -> u8 {
+    let count = model.machine.registered().cpus.iter().flatten().count();
+    u8::try_from(count).expect("at most 8")
+}
+
+fn stats(model: &Model, found: &Found<Bad, Gap>, start: Instant) -> Stats {
+    let s = &found.stats;
+    // Figures for people: exact below 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    let bytes_per_state = s.graph_bytes as f64 / s.states.max(1) as f64;
+    Stats {
+        states: s.states,
+        transitions: s.transitions,
+        transitions_all: s.transitions_all,
+        instructions: model.machine.instructions(),
+        depth: s.depth,
+        switches: s.switches,
+        rounds: s.rounds,
+        shared_words: u32::try_from(s.shared_words).unwrap_or(u32::MAX),
+        seconds: start.elapsed().as_secs_f64(),
+        peak_bytes: s.peak_bytes,
+        bytes_per_state,
+    }
+}
+
+fn marks(scenario: &Scenario, reached: &std::collections::BTreeSet<String>) -> Vec<Mark> {
+    let mut marks: Vec<Mark> = scenario
+        .marks
+        .iter()
+        .map(|name| Mark { name: name.clone(), reached: reached.contains(name) })
+        .collect();
+    let undeclared = reached.iter().filter(|name| !scenario.marks.contains(name));
+    marks.extend(undeclared.map(|name| Mark { name: name.clone(), reached: true }));
+    marks
+}
+
+/// Runs a trail again and tells the same story.
+///
+/// # Errors
+///
+/// The trail does not fit: says at which step and why.
+pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
+    let start = Instant::now();
+    let scenario = guest
+        .scenarios()
+        .iter()
+        .find(|scenario| scenario.name == trail.scenario())
+        .ok_or_else(|| ReplayError::NoScenario(trail.scenario().into()))?;
+    let changed = if guest.image_id().id == trail.image_id().id {
+        ""
+    } else {
+        " (the image has changed since the trail was written)"
+    };
+    let mut model =
+        Model::new(guest, scenario, trail.masking()).map_err(ReplayError::Start)?;
+    let choices = trail.choices();
+    let told = Teller { guest, scenario, model: &mut model, shared: &trail.shared, changed }
+        .tell(&choices, None)?;
+    let mut outcome = blank(guest, scenario);
+    outcome.verdict = verdict_of(scenario, &told.finding.property);
+    outcome.cpus = cpus(&model);
+    outcome.stats.switches = told.finding.switches;
+    outcome.stats.depth = told.finding.steps;
+    outcome.stats.transitions = u64::from(told.finding.steps);
+    outcome.stats.instructions = model.machine.instructions();
+    outcome.stats.seconds = start.elapsed().as_secs_f64();
+    outcome.finding = Some(told.finding);
+    Ok(outcome)
+}
+
+/// A story, and the trail it follows.
+struct Told {
+    finding: Finding,
+    runs: Vec<Run>,
+}
+
+/// Runs a trail on the machine and tells what happens.
+struct Teller<'a> {
+    guest: &'a Guest,
+    scenario: &'a Scenario,
+    model: &'a mut Model,
+    shared: &'a [u32],
+    changed: &'static str,
+}
+
+impl Teller<'_> {
+    /// `known` is what the search says of the last state; a violation that shows by itself needs none.
+    fn tell(
+        &mut self,
+        choices: &[Choice],
+        known: Option<&What<Bad>>,
+    ) -> Result<Told, ReplayError> {
+        let mut words = Words::fixed(self.shared);
+        let mut narrator = Narrator::new(self.guest, &self.scenario.name);
+        let mut runs: Vec<Run> = Vec::new();
+        let mut switches = 0;
+        let mut last = None;
+        let mut state = match self.model.start(&mut Recorder(&mut words), &mut narrator) {
+            Ok(state) => state,
+            Err(halt) => return self.ended_at(halt, None, choices, 0, &mut narrator, runs, 0),
+        };
+        if let Err(halt) = self.judge_state(&state, &mut words, &mut narrator) {
+            return self.ended_at(halt, Some(&state), choices, 0, &mut narrator, runs, 0);
+        }
+        for (number, choice) in choices.iter().enumerate() {
+            let possible = self.possible(&state);
+            if !possible.contains(choice) {
+                return Err(self.does_not_fit(number + 1, *choice, &possible));
+            }
+            if let Some(agent) = last
+                && agent != choice.agent
+                && possible.iter().any(|other| other.agent == agent)
+            {
+                switches += 1;
+            }
+            last = Some(choice.agent);
+            narrator.step = u32::try_from(number + 1).unwrap_or(u32::MAX);
+            let result = self.model.machine.step(
+                &mut state,
+                Agent(choice.agent),
+                choice.pick,
+                &mut Recorder(&mut words),
+                &mut narrator,
+            );
+            let rip = state.cpu(Agent(choice.agent).cpu()).rip();
+            note_run(&mut runs, *choice, symbol(&self.guest.image, rip));
+            let result =
+                result.and_then(|()| self.judge_state(&state, &mut words, &mut narrator));
+            if let Err(halt) = result {
+                return self.ended_at(
+                    halt,
+                    Some(&state),
+                    choices,
+                    number + 1,
+                    &mut narrator,
+                    runs,
+                    switches,
+                );
+            }
+        }
+        let stuck = self.possible(&state).is_empty() && !self.model.is_end(&state);
+        let property = match known {
+            Some(What::Deadlock) => "deadlock",
+            Some(What::Livelock) => "livelock",
+            _ if stuck => "deadlock",
+            _ => return Err(ReplayError::Clean(self.changed)),
+        };
+        Ok(self.stuck(property, &state, &mut narrator, runs, switches))
+    }
+
+    fn judge_state(
+        &mut self,
+        state: &State,
+        words: &mut Words,
+        narrator: &mut Narrator<'_>,
+    ) -> Result<(), Halt> {
+        narrator.listening = false;
+        let result = self.model.judge_state(state, &mut Recorder(words), narrator);
+        narrator.listening = true;
+        result
+    }
+
+    fn possible(&self, state: &State) -> Vec<Choice> {
+        let mut possible = Vec::new();
+        self.model
+            .machine
+            .choices(state, |agent, pick| possible.push(Choice { agent: agent.0, pick }));
+        possible
+    }
+
+    fn does_not_fit(&self, step: usize, choice: Choice, possible: &[Choice]) -> ReplayError {
+        let say = |choice: &Choice| match choice.pick {
+            0 => who(choice.agent),
+            pick => format!("{} pick {pick}", who(choice.agent)),
+        };
+        let possible: Vec<String> = possible.iter().map(say).collect();
+        ReplayError::Choice {
+            step,
+            wanted: say(&choice),
+            possible: if possible.is_empty() { "nothing".into() } else { possible.join(", ") },
+            changed: self.changed,
+        }
+    }
+
+    /// The run ends at `step`: with the violation, or too early.
+    #[allow(clippy::too_many_arguments)]
+    fn ended_at(
+        &mut self,
+        halt: Halt,
+        state: Option<&State>,
+        choices: &[Choice],
+        step: usize,
+        narrator: &mut Narrator<'_>,
+        runs: Vec<Run>,
+        switches: u32,
+    ) -> Result<Told, ReplayError> {
+        let early = |why: String, changed| ReplayError::Ends { step, steps: choices.len(), why, changed };
+        let bad = match halt {
+            Halt::Bad(bad) => bad,
+            Halt::Gap(gap) => return Err(early(format!("not modelled: {}", gap.what), self.changed)),
+            Halt::Discarded => return Err(early("`assume` does not hold".into(), self.changed)),
+        };
+        if step != choices.len() {
+            return Err(early("a property is violated before the trail's end".into(), self.changed));
+        }
+        let (mut events, folded) = match state {
+            Some(state) => narrator.events(self.model, state),
+            None => (Vec::new(), 0),
+        };
+        let observed = bad.agent == Agent::OBSERVER;
+        let shown = if observed { choices.last().map_or(bad.agent, |c| Agent(c.agent)) } else { bad.agent };
+        let rip = if observed {
+            state.map_or(bad.rip, |state| state.cpu(shown.cpu()).rip())
+        } else {
+            bad.rip
+        };
+        events.push(narrator.violation(shown, rip));
+        let place = if observed { None } else { narrator.stacks.place(&self.guest.image, bad.agent, bad.rip) };
+        let mut finding = Finding {
+            property: String::new(),
+            sentence: String::new(),
+            expected: None,
+            found: None,
+            cpu: (!observed).then_some(bad.agent.cpu()),
+            place,
+            switches,
+            steps: u32::try_from(step).unwrap_or(u32::MAX),
+            shortest: false,
+            events,
+            folded,
+        };
+        self.describe(&bad, &mut finding);
+        Ok(Told { finding, runs })
+    }
+
+    fn describe(&self, bad: &Bad, finding: &mut Finding) {
+        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+        match &bad.what {
+            Violation::Failure(failure) => {
+                finding.property.clone_from(&failure.property);
+                finding.sentence.clone_from(&failure.sentence);
+                finding.expected = some(&failure.expected);
+                finding.found = some(&failure.found);
+                if !failure.file.is_empty() {
+                    let symbol = finding.place.take().map(|place| place.symbol);
+                    finding.place = Some(abi::run::Place {
+                        symbol: symbol.unwrap_or_else(|| symbol_of_check(failure)),
+                        file: Some(failure.file.clone()),
+                        line: u32::try_from(failure.line).ok(),
+                    });
+                }
+            }
+            Violation::Fault(fault) => {
+                finding.property = "fault".into();
+                let at = if fault.vector == 14 {
+                    let names = Names::new(&self.guest.image, self.model.machine.registered());
+                    format!(" at {} ({:#x})", names.object(fault.va), fault.va)
+                } else {
+                    String::new()
+                };
+                let name = fault_name(fault.vector);
+                finding.sentence = format!("the kernel takes {name}{at}, and nothing handles it");
+                finding.found = self.model.machine.disassembly(bad.rip);
+            }
+            Violation::Endless => {
+                finding.property = "endless".into();
+                finding.sentence = "set-up, an invariant or a final check does not end".into();
+            }
+        }
+    }
+
+    /// Deadlock and livelock: what every CPU waits for.
+    fn stuck(
+        &self,
+        property: &str,
+        state: &State,
+        narrator: &mut Narrator<'_>,
+        runs: Vec<Run>,
+        switches: u32,
+    ) -> Told {
+        let (mut events, folded) = narrator.events(self.model, state);
+        let mut waiting = Vec::new();
+        let mut shown = None;
+        for cpu in 0..state.cpu_count() {
+            let agent = state.cpu(cpu).level(cpu);
+            let doing = match state.cpu(cpu).activity() {
+                machine::Activity::Ended if agent == Agent::thread(cpu) => continue,
+                machine::Activity::Halted => "halted at",
+                _ => "at",
+            };
+            shown.get_or_insert(agent);
+            let place = narrator.stacks.place(&self.guest.image, agent, state.cpu(cpu).rip());
+            let symbol = place.map_or_else(|| "?".into(), |place| place.symbol);
+            waiting.push(format!("CPU{cpu} {doing} {symbol}"));
+        }
+        if let Some(agent) = shown {
+            events.push(narrator.violation(agent, state.cpu(agent.cpu()).rip()));
+        }
+        let sentence = match property {
+            "deadlock" => "no CPU can go on",
+            _ => "from here no run ends: the CPUs go round for ever",
+        };
+        let finding = Finding {
+            property: property.into(),
+            sentence: sentence.into(),
+            expected: None,
+            found: Some(waiting.join("; ")),
+            cpu: None,
+            place: None,
+            switches,
+            steps: narrator.step,
+            shortest: false,
+            events,
+            folded,
+        };
+        Told { finding, runs }
+    }
+}
+
+fn symbol_of_check(failure: &machine::Failure) -> String {
+    format!("check of {}", failure.property)
+}
+
+fn note_run(runs: &mut Vec<Run>, choice: Choice, at: String) {
+    match runs.last_mut() {
+        Some(run) if run.choice == choice && choice.pick == 0 => {
+            run.count += 1;
+            run.at = at;
+        }
+        _ => runs.push(Run { count: 1, choice, at }),
+    }
+}

@@ -1,0 +1,235 @@
+//! The scenario on the machine, as the search sees it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use explore::{Choice, Next, Stop, Touch, Words};
+use machine::{Access, Accesses, Agent, Bad, Config, Entry, Gap, Halt, Machine, Seen, State, Watch, Word};
+
+use crate::guest::{Guest, Scenario};
+
+/// A scenario ready to be searched.
+pub(crate) struct Model {
+    pub(crate) machine: Machine,
+    entry: u64,
+    pub(crate) marks: Marks,
+    invariants: Memo,
+}
+
+impl Model {
+    pub(crate) fn new(guest: &Guest, scenario: &Scenario, masking: bool) -> Result<Model, String> {
+        Ok(Model {
+            machine: Machine::new(&guest.segments, &guest.calls, Config { masking })?,
+            entry: scenario.entry,
+            marks: Marks::default(),
+            invariants: Memo::default(),
+        })
+    }
+
+    /// Set-up and the CPUs' way to their first scheduling points.
+    pub(crate) fn start<A: Accesses, W: Watch>(
+        &mut self,
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<State, Halt> {
+        self.machine.start(self.entry, accesses, watch)
+    }
+
+    /// Invariants, and at an end the final checks.
+    pub(crate) fn judge_state<A: Accesses, W: Watch>(
+        &mut self,
+        state: &State,
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<(), Halt> {
+        let registered = self.machine.registered();
+        let always: Vec<Entry> = registered.always.clone();
+        let finally: Vec<Entry> =
+            if self.is_end(state) { registered.finally.clone() } else { Vec::new() };
+        for entry in always {
+            self.machine.observe(state, entry, accesses, watch)?;
+        }
+        for entry in finally {
+            self.machine.observe(state, entry, &mut Unrecorded, watch)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_end(&self, state: &State) -> bool {
+        state.ended()
+    }
+}
+
+impl explore::Model for Model {
+    type State = State;
+    type Bad = Bad;
+    type Gap = Gap;
+
+    fn initial(&mut self, words: &mut Words) -> Result<State, Stop<Bad, Gap>> {
+        self.invariants = Memo::default();
+        let mut marks = std::mem::take(&mut self.marks);
+        let result = self.start(&mut Recorder(words), &mut marks);
+        self.marks = marks;
+        result.map_err(stop)
+    }
+
+    fn choices(&self, state: &State, out: &mut Vec<Choice>) {
+        self.machine.choices(state, |agent, pick| out.push(Choice { agent: agent.0, pick }));
+    }
+
+    fn step(
+        &mut self,
+        state: &mut State,
+        choice: Choice,
+        words: &mut Words,
+    ) -> Result<(), Stop<Bad, Gap>> {
+        let agent = Agent(choice.agent);
+        self.machine
+            .step(state, agent, choice.pick, &mut Recorder(words), &mut self.marks)
+            .map_err(stop)
+    }
+
+    fn inspect(&mut self, state: &State, words: &mut Words) -> Result<(), Stop<Bad, Gap>> {
+        if self.machine.registered().always.is_empty() && !self.is_end(state) {
+            return Ok(());
+        }
+        if self.invariants.holds(state) && !self.is_end(state) {
+            return Ok(());
+        }
+        let mut marks = std::mem::take(&mut self.marks);
+        let mut reads = Reads { words, read: BTreeSet::new() };
+        let result = self.judge_state(state, &mut reads, &mut marks);
+        let read = reads.read;
+        self.marks = marks;
+        result.map_err(stop)?;
+        self.invariants.add(state, read);
+        Ok(())
+    }
+
+    fn key(&self, state: &State) -> u128 {
+        state.fingerprint()
+    }
+
+    fn ended(&self, state: &State) -> bool {
+        self.is_end(state)
+    }
+
+    fn next(&self, state: &State, agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
+        let next = self.machine.next(state, Agent(agent))?;
+        touches.extend(next.touches().iter().map(|(word, write)| Touch { word: word.0, write: *write }));
+        Some(Next { point: next.point, reducible: next.reducible })
+    }
+
+    fn agents(&self) -> u8 {
+        Agent::OBSERVER.0 + 1
+    }
+
+    fn recurrent(&self) -> u32 {
+        (Agent::interrupt(0).0..=Agent::OBSERVER.0).fold(0, |mask, agent| mask | 1 << agent)
+    }
+
+    fn state_bytes(&self, state: &State) -> usize {
+        state.bytes()
+    }
+}
+
+pub(crate) fn stop(halt: Halt) -> Stop<Bad, Gap> {
+    match halt {
+        Halt::Bad(bad) => Stop::Violation(bad),
+        Halt::Gap(gap) => Stop::Unmodelled(gap),
+        Halt::Discarded => Stop::Discarded,
+    }
+}
+
+/// The search's words, as the machine sees them.
+pub(crate) struct Recorder<'a>(pub(crate) &'a mut Words);
+
+impl Accesses for Recorder<'_> {
+    #[inline]
+    fn is_shared(&self, word: Word) -> bool {
+        self.0.is_shared(word.0)
+    }
+
+    #[inline]
+    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
+        self.0.touch(agent.0, word.0, write);
+    }
+}
+
+/// Final checks run when nothing else moves: their accesses conflict with nothing.
+struct Unrecorded;
+
+impl Accesses for Unrecorded {
+    fn is_shared(&self, _: Word) -> bool {
+        false
+    }
+
+    fn touch(&mut self, _: Agent, _: Word, _: bool) {}
+}
+
+/// Records an invariant's accesses, and remembers what it read.
+struct Reads<'a> {
+    words: &'a mut Words,
+    read: BTreeSet<Word>,
+}
+
+impl Accesses for Reads<'_> {
+    fn is_shared(&self, _: Word) -> bool {
+        false
+    }
+
+    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
+        // What it writes is its own scratch stack, on a copy that is thrown away.
+        if !write {
+            self.words.touch(agent.0, word.0, false);
+            self.read.insert(word);
+        }
+    }
+}
+
+/// States in which the invariants are known to hold, by the values of all words they ever read.
+///
+/// An invariant is a deterministic function of the words it reads. If all words that any evaluation read
+/// have the values they had in an evaluation that found nothing, this one reads the same values, takes
+/// the same way and finds nothing.
+#[derive(Default)]
+struct Memo {
+    read: BTreeSet<Word>,
+    held: HashSet<Vec<u64>>,
+}
+
+impl Memo {
+    fn values(&self, state: &State) -> Vec<u64> {
+        self.read.iter().map(|word| state.word(*word)).collect()
+    }
+
+    fn holds(&self, state: &State) -> bool {
+        !self.held.is_empty() && self.held.contains(&self.values(state))
+    }
+
+    fn add(&mut self, state: &State, read: BTreeSet<Word>) {
+        if !read.is_subset(&self.read) {
+            self.read.extend(read);
+            self.held.clear();
+        }
+        // A scenario that never repeats must not make this the largest table of all.
+        if self.held.len() < 1 << 16 {
+            self.held.insert(self.values(state));
+        }
+    }
+}
+
+/// The marks reached so far; watches nothing else.
+#[derive(Default)]
+pub(crate) struct Marks(pub(crate) BTreeSet<String>);
+
+impl Watch for Marks {
+    const ON: bool = false;
+
+    fn seen(&mut self, seen: Seen) {
+        if let Access::Mark(name) = seen.access {
+            self.0.insert(name);
+        }
+    }
+
+    fn retired(&mut self, _: Agent, _: &machine::Op, _: u64, _: u64, _: u64) {}
+}

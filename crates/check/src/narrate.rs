@@ -1,0 +1,229 @@
+//! A run told as events.
+
+use abi::run::{Event, Instruction, Level, What};
+use machine::{Access, Agent, Op, Role, Seen, State, Watch};
+
+use crate::guest::Guest;
+use crate::model::Model;
+use crate::names::Names;
+use crate::stacks::{Stacks, symbol};
+
+/// Watches a run and keeps what a reader must know of it.
+pub(crate) struct Narrator<'a> {
+    guest: &'a Guest,
+    scenario: &'a str,
+    pub(crate) stacks: Stacks,
+    raw: Vec<Raw>,
+    /// The number of the step that is running, from 1.
+    pub(crate) step: u32,
+    instructions: u64,
+    /// Off while an invariant runs: its accesses are nobody's.
+    pub(crate) listening: bool,
+    /// Values of atomic loads whose store has not come yet.
+    open: Vec<(u64, u64)>,
+}
+
+/// An event before objects have their names.
+struct Raw {
+    step: u32,
+    agent: Agent,
+    stack: Vec<abi::run::Frame>,
+    rip: u64,
+    access: Access,
+}
+
+impl<'a> Narrator<'a> {
+    pub(crate) fn new(guest: &'a Guest, scenario: &'a str) -> Narrator<'a> {
+        Narrator {
+            guest,
+            scenario,
+            stacks: Stacks::default(),
+            raw: Vec::new(),
+            step: 0,
+            instructions: 0,
+            listening: true,
+            open: Vec::new(),
+        }
+    }
+
+    /// The event of the violation itself.
+    pub(crate) fn violation(&mut self, agent: Agent, rip: u64) -> Event {
+        let stack = self.stacks.frames(&self.guest.image, self.scenario, agent, rip);
+        Event {
+            step: self.step,
+            cpu: agent.cpu(),
+            level: level(agent),
+            stack,
+            instruction: None,
+            what: What::Violation,
+        }
+    }
+
+    /// The events so far, named, and the number of instructions that are not among them.
+    pub(crate) fn events(&self, model: &Model, state: &State) -> (Vec<Event>, u64) {
+        let names = Names::new(&self.guest.image, model.machine.registered());
+        let events: Vec<Event> = self
+            .raw
+            .iter()
+            .filter_map(|raw| {
+                let what = self.what(&names, state, raw)?;
+                let instruction = model.machine.disassembly(raw.rip).map(|text| Instruction {
+                    address: raw.rip,
+                    symbol: symbol(&self.guest.image, raw.rip),
+                    text,
+                });
+                Some(Event {
+                    step: raw.step,
+                    cpu: raw.agent.cpu(),
+                    level: level(raw.agent),
+                    stack: raw.stack.clone(),
+                    instruction,
+                    what,
+                })
+            })
+            .collect();
+        let told = u64::try_from(events.len()).unwrap_or(0);
+        (events, self.instructions.saturating_sub(told))
+    }
+
+    fn what(&self, names: &Names<'_>, state: &State, raw: &Raw) -> Option<What> {
+        let cr4 = state.cpu(raw.agent.cpu()).cr4();
+        Some(match &raw.access {
+            Access::Load { va, size, value, .. } => {
+                What::Read { object: names.object(*va), value: names.value(*value, *size) }
+            }
+            Access::Store { va, size, old, value, locked, .. } => {
+                let object = names.object(*va);
+                let (old, value) = (names.value(*old, *size), names.value(*value, *size));
+                if *locked {
+                    What::Update { object, old, value }
+                } else {
+                    What::Write { object, old, value }
+                }
+            }
+            Access::WriteRegister { register, old, operand } => What::WriteRegister {
+                register: (*register).into(),
+                old: names.register(register, *old, cr4),
+                value: names.register(register, *operand, cr4),
+            },
+            Access::ReadRegister { .. } => return None,
+            Access::Invlpg { va } => What::Invalidate { text: format!("invlpg {va:#x}") },
+            Access::Invpcid { kind, descriptor: [pcid, va] } => {
+                What::Invalidate { text: format!("invpcid {kind} {{pcid {pcid}, {va:#x}}}") }
+            }
+            Access::InterruptFlag { on } => What::Interrupts { on: *on },
+            Access::SendIpi { to, vector } => What::SendIpi { to: *to, vector: *vector },
+            Access::Ipi { vector } => {
+                What::Ipi { vector: *vector, from: self.sender(raw, *vector) }
+            }
+            Access::IpiDone { vector } => What::IpiDone { vector: *vector },
+            Access::User { write, pointer, fault } => What::User {
+                access: if *write { "write" } else { "read" }.into(),
+                pointer: format!("{pointer:#x}"),
+                result: fault.map_or_else(|| "ok".into(), |(vector, _)| fault_name(vector)),
+            },
+            Access::Note(text) => What::Note { text: text.clone() },
+            Access::Mark(name) => What::Mark { name: name.clone() },
+            Access::Choose { of, picked } => {
+                What::Choose { of: u64::from(*of), picked: u64::from(*picked) }
+            }
+            Access::Halt => What::Halt,
+            Access::End => What::End,
+        })
+    }
+
+    /// Who sent the interrupt that `delivery` delivers, if only one CPU did since the last delivery.
+    fn sender(&self, delivery: &Raw, vector: u8) -> Option<u8> {
+        let target = delivery.agent.cpu();
+        let mut senders = Vec::new();
+        for raw in &self.raw {
+            if std::ptr::eq(raw, delivery) {
+                break;
+            }
+            match raw.access {
+                Access::SendIpi { to, vector: v } if to == target && v == vector => {
+                    senders.push(raw.agent.cpu());
+                }
+                Access::Ipi { vector: v } if raw.agent.cpu() == target && v == vector => {
+                    senders.clear();
+                }
+                _ => {}
+            }
+        }
+        senders.dedup();
+        if let [sender] = senders[..] { Some(sender) } else { None }
+    }
+
+    fn keep(&mut self, seen: Seen) {
+        // Delivery and return belong to no function of the handler.
+        let stackless = matches!(seen.access, Access::Ipi { .. } | Access::IpiDone { .. });
+        let stack = if stackless {
+            Vec::new()
+        } else {
+            self.stacks.frames(&self.guest.image, self.scenario, seen.agent, seen.rip)
+        };
+        self.raw.push(Raw {
+            step: self.step.max(1),
+            agent: seen.agent,
+            stack,
+            rip: seen.rip,
+            access: seen.access,
+        });
+    }
+}
+
+impl Watch for Narrator<'_> {
+    const ON: bool = true;
+
+    fn seen(&mut self, seen: Seen) {
+        if !self.listening || seen.agent == Agent::OBSERVER {
+            return;
+        }
+        match seen.access {
+            Access::Load { shared: false, .. } | Access::Store { shared: false, .. } => {}
+            // An atomic update is one event: its store says what it read.
+            Access::Load { locked: true, va, value, .. } => self.open.push((va, value)),
+            Access::Store { locked: true, va, .. } => {
+                self.open.retain(|(open, _)| *open != va);
+                self.keep(seen);
+            }
+            Access::Ipi { .. } | Access::IpiDone { .. } | Access::End => {
+                self.stacks.clear(seen.agent);
+                self.keep(seen);
+            }
+            _ => self.keep(seen),
+        }
+    }
+
+    fn retired(&mut self, agent: Agent, op: &Op, rip: u64, _: u64, rsp_after: u64) {
+        if !self.listening || agent == Agent::OBSERVER {
+            return;
+        }
+        self.instructions += 1;
+        self.stacks.retired(agent, op, rip, rsp_after);
+    }
+}
+
+pub(crate) fn level(agent: Agent) -> Level {
+    match agent.role() {
+        Role::Interrupt(_) => Level::Interrupt,
+        Role::Thread(_) | Role::Observer => Level::Thread,
+    }
+}
+
+/// `#GP`, as the manual writes it.
+pub(crate) fn fault_name(vector: u8) -> String {
+    let name = match vector {
+        0 => "#DE",
+        1 => "#DB",
+        3 => "#BP",
+        6 => "#UD",
+        7 => "#NM",
+        12 => "#SS",
+        13 => "#GP",
+        14 => "#PF",
+        17 => "#AC",
+        _ => return format!("exception {vector}"),
+    };
+    name.into()
+}

@@ -1,0 +1,145 @@
+//! What is searched: the trait, and the words it speaks in.
+
+use crate::Words;
+
+/// One thread of control, 0 to 31. An interrupt level of a processor is an
+/// agent of its own; so is the observer on whose behalf invariants read.
+pub type Agent = u8;
+
+/// One way to go on from a state: a step of `agent`, and which of the outcomes
+/// its pending operation leaves open.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Choice {
+    /// Who steps.
+    pub agent: Agent,
+    /// Which outcome; 0 where there is only one.
+    pub pick: u16,
+}
+
+/// An access to a word.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Touch {
+    /// The number of the word; numbers should be dense, tables are indexed by them.
+    pub word: u32,
+    /// Whether the word may be written; a read otherwise.
+    pub write: bool,
+}
+
+/// Why a run does not go on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Stop<B, G> {
+    /// Something that must not happen did.
+    Violation(B),
+    /// Something that the model does not cover.
+    Unmodelled(G),
+    /// The run is of no interest: `assume(false)`.
+    Discarded,
+}
+
+/// What an agent would do next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Next {
+    /// The program point of the pending operation. Two states in which an agent
+    /// is at the same point need not agree in anything else.
+    pub point: u64,
+    /// Whether the pending operation may be run ahead of the other agents when
+    /// its touches conflict with none of theirs. False for an operation whose
+    /// effect on others is not told by its touches.
+    pub reducible: bool,
+}
+
+/// A system to search.
+///
+/// # Contract
+///
+/// - **Deterministic.** A step is a function of the state, the choice and the
+///   set of shared words.
+/// - **Visible and private.** A step does one *visible* operation of its agent
+///   and then runs on, privately, up to the next visible one. An access to a
+///   word that [`Words::is_shared`] knows is visible; what else is visible is
+///   the model's to say, but not dependent on other agents' state.
+///   A private part must end: going round a loop is visible. So is whatever may
+///   discard the run, or else it would take with it what others could still do.
+/// - **Recorded.** Every access is told to [`Words::touch`], whether shared or
+///   not, and whatever one agent does to another is an access to some word.
+/// - **Local.** What an agent's pending operation is, and its
+///   [`next`](Model::next), change by its own steps only. Whether it is enabled
+///   may depend on words, which then are reads among its pending touches; apart
+///   from that it may be suspended while a handler above it runs.
+///   An agent that others can start, stop or bring back is [recurrent](Model::recurrent),
+///   and the words on which its start depends are touched on its behalf from the
+///   [first state](Model::initial) on: the start may never be seen to be possible
+///   while those words are not known to be shared.
+/// - **Keyed.** States with the same [`key`](Model::key) behave the same.
+pub trait Model {
+    /// A state; cloned once per step, so cheap to clone.
+    type State: Clone;
+    /// What a violation is described by.
+    type Bad: Clone + PartialEq;
+    /// What something unmodelled is described by.
+    type Gap: Clone;
+
+    /// The first state: set-up ran alone, and every agent has advanced to its
+    /// first scheduling point.
+    ///
+    /// # Errors
+    ///
+    /// Why the run ended before it began.
+    fn initial(&mut self, words: &mut Words) -> Result<Self::State, Stop<Self::Bad, Self::Gap>>;
+
+    /// Appends the ways to go on from `state`, in a fixed order.
+    fn choices(&self, state: &Self::State, out: &mut Vec<Choice>);
+
+    /// One step of `choice.agent`: its pending visible operation, then
+    /// everything private up to the next one.
+    ///
+    /// # Errors
+    ///
+    /// Why the run ended within the step.
+    fn step(
+        &mut self,
+        state: &mut Self::State,
+        choice: Choice,
+        words: &mut Words,
+    ) -> Result<(), Stop<Self::Bad, Self::Gap>>;
+
+    /// Invariants; called once on every new state and on the first. What it
+    /// reads is recorded for the observer agent of the model. It also judges
+    /// final states (those without a choice), for which nothing need be
+    /// recorded.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the state.
+    fn inspect(
+        &mut self,
+        state: &Self::State,
+        words: &mut Words,
+    ) -> Result<(), Stop<Self::Bad, Self::Gap>>;
+
+    /// The fingerprint of the state, well mixed: bits of it are used as a hash.
+    fn key(&self, state: &Self::State) -> u128;
+
+    /// Asked where there is no choice: whether that is a proper end rather than
+    /// a deadlock.
+    fn ended(&self, state: &Self::State) -> bool;
+
+    /// The program point of the agent's pending operation, whose words are
+    /// appended to `touches` (also those on which it depends whether the agent
+    /// is enabled); none if it has no operation pending: ended, not started.
+    fn next(&self, state: &Self::State, agent: Agent, touches: &mut Vec<Touch>) -> Option<Next>;
+
+    /// The number of agents; they are numbered from 0.
+    fn agents(&self) -> u8;
+
+    /// The agents (a bit each) that may start anew at any time, such as
+    /// interrupt handlers, and observers: all that was ever recorded of them
+    /// counts as what they may still do.
+    fn recurrent(&self) -> u32;
+
+    /// The memory that `state` holds on to beside its own size, for the budget.
+    fn state_bytes(&self, state: &Self::State) -> usize {
+        let _ = state;
+        0
+    }
+}

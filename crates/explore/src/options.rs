@@ -1,0 +1,70 @@
+//! What a search may spend, and what it tells while it runs.
+
+use std::time::Instant;
+
+/// How to search, and the budgets.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The most states a round may visit.
+    pub states: u64,
+    /// The most memory, in bytes, that a round may use as accounted.
+    pub bytes: u64,
+    /// When to give up.
+    pub deadline: Option<Instant>,
+    /// Whether to leave out orders of independent steps.
+    pub reduction: bool,
+    /// Whether every access is a scheduling point: brute force, no fixpoint.
+    pub every_access: bool,
+    /// The most states to visit in order to simplify a violation that was found
+    /// under reduction.
+    pub shorten_states: u64,
+    /// Every how many transitions to report progress; at least 1.
+    pub progress_every: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            states: u64::from(u32::MAX),
+            bytes: u64::MAX,
+            deadline: None,
+            reduction: true,
+            every_access: false,
+            shorten_states: 1_000_000,
+            progress_every: 1_000,
+        }
+    }
+}
+
+impl Options {
+    /// The default, but every order of visible operations is searched.
+    #[must_use]
+    pub fn no_reduction() -> Self {
+        Options { reduction: false, ..Options::default() }
+    }
+}
+
+/// How far a search has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The round, from 1.
+    pub round: u32,
+    /// Whether a violation was found and a simpler run of it is sought.
+    pub shortening: bool,
+    /// States visited in this round.
+    pub states: u64,
+    /// Steps taken in this round.
+    pub transitions: u64,
+    /// Steps taken in all rounds.
+    pub transitions_all: u64,
+    /// The context switches of the runs now being searched.
+    pub switches: u32,
+    /// The length of the runs now being searched.
+    pub depth: u32,
+    /// States of this round with steps still to take.
+    pub frontier: u64,
+    /// Words known to be shared.
+    pub shared_words: u64,
+    /// Memory in use, as accounted.
+    pub bytes: u64,
+}

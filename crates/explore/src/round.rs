@@ -1,0 +1,587 @@
+//! One pass through the states with frozen knowledge.
+//!
+//! # Order
+//!
+//! A breadth-first search with costs 0 and 1 on context switches: places are
+//! ordered by switches, then steps. A step of agent *b* is a switch if and only
+//! if the agent whose step came before, *a*, is another and could have gone on.
+//! What a step costs thus depends on the last agent, but what it leads to does
+//! not. States are told apart by their key alone, and every step is taken once,
+//! at the least cost it has for any way in which its state was reached:
+//!
+//! - Reached with *a* as the last agent, *a*'s steps are queued at no switch
+//!   and all others at one more.
+//! - Reached again with another last agent before all its steps were taken,
+//!   that agent's steps are queued at no switch, if they are not taken yet.
+//!
+//! This is Dijkstra's algorithm over pairs of state and last agent, of which
+//! only those are kept that can be the first to take a step. So the first bad
+//! run found has the fewest switches and, among those, the fewest steps.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use crate::knowledge::Knowledge;
+use crate::livelock::first_trapped;
+use crate::queue::{At, Item, Queue, Todo};
+use crate::reduce::Reducer;
+use crate::store::{Full, NOBODY, Phase, Store};
+use crate::{Agent, Choice, Model, Next, Options, Progress, Stats, Stop, Touch, What, Why, Words};
+
+/// How a round ended.
+pub(crate) enum Ending<B, G> {
+    /// Every run was searched (up to the bound, if there is one).
+    Exhausted,
+    /// A bad run.
+    Violated(What<B>, Vec<Choice>),
+    /// A budget is used up.
+    Spent(Why<G>),
+    /// More was observed than is known: another round is due.
+    Excess,
+}
+
+/// What a round searches.
+pub(crate) struct Scope {
+    /// Whether to leave out orders of independent steps.
+    pub(crate) reduction: bool,
+    /// The furthest place to go to.
+    pub(crate) bound: Option<At>,
+    /// The most states to visit.
+    pub(crate) states: u64,
+}
+
+/// The parts of a search that outlive a round.
+pub(crate) struct Session<'a, M> {
+    pub(crate) model: &'a mut M,
+    pub(crate) words: Words,
+    pub(crate) knowledge: Knowledge,
+    pub(crate) options: &'a Options,
+    pub(crate) progress: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    pub(crate) told: Progress,
+    pub(crate) peak_bytes: u64,
+}
+
+/// A state with steps still to take.
+struct Open<S> {
+    state: S,
+    enabled: u32,
+    done: u32,
+    /// The agent whose steps may stand for all.
+    forced: Option<Agent>,
+    bytes: usize,
+}
+
+/// One round under way.
+pub(crate) struct Round<'a, 's, M: Model> {
+    session: &'a mut Session<'s, M>,
+    scope: Scope,
+    store: Store,
+    queue: Queue,
+    open: Vec<Option<Open<M::State>>>,
+    vacant: Vec<u32>,
+    open_bytes: usize,
+    at: At,
+    reducer: Reducer,
+    /// The transition at which knowledge was first exceeded.
+    excess_at: Option<u64>,
+    /// Whether all that the last step touched was among its pending touches.
+    foretold: bool,
+    choices: Vec<Choice>,
+    pending: Vec<Touch>,
+    unused: Vec<Touch>,
+    /// The first gap, with its trail and switches.
+    pub(crate) gap: Option<(M::Gap, Vec<Choice>, u32)>,
+    pub(crate) stats: Stats,
+}
+
+type End<M> = Ending<<M as Model>::Bad, <M as Model>::Gap>;
+type Stopped<M> = Stop<<M as Model>::Bad, <M as Model>::Gap>;
+
+impl<B, G> From<Full> for Ending<B, G> {
+    fn from(_: Full) -> Self {
+        Ending::Spent(Why::States)
+    }
+}
+
+impl<'a, 's, M: Model> Round<'a, 's, M> {
+    pub(crate) fn new(session: &'a mut Session<'s, M>, scope: Scope) -> Self {
+        let queue = Queue::new(scope.bound);
+        Round {
+            session,
+            scope,
+            store: Store::default(),
+            queue,
+            open: Vec::new(),
+            vacant: Vec::new(),
+            open_bytes: 0,
+            at: At::default(),
+            reducer: Reducer::default(),
+            excess_at: None,
+            foretold: true,
+            choices: Vec::new(),
+            pending: Vec::new(),
+            unused: Vec::new(),
+            gap: None,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Goes through the states.
+    pub(crate) fn run(&mut self) -> End<M> {
+        let ending = self.walk().err().unwrap_or(Ending::Exhausted);
+        let bytes = self.bytes();
+        self.session.peak_bytes = self.session.peak_bytes.max(bytes);
+        self.stats.states = self.store.nodes.len() as u64;
+        self.stats.graph_bytes = self.store.bytes() as u64;
+        ending
+    }
+
+    /// Whether more was observed than is known.
+    pub(crate) fn exceeded(&self) -> bool {
+        let Session { words, knowledge, .. } = &*self.session;
+        words.has_fresh() || (self.scope.reduction && (words.has_widened() || knowledge.exceeded()))
+    }
+
+    /// The switches up to which every run was searched.
+    pub(crate) fn complete_switches(&self, exhausted: bool) -> Option<u32> {
+        let reached = if exhausted { u32::MAX } else { self.at.switches };
+        let gap = self.gap.as_ref().map_or(u32::MAX, |gap| gap.2);
+        reached.min(gap).checked_sub(1).filter(|_| !self.exceeded())
+    }
+
+    fn walk(&mut self) -> Result<(), End<M>> {
+        self.begin()?;
+        while let Some((at, item)) = self.queue.pop() {
+            self.at = at;
+            self.stats.switches = self.stats.switches.max(at.switches);
+            self.stats.depth = self.stats.depth.max(at.depth);
+            self.work(item)?;
+        }
+        if self.exceeded() {
+            return Err(Ending::Excess);
+        }
+        if self.scope.bound.is_some() {
+            return Ok(());
+        }
+        let Store { nodes, edges, exits, .. } = &self.store;
+        let (trapped, bytes) = first_trapped(nodes.len(), edges, exits);
+        let bytes = self.bytes() + bytes as u64;
+        self.session.peak_bytes = self.session.peak_bytes.max(bytes);
+        match trapped {
+            None => Ok(()),
+            Some(node) => {
+                let arrival = self.store.nodes[node as usize].arrival;
+                Err(Ending::Violated(What::Livelock, self.store.trail(arrival)))
+            }
+        }
+    }
+
+    /// The first state.
+    fn begin(&mut self) -> Result<(), End<M>> {
+        let session = &mut *self.session;
+        session.words.begin_step();
+        match session.model.initial(&mut session.words) {
+            Ok(state) => {
+                (0..self.session.model.agents()).for_each(|agent| self.foresee(&state, agent));
+                self.settle(state, None, NOBODY, At::default()).map(drop)
+            }
+            Err(stop) => self.stopped(stop, None, At::default()),
+        }
+    }
+
+    /// Takes the steps of an item that are not taken yet.
+    fn work(&mut self, item: Item) -> Result<(), End<M>> {
+        let arrival = self.store.arrivals[item.arrival as usize];
+        let slot = match self.store.nodes[arrival.node as usize].phase {
+            Phase::Closed => return Ok(()),
+            Phase::Forced(start) => return self.follow(item.arrival, start),
+            Phase::Open(slot) => slot,
+        };
+        let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
+        if let Some(agent) = open.forced {
+            return self.force(item.arrival, slot, agent);
+        }
+        let agents = match item.todo {
+            Todo::Forced | Todo::Straight => straight(open.enabled, arrival.last),
+            Todo::Switch => open.enabled,
+        };
+        self.expand(item.arrival, slot, agents & !open.done)
+    }
+
+    /// Takes all steps of `agents` from the state in `slot`.
+    fn expand(&mut self, arrival: u32, slot: u32, agents: u32) -> Result<(), End<M>> {
+        if agents == 0 {
+            return Ok(());
+        }
+        let node = self.store.arrivals[arrival as usize].node;
+        let mut choices = self.choices_of(slot, agents);
+        let open = self.open[slot as usize].as_mut().expect("an open state has a snapshot");
+        open.done |= agents;
+        let closes = open.enabled & !open.done == 0;
+        let last = choices.pop();
+        for &choice in &choices {
+            let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
+            let state = open.state.clone();
+            self.advance(state, arrival, choice, choice.agent)?;
+        }
+        if let Some(choice) = last {
+            let state = if closes {
+                self.store.nodes[node as usize].phase = Phase::Closed;
+                self.release(slot)
+            } else {
+                let open = self.open[slot as usize].as_ref();
+                open.expect("an open state has a snapshot").state.clone()
+            };
+            self.advance(state, arrival, choice, choice.agent)?;
+        }
+        self.choices = choices;
+        Ok(())
+    }
+
+    /// Takes the steps of the agent whose steps may stand for all; if they may
+    /// not, after all, takes the others too.
+    fn force(&mut self, arrival: u32, slot: u32, agent: Agent) -> Result<(), End<M>> {
+        let from = self.store.arrivals[arrival as usize];
+        let choices = self.choices_of(slot, 1 << agent);
+        let mut steps = Vec::with_capacity(choices.len());
+        let (mut stands, mut foretold) = (false, true);
+        for &choice in &choices {
+            let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
+            let state = open.state.clone();
+            let (child, new) = self.advance(state, arrival, choice, from.last)?;
+            stands |= new;
+            foretold &= self.foretold;
+            steps.extend(child.map(|child| (choice, child)));
+        }
+        self.choices = choices;
+        if stands && foretold {
+            self.store.force(from.node, &steps);
+            self.release(slot);
+            return Ok(());
+        }
+        let open = self.open[slot as usize].as_mut().expect("an open state has a snapshot");
+        open.forced = None;
+        open.done |= 1 << agent;
+        let enabled = open.enabled;
+        let at = At { depth: self.at.depth - 1, ..self.at };
+        self.queue_steps(arrival, enabled, from.last, at);
+        Ok(())
+    }
+
+    /// Another arrival at a state whose forced steps were taken goes the same way.
+    fn follow(&mut self, arrival: u32, start: u32) -> Result<(), End<M>> {
+        let last = self.store.arrivals[arrival as usize].last;
+        let mut i = 0;
+        while let Some((choice, child)) = self.store.forced_step(start, i) {
+            self.arrive_again((arrival, choice), child, last)?;
+            i += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes one step and settles the state it leads to, if it leads to one,
+    /// from which `last` is to go on. Tells the state's node, and whether the
+    /// search goes on from there for the first time.
+    fn advance(
+        &mut self,
+        mut state: M::State,
+        arrival: u32,
+        choice: Choice,
+        last: Agent,
+    ) -> Result<(Option<u32>, bool), End<M>> {
+        self.tick()?;
+        let reduction = self.scope.reduction;
+        let Session { model, words, .. } = &mut *self.session;
+        self.pending.clear();
+        let from =
+            if reduction { model.next(&state, choice.agent, &mut self.pending) } else { None };
+        words.begin_step();
+        let outcome = model.step(&mut state, choice, words);
+        if reduction {
+            self.learn(choice.agent, from, outcome.is_ok().then_some(&state));
+        }
+        if outcome.is_ok() {
+            self.foresee(&state, choice.agent);
+        }
+        self.note_excess();
+        match outcome {
+            Ok(()) => self.settle(state, Some((arrival, choice)), last, self.at),
+            Err(stop) => {
+                self.store.exits.push(self.store.arrivals[arrival as usize].node);
+                self.stopped(stop, Some((arrival, choice)), self.at)?;
+                Ok((None, false))
+            }
+        }
+    }
+
+    /// Learns from a step of `agent` that led to `state`, or was its last.
+    fn learn(&mut self, agent: Agent, from: Option<Next>, state: Option<&M::State>) {
+        let Session { model, words, knowledge, .. } = &mut *self.session;
+        let covers = |a: &Touch, b: &Touch| a.word == b.word && (a.write || !b.write);
+        let foretold = |touch| self.pending.iter().any(|pending| covers(pending, touch));
+        self.foretold = words.noted().iter().all(foretold);
+        if words.recurrent() & (1 << agent) != 0 {
+            return;
+        }
+        let Some(from) = from else {
+            // An agent that starts, though it had nothing pending.
+            words.add_recurrent(1 << agent);
+            return;
+        };
+        self.unused.clear();
+        let to = state.and_then(|state| model.next(state, agent, &mut self.unused));
+        let touches = [self.pending.as_slice(), words.noted()];
+        knowledge.learn(agent, from.point, touches, to.map(|to| to.point));
+    }
+
+    /// Records what the pending operation of `agent` reads before it is taken:
+    /// an agent that waits has to be found out even if it is never let go on.
+    fn foresee(&mut self, state: &M::State, agent: Agent) {
+        let Session { model, words, knowledge, .. } = &mut *self.session;
+        self.unused.clear();
+        let Some(next) = model.next(state, agent, &mut self.unused) else { return };
+        for touch in self.unused.iter().filter(|touch| !touch.write) {
+            words.touch(agent, touch.word, false);
+        }
+        if self.scope.reduction && words.recurrent() & (1 << agent) == 0 {
+            knowledge.learn(agent, next.point, [&self.unused, &[]], None);
+        }
+    }
+
+    /// Files a state under its node, and queues its steps if it is new.
+    fn settle(
+        &mut self,
+        state: M::State,
+        parent: Option<(u32, Choice)>,
+        last: Agent,
+        at: At,
+    ) -> Result<(Option<u32>, bool), End<M>> {
+        let key = self.session.model.key(&state);
+        let (node, new) = self.store.visit(key, at.switches)?;
+        if let Some((arrival, _)) = parent {
+            let from = self.store.arrivals[arrival as usize].node;
+            if from != node {
+                self.store.edges.push((from, node));
+            }
+        }
+        if !new {
+            if let Some(parent) = parent {
+                self.arrive_again(parent, node, last)?;
+            }
+            return Ok((Some(node), false));
+        }
+        if node as u64 >= self.scope.states {
+            return Err(Ending::Spent(Why::States));
+        }
+        let arrival = self.store.arrive(parent, node, last)?;
+        self.store.nodes[node as usize].arrival = arrival;
+        let session = &mut *self.session;
+        session.words.begin_step();
+        let outcome = session.model.inspect(&state, &mut session.words);
+        self.note_excess();
+        if let Err(stop) = outcome {
+            self.store.exits.push(node);
+            let trail = self.store.trail(arrival);
+            self.conclude(stop, trail, at)?;
+            return Ok((Some(node), false));
+        }
+        self.open(state, arrival, at)?;
+        Ok((Some(node), true))
+    }
+
+    /// Queues the steps of a new state.
+    fn open(&mut self, state: M::State, arrival: u32, at: At) -> Result<(), End<M>> {
+        let Session { model, words, knowledge, .. } = &mut *self.session;
+        self.choices.clear();
+        model.choices(&state, &mut self.choices);
+        let enabled = self.choices.iter().fold(0, |mask, choice| mask | 1 << choice.agent);
+        let from = self.store.arrivals[arrival as usize];
+        if enabled == 0 {
+            if !model.ended(&state) {
+                return Err(Ending::Violated(What::Deadlock, self.store.trail(arrival)));
+            }
+            self.stats.ends += 1;
+            self.store.exits.push(from.node);
+            return Ok(());
+        }
+        let mut forced = None;
+        if self.scope.reduction {
+            let recurrent = words.recurrent();
+            let reducer = &mut self.reducer;
+            forced = reducer.forced(&**model, &state, enabled, from.last, recurrent, knowledge);
+        }
+        let bytes = model.state_bytes(&state);
+        self.open_bytes += bytes;
+        let open = Open { state, enabled, done: 0, forced, bytes };
+        let slot = self.vacant.pop().unwrap_or_else(|| {
+            self.open.push(None);
+            self.open.len() as u32 - 1
+        });
+        self.open[slot as usize] = Some(open);
+        let frontier = (self.open.len() - self.vacant.len()) as u64;
+        self.stats.frontier_peak = self.stats.frontier_peak.max(frontier);
+        let node = &mut self.store.nodes[from.node as usize];
+        node.phase = Phase::Open(slot);
+        node.lasts = lasts(enabled, from.last);
+        if forced.is_some() {
+            self.queue.push(at.step(0), Item { arrival, todo: Todo::Forced });
+        } else {
+            self.queue_steps(arrival, enabled, from.last, at);
+        }
+        Ok(())
+    }
+
+    /// Queues all steps of a state reached at `at`.
+    fn queue_steps(&mut self, arrival: u32, enabled: u32, last: Agent, at: At) {
+        self.queue.push(at.step(0), Item { arrival, todo: Todo::Straight });
+        if straight(enabled, last) != enabled {
+            self.queue.push(at.step(1), Item { arrival, todo: Todo::Switch });
+        }
+    }
+
+    /// A known state is reached again: some steps may be cheaper from there.
+    fn arrive_again(
+        &mut self,
+        parent: (u32, Choice),
+        node: u32,
+        last: Agent,
+    ) -> Result<(), End<M>> {
+        let known = &mut self.store.nodes[node as usize];
+        if known.phase == Phase::Closed || known.lasts & bit(last) == bit(last) {
+            return Ok(());
+        }
+        if self.scope.reduction && self.at.switches > known.switches {
+            // No cheaper in switches; the number of steps is anyone's guess.
+            return Ok(());
+        }
+        known.lasts |= bit(last);
+        let mut todo = Todo::Forced;
+        if let Phase::Open(slot) = known.phase {
+            let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
+            known.lasts |= lasts(open.enabled, last);
+            if open.forced.is_none() {
+                todo = Todo::Straight;
+                if straight(open.enabled, last) & !open.done == 0 {
+                    return Ok(());
+                }
+            }
+        }
+        let arrival = self.store.arrive(Some(parent), node, last)?;
+        self.queue.push(self.at.step(0), Item { arrival, todo });
+        Ok(())
+    }
+
+    /// The choices that some agents have in the state in `slot`.
+    fn choices_of(&mut self, slot: u32, agents: u32) -> Vec<Choice> {
+        let mut choices = std::mem::take(&mut self.choices);
+        choices.clear();
+        let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
+        self.session.model.choices(&open.state, &mut choices);
+        choices.retain(|choice| agents & (1 << choice.agent) != 0);
+        choices
+    }
+
+    /// Empties a slot.
+    fn release(&mut self, slot: u32) -> M::State {
+        let open = self.open[slot as usize].take().expect("an open state has a snapshot");
+        self.open_bytes -= open.bytes;
+        self.vacant.push(slot);
+        open.state
+    }
+
+    /// A run stopped in the step that `parent` tells, or in set-up.
+    fn stopped(
+        &mut self,
+        stop: Stopped<M>,
+        parent: Option<(u32, Choice)>,
+        at: At,
+    ) -> Result<(), End<M>> {
+        let mut trail = parent.map_or_else(Vec::new, |(arrival, _)| self.store.trail(arrival));
+        trail.extend(parent.map(|(_, choice)| choice));
+        self.conclude(stop, trail, at)
+    }
+
+    fn note_excess(&mut self) {
+        if self.excess_at.is_none() && self.exceeded() {
+            self.excess_at = Some(self.stats.transitions);
+        }
+    }
+
+    /// What follows from a run that stopped.
+    fn conclude(&mut self, stop: Stopped<M>, trail: Vec<Choice>, at: At) -> Result<(), End<M>> {
+        match stop {
+            Stop::Violation(bad) => Err(Ending::Violated(What::Bad(bad), trail)),
+            Stop::Unmodelled(gap) => {
+                self.gap.get_or_insert((gap, trail, at.switches));
+                Ok(())
+            }
+            Stop::Discarded => Ok(()),
+        }
+    }
+
+    /// Counts a transition, and looks after the budgets now and then.
+    fn tick(&mut self) -> Result<(), End<M>> {
+        let count = self.stats.transitions;
+        self.stats.transitions += 1;
+        self.session.told.transitions_all += 1;
+        // Having gone on for as long again, the round has shown enough that is new.
+        if self.excess_at.is_some_and(|at| count > 2 * at + 1_000) {
+            return Err(Ending::Excess);
+        }
+        if count % 256 == 255 {
+            let bytes = self.bytes();
+            self.session.peak_bytes = self.session.peak_bytes.max(bytes);
+            let Options { bytes: budget, deadline, .. } = *self.session.options;
+            if bytes > budget {
+                return Err(Ending::Spent(Why::Bytes));
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(Ending::Spent(Why::Time));
+            }
+        }
+        if self.stats.transitions.is_multiple_of(self.session.options.progress_every.max(1)) {
+            return self.tell();
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) -> Result<(), End<M>> {
+        let bytes = self.bytes();
+        let told = &mut self.session.told;
+        told.states = self.store.nodes.len() as u64;
+        told.transitions = self.stats.transitions;
+        told.switches = self.at.switches;
+        told.depth = self.at.depth;
+        told.frontier = (self.open.len() - self.vacant.len()) as u64;
+        told.bytes = bytes;
+        match (self.session.progress)(told) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Ending::Spent(Why::Interrupted)),
+        }
+    }
+
+    /// The memory in use.
+    fn bytes(&self) -> u64 {
+        let Session { words, knowledge, .. } = &*self.session;
+        let slots = self.open.capacity() * size_of::<Option<Open<M::State>>>();
+        let open = slots + self.open_bytes + self.vacant.capacity() * 4;
+        (self.store.bytes() + self.queue.bytes() + open + words.bytes() + knowledge.bytes()) as u64
+    }
+}
+
+/// The steps that are no context switch where `last` stepped last.
+fn straight(enabled: u32, last: Agent) -> u32 {
+    let own = if last == NOBODY { 0 } else { enabled & (1 << last) };
+    if own == 0 { enabled } else { own }
+}
+
+/// The last agents with which nothing is to be gained any more once a state
+/// was reached with this one.
+fn lasts(enabled: u32, last: Agent) -> u32 {
+    if straight(enabled, last) == enabled { u32::MAX } else { bit(last) }
+}
+
+/// The bit of an agent; where nobody stepped, any agent may go on.
+fn bit(last: Agent) -> u32 {
+    if last == NOBODY { u32::MAX } else { 1 << last }
+}

@@ -1,0 +1,208 @@
+//! Rounds of search until nothing new is learnt.
+
+use std::ops::ControlFlow;
+
+use crate::knowledge::Knowledge;
+use crate::queue::At;
+use crate::round::{Ending, Round, Scope, Session};
+use crate::{Choice, Found, Model, Options, Progress, Stats, Verdict, What, Why, Words};
+
+/// Searches every run of `model`, those with the fewest context switches first.
+///
+/// # Scheduling points are found, not declared
+///
+/// The search knows *K*: which words are shared (two agents touch them, one
+/// writes), and for each program point of an agent what it may still touch. It
+/// starts from nothing. A round searches with *K* frozen and records all that
+/// is touched; if anything recorded is not in *K*, it is added and another
+/// round starts from the beginning. There are finitely many words and points
+/// in a finite model, so some round stays within *K*, and that one decides.
+///
+/// Why nothing is missed, by induction over a shortest run that leaves *K*:
+///
+/// 1. Let *r* be a run, with every access a step of its own, in which all
+///    accesses but the last are within *K*. The accesses of *r* to words not
+///    shared in *K* conflict with no access of another agent in *r* (otherwise the
+///    word would be shared in *K*), so they commute with those (Lipton,
+///    *Reduction*, CACM 1975) and can be moved to the left, up to the visible
+///    operation of their agent before them. What comes out is a run of steps as
+///    the model takes them: a visible operation and all that is private after it.
+/// 2. What an agent does next depends on its local state alone. In the reordered
+///    run each agent has the same local state as in *r*, so the agent of the last
+///    access makes the same access. If it left *K*, a run that the round
+///    explores leaves *K*, as the round records every access it makes, those in
+///    the private part included; and the round would not have been the last.
+/// 3. So in the last round no run leaves *K*, and every run is equivalent to one
+///    explored: the same violations, the same deadlocks and ends, and no more
+///    context switches, since moving accesses together only removes some.
+///
+/// With reduction, not all of these reorderings are explored, but at least one
+/// of each class: the crate's module `reduce` argues that, relative to the same *K*.
+///
+/// # Simplest first
+///
+/// Without reduction the violation found has the fewest switches and then the
+/// fewest steps. With it, a second search without reduction, no further than
+/// the trail found, looks for that run ([`Options::shorten_states`]).
+pub fn search<M: Model>(
+    model: &mut M,
+    options: &Options,
+    progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Found<M::Bad, M::Gap> {
+    let mut words = if options.every_access { Words::all() } else { Words::new() };
+    words.add_recurrent(model.recurrent());
+    let session = Session {
+        model,
+        words,
+        knowledge: Knowledge::default(),
+        options,
+        progress,
+        told: Progress::default(),
+        peak_bytes: 0,
+    };
+    Search { session, stats: Stats::default(), fallback: None }.run()
+}
+
+/// A search under way.
+struct Search<'a, M: Model> {
+    session: Session<'a, M>,
+    stats: Stats,
+    /// The simplest violation of the rounds that were not final.
+    fallback: Option<Violation<M::Bad>>,
+}
+
+/// A bad run.
+struct Violation<B> {
+    what: What<B>,
+    trail: Vec<Choice>,
+    at: At,
+    shared: Vec<u32>,
+}
+
+/// What a search in rounds comes to, and the shared words of its trail.
+type Outcome<M> = (Verdict<<M as Model>::Bad, <M as Model>::Gap>, Vec<u32>);
+
+impl<M: Model> Search<'_, M> {
+    fn run(mut self) -> Found<M::Bad, M::Gap> {
+        let (verdict, shared) = loop {
+            if let Some(outcome) = self.round() {
+                break outcome;
+            }
+        };
+        self.stats.transitions_all = self.session.told.transitions_all;
+        self.stats.peak_bytes = self.session.peak_bytes;
+        Found { verdict, stats: self.stats, shared }
+    }
+
+    /// One round; nothing if another is due.
+    fn round(&mut self) -> Option<Outcome<M>> {
+        let Session { words, knowledge, told, options, .. } = &mut self.session;
+        words.freeze();
+        knowledge.freeze(words);
+        told.round += 1;
+        let (rounds, states) = (told.round, options.states);
+        let shared = words.shared();
+        told.shared_words = shared.len() as u64;
+        let scope = Scope { reduction: options.reduction, bound: None, states };
+        let mut round = Round::new(&mut self.session, scope);
+        let ending = round.run();
+        let exceeded = round.exceeded();
+        let switches = round.complete_switches(matches!(ending, Ending::Exhausted));
+        let (gap, stats) = (round.gap.take(), std::mem::take(&mut round.stats));
+        // Where every word counts as shared, the round has just found them.
+        let shared = if self.session.words.is_all() { self.session.words.shared() } else { shared };
+        self.stats = Stats { rounds, shared_words: shared.len() as u64, ..stats };
+        let undecided = |why| Verdict::Undecided { why, complete_switches: switches };
+        match ending {
+            Ending::Excess => None,
+            Ending::Exhausted => match gap {
+                None => Some((Verdict::Pass, shared)),
+                Some((gap, trail, _)) => Some((undecided(Why::Gap(gap, trail)), shared)),
+            },
+            Ending::Violated(what, trail) => {
+                let at = self.place(&trail, &shared);
+                self.violated(Violation { what, trail, at, shared }, exceeded)
+            }
+            // With more knowledge a round may do with less.
+            Ending::Spent(Why::States | Why::Bytes) if exceeded => None,
+            Ending::Spent(why) => Some(match (self.fallback.take(), gap) {
+                (Some(violation), _) => violation.verdict(false),
+                (None, Some((gap, trail, _))) => (undecided(Why::Gap(gap, trail)), shared),
+                (None, None) => (undecided(why), shared),
+            }),
+        }
+    }
+
+    /// What a violation found in a round comes to; nothing if another round is due.
+    fn violated(&mut self, found: Violation<M::Bad>, exceeded: bool) -> Option<Outcome<M>> {
+        if exceeded {
+            self.fall_back(found);
+            return None;
+        }
+        if !self.session.options.reduction {
+            return Some(found.verdict(true));
+        }
+        let scope = Scope {
+            reduction: false,
+            // To say that a state is trapped, all that follows it is needed.
+            bound: (found.what != What::Livelock).then_some(found.at),
+            states: self.session.options.shorten_states.min(self.session.options.states),
+        };
+        self.session.told.shortening = true;
+        let mut round = Round::new(&mut self.session, scope);
+        let ending = round.run();
+        let exceeded = round.exceeded();
+        self.session.told.shortening = false;
+        match ending {
+            // What a reduced round left out taught more before it was finished.
+            _ if exceeded => {
+                self.fall_back(found);
+                None
+            }
+            Ending::Violated(what, trail) => {
+                let at = self.place(&trail, &found.shared);
+                Some(Violation { what, trail, at, shared: found.shared }.verdict(true))
+            }
+            _ => Some(found.verdict(false)),
+        }
+    }
+
+    /// Remembers a violation for the case that no round is final.
+    fn fall_back(&mut self, found: Violation<M::Bad>) {
+        if self.fallback.as_ref().is_none_or(|known| found.at < known.at) {
+            self.fallback = Some(found);
+        }
+    }
+
+    /// The context switches and the steps of a trail.
+    fn place(&mut self, trail: &[Choice], shared: &[u32]) -> At {
+        let mut words = Words::fixed(shared);
+        let mut choices = Vec::new();
+        let mut switches = 0;
+        let mut last = None;
+        let model = &mut *self.session.model;
+        let mut state = model.initial(&mut words).ok();
+        for &choice in trail {
+            let Some(state) = &mut state else { break };
+            choices.clear();
+            model.choices(state, &mut choices);
+            let left = last.filter(|&last| last != choice.agent);
+            if left.is_some_and(|left| choices.iter().any(|choice| choice.agent == left)) {
+                switches += 1;
+            }
+            last = Some(choice.agent);
+            words.begin_step();
+            if model.step(state, choice, &mut words).is_err() {
+                break;
+            }
+        }
+        At { switches, depth: trail.len() as u32 }
+    }
+}
+
+impl<B> Violation<B> {
+    fn verdict<G>(self, shortest: bool) -> (Verdict<B, G>, Vec<u32>) {
+        let Violation { what, trail, at, shared } = self;
+        (Verdict::Violated { what, trail, switches: at.switches, shortest }, shared)
+    }
+}

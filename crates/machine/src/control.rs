@@ -1,0 +1,195 @@
+//! Control registers, MSRs, CPUID and INVPCID: what values they take and when they fault.
+//!
+//! SDM vol. 3 §2.5 and §4.10, vol. 2 on MOV to CR, INVPCID, CPUID; LAM chapter §7.1.
+
+use abi::layout::HEAP_PHYS;
+use x86::Fault;
+
+use crate::cpu::{PHYSICAL_BITS, System};
+use crate::lam;
+
+/// LAM for user pointers, bits 62:57 ignored.
+pub const CR3_LAM_U57: u64 = 1 << 61;
+/// LAM for user pointers, bits 62:48 ignored.
+pub const CR3_LAM_U48: u64 = 1 << 62;
+const CR3_NOFLUSH: u64 = 1 << 63;
+
+const CR0_PE: u64 = 1;
+const CR0_WP: u64 = 1 << 16;
+const CR0_PG: u64 = 1 << 31;
+const CR0_DEFINED: u64 = CR0_PE | 0x3e | CR0_WP | 1 << 18 | 1 << 29 | 1 << 30 | CR0_PG;
+
+const CR4_PAE: u64 = 1 << 5;
+const CR4_PGE: u64 = 1 << 7;
+const CR4_OSFXSR: u64 = 1 << 9;
+const CR4_OSXMMEXCPT: u64 = 1 << 10;
+pub(crate) const CR4_LA57: u64 = 1 << 12;
+const CR4_FSGSBASE: u64 = 1 << 16;
+/// PCIDs are in use.
+pub const CR4_PCIDE: u64 = 1 << 17;
+const CR4_SMEP: u64 = 1 << 20;
+pub(crate) const CR4_LAM_SUP: u64 = 1 << 28;
+/// VME, PVI, TSD, DE, PSE, MCE, PCE and UMIP have no effect on what is modelled.
+const CR4_INERT: u64 = 0x1f | 1 << 6 | 1 << 8 | 1 << 11;
+const CR4_DEFINED: u64 = CR4_INERT
+    | CR4_PAE
+    | CR4_PGE
+    | CR4_OSFXSR
+    | CR4_OSXMMEXCPT
+    | CR4_FSGSBASE
+    | CR4_PCIDE
+    | CR4_SMEP
+    | CR4_LAM_SUP;
+
+pub(crate) const CR0_INITIAL: u64 = CR0_PE | 1 << 1 | 1 << 4 | 1 << 5 | CR0_WP | CR0_PG;
+pub(crate) const CR4_INITIAL: u64 =
+    CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_PCIDE;
+
+/// Either what the architecture does, or a place where the model ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Fault(Fault),
+    Unmodelled(String),
+}
+
+/// The value of CR3 after MOV to CR3 of `value`. Bit 63 is not stored.
+pub(crate) fn new_cr3(value: u64, cr4: u64) -> Result<u64, Refusal> {
+    let address_bits = (1u64 << PHYSICAL_BITS) - 1;
+    let mut allowed = address_bits | CR3_LAM_U48 | CR3_LAM_U57;
+    if cr4 & CR4_PCIDE != 0 {
+        allowed |= CR3_NOFLUSH;
+    }
+    if value & !allowed != 0 {
+        return Err(Refusal::Fault(Fault::GP));
+    }
+    Ok(value & !CR3_NOFLUSH)
+}
+
+/// The value of CR4 after MOV to CR4 of `value`.
+pub(crate) fn new_cr4(value: u64, system: &System) -> Result<u64, Refusal> {
+    if value & !CR4_DEFINED != 0 || value & CR4_PAE == 0 {
+        return Err(Refusal::Fault(Fault::GP));
+    }
+    if value & CR4_LAM_SUP != 0 {
+        // Kernel pointers are translated without a look at CR4; see `Exec::translate`.
+        return Err(Refusal::Unmodelled("CR4.LAM_SUP: tags in supervisor pointers".into()));
+    }
+    // SDM vol. 3 §4.10.1: PCIDs can only be turned on while the current one is 0.
+    let enables_pcid = value & !system.cr4 & CR4_PCIDE != 0;
+    if enables_pcid && system.cr3 & 0xfff != 0 {
+        return Err(Refusal::Fault(Fault::GP));
+    }
+    Ok(value)
+}
+
+/// The value of CR0 after MOV to CR0 of `value`.
+pub(crate) fn new_cr0(value: u64, system: &System) -> Result<u64, Refusal> {
+    let nonsense = value & CR0_PG != 0 && value & CR0_PE == 0;
+    let paging_off_with_pcid = value & CR0_PG == 0 && system.cr4 & CR4_PCIDE != 0;
+    if value >> 32 != 0 || nonsense || paging_off_with_pcid {
+        return Err(Refusal::Fault(Fault::GP));
+    }
+    if (value ^ system.cr0) & (CR0_PG | CR0_PE | CR0_WP) != 0 {
+        return Err(Refusal::Unmodelled("a change of CR0.PG, CR0.PE or CR0.WP".into()));
+    }
+    Ok(value & CR0_DEFINED | 1 << 4)
+}
+
+/// Is INVPCID with these operands legal? (SDM vol. 2 INVPCID; LAM §7.5: the address is not masked.)
+pub(crate) fn invpcid_legal(kind: u64, descriptor: [u64; 2], cr4: u64) -> bool {
+    let [pcid, address] = descriptor;
+    let needs_pcid_0 = kind <= 1 && cr4 & CR4_PCIDE == 0;
+    kind <= 3
+        && pcid >> 12 == 0
+        && !(needs_pcid_0 && pcid != 0)
+        && !(kind == 0 && !lam::canonical(address, cr4 & CR4_LA57 != 0))
+}
+
+pub(crate) fn fsgsbase(cr4: u64) -> bool {
+    cr4 & CR4_FSGSBASE != 0
+}
+
+/// MSRs that have a model.
+pub(crate) mod msr {
+    pub(crate) const EFER: u32 = 0xc000_0080;
+    pub(crate) const FS_BASE: u32 = 0xc000_0100;
+    pub(crate) const GS_BASE: u32 = 0xc000_0101;
+    pub(crate) const KERNEL_GS_BASE: u32 = 0xc000_0102;
+    pub(crate) const TSC_AUX: u32 = 0xc000_0103;
+    /// SCE, LME, LMA, NXE.
+    pub(crate) const EFER_VALUE: u64 = 1 | 1 << 8 | 1 << 10 | 1 << 11;
+}
+
+/// CPUID of the modelled CPU: EAX, EBX, ECX, EDX; `None` for leaves without a model.
+pub(crate) fn cpuid(leaf: u32, subleaf: u32, cpu: u8) -> Option<[u32; 4]> {
+    let id = u32::from(cpu);
+    Some(match (leaf, subleaf) {
+        (0, _) => [7, 0x706d_614c, 0x3d79_6572, 0x3d3d_3d3d],
+        // CX16, PCID, MOVBE, POPCNT; FPU TSC MSR PAE CX8 APIC PGE CMOV FXSR SSE SSE2.
+        (1, _) => [
+            0,
+            id << 24,
+            1 << 13 | 1 << 17 | 1 << 22 | 1 << 23,
+            1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << 15 | 7 << 24,
+        ],
+        // FSGSBASE, BMI1, SMEP, BMI2, INVPCID, ADX.
+        (7, 0) => [1, 1 | 1 << 3 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 19, 0, 0],
+        // LAM.
+        (7, 1) => [1 << 26, 0, 0, 0],
+        (0x8000_0000, _) => [0x8000_0008, 0, 0, 0],
+        // LAHF, LZCNT; SYSCALL NX 1-GiB pages RDTSCP LM.
+        (0x8000_0001, _) => [0, 0, 1 | 1 << 5, 1 << 11 | 1 << 20 | 1 << 26 | 1 << 27 | 1 << 29],
+        (0x8000_0008, _) => [PHYSICAL_BITS | 48 << 8, 0, 0, 0],
+        _ => return None,
+    })
+}
+
+const _: () = assert!(HEAP_PHYS & 0xfff == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Cpu;
+
+    fn system() -> System {
+        Cpu::new(0).system
+    }
+
+    #[test]
+    fn noflush_is_not_stored_and_needs_pcid() {
+        assert_eq!(new_cr3(CR3_NOFLUSH | 0x5001, CR4_PCIDE), Ok(0x5001));
+        assert_eq!(new_cr3(CR3_NOFLUSH | 0x5000, 0), Err(Refusal::Fault(Fault::GP)));
+    }
+
+    #[test]
+    fn cr3_keeps_lam_bits_and_refuses_reserved_ones() {
+        let lam = CR3_LAM_U48 | CR3_LAM_U57;
+        assert_eq!(new_cr3(lam | 0x5000, 0), Ok(lam | 0x5000));
+        for bit in PHYSICAL_BITS..61 {
+            assert!(new_cr3(1 << bit, CR4_PCIDE).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn pcid_is_enabled_only_under_pcid_0() {
+        let mut system = system();
+        system.cr4 &= !CR4_PCIDE;
+        system.cr3 = 0x5001;
+        assert!(new_cr4(CR4_INITIAL, &system).is_err());
+        system.cr3 = 0x5000;
+        assert_eq!(new_cr4(CR4_INITIAL, &system), Ok(CR4_INITIAL));
+        assert!(new_cr4(CR4_INITIAL | CR4_LA57, &system).is_err());
+    }
+
+    #[test]
+    fn invpcid_faults_by_the_book() {
+        let on = CR4_PCIDE;
+        assert!(invpcid_legal(0, [5, 0x1000], on));
+        assert!(!invpcid_legal(4, [0, 0], on));
+        assert!(!invpcid_legal(1, [0x1000, 0], on));
+        assert!(!invpcid_legal(0, [5, 0x7e00_0000_0000_1000], on));
+        assert!(invpcid_legal(1, [5, 0x7e00_0000_0000_1000], on));
+        assert!(!invpcid_legal(1, [5, 0], 0));
+        assert!(invpcid_legal(2, [5, 0], 0));
+    }
+}

@@ -1,0 +1,191 @@
+//! One CPU.
+
+use abi::layout::HEAP_PHYS;
+use x86::{Regs, flags};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::control::{CR0_INITIAL, CR4_INITIAL};
+use crate::layout;
+use crate::state::Agent;
+use crate::step::NextOperation;
+
+/// What a CPU's thread is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// It executes instructions.
+    Running,
+    /// HLT: waits for an interrupt.
+    Halted,
+    /// Its closure has returned, or it never had one: idle with interrupts on.
+    Ended,
+}
+
+/// The registers that are not an instruction's everyday business, and what the model adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct System {
+    pub(crate) cr0: u64,
+    pub(crate) cr2: u64,
+    pub(crate) cr3: u64,
+    pub(crate) cr4: u64,
+    pub(crate) tsc_aux: u64,
+    /// Interrupts are inhibited for one more instruction (STI).
+    pub(crate) shadow: bool,
+    pub(crate) halting: bool,
+    /// Values of the accesses that a suspended instruction has already made, in order.
+    pub(crate) latch: Vec<u64>,
+    /// Next free address of the arenas of the thread and the interrupt level.
+    pub(crate) arenas: [u64; 2],
+}
+
+/// A level that an interrupt has left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Interrupted {
+    pub(crate) regs: Regs,
+    pub(crate) vector: u8,
+}
+
+/// One CPU.
+#[derive(Clone, Debug)]
+pub struct Cpu {
+    pub(crate) regs: Regs,
+    pub(crate) system: System,
+    pub(crate) activity: Activity,
+    pub(crate) interrupted: Option<Box<Interrupted>>,
+    /// Bit i: the i-th registered vector is pending.
+    pub(crate) pending: u64,
+    /// Alternatives of the `choose` it stands before.
+    pub(crate) choosing: Option<u16>,
+    /// What each level does next. Follows from the rest, so not part of the fingerprint.
+    pub(crate) next: [Option<NextOperation>; 2],
+}
+
+impl Cpu {
+    pub(crate) fn new(number: u8) -> Cpu {
+        Cpu {
+            regs: blank_regs(),
+            system: System {
+                cr0: CR0_INITIAL,
+                cr2: 0,
+                cr3: 0,
+                cr4: CR4_INITIAL,
+                tsc_aux: u64::from(number),
+                shadow: false,
+                halting: false,
+                latch: Vec::new(),
+                arenas: [
+                    layout::arena(Agent::thread(number)).0,
+                    layout::arena(Agent::interrupt(number)).0,
+                ],
+            },
+            activity: Activity::Ended,
+            interrupted: None,
+            pending: 0,
+            choosing: None,
+            next: [None, None],
+        }
+    }
+
+    /// CR3 as MOV from CR3 reads it.
+    pub fn cr3(&self) -> u64 {
+        self.system.cr3
+    }
+
+    /// CR4.
+    pub fn cr4(&self) -> u64 {
+        self.system.cr4
+    }
+
+    /// RIP at its present level.
+    pub fn rip(&self) -> u64 {
+        self.regs.rip
+    }
+
+    /// RSP at its present level.
+    pub fn rsp(&self) -> u64 {
+        self.regs.gpr[x86::RSP]
+    }
+
+    /// What its thread is doing.
+    pub fn activity(&self) -> Activity {
+        self.activity
+    }
+
+    /// The agent that would go on.
+    pub fn level(&self, number: u8) -> Agent {
+        if self.interrupted.is_some() { Agent::interrupt(number) } else { Agent::thread(number) }
+    }
+
+    pub(crate) fn interrupt_flag(&self) -> bool {
+        self.regs.rflags & flags::IF != 0
+    }
+
+    /// The registered vector that would be delivered now: the highest (SDM vol. 3 §10.8.3.1).
+    pub(crate) fn deliverable(&self) -> Option<u16> {
+        let open = self.pending != 0
+            && self.interrupted.is_none()
+            && self.interrupt_flag()
+            && !self.system.shadow
+            && self.system.latch.is_empty()
+            && self.choosing.is_none();
+        open.then(|| u16::try_from(63 - self.pending.leading_zeros()).expect("below 64"))
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.activity == Activity::Ended && self.interrupted.is_none() && self.pending == 0
+    }
+
+    pub(crate) fn fingerprint(&self) -> u128 {
+        let mut bytes = Vec::with_capacity(640);
+        let mut put = |value: u64| bytes.extend_from_slice(&value.to_le_bytes());
+        let s = &self.system;
+        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux, s.arenas[0], s.arenas[1], self.pending] {
+            put(value);
+        }
+        put(u64::from(s.shadow) | u64::from(s.halting) << 1);
+        put(match self.activity {
+            Activity::Running => 0,
+            Activity::Halted => 1,
+            Activity::Ended => 2,
+        });
+        put(self.choosing.map_or(u64::MAX, u64::from));
+        put(u64::try_from(s.latch.len()).unwrap_or(u64::MAX));
+        s.latch.iter().for_each(|value| put(*value));
+        put_regs(&self.regs, &mut put);
+        if let Some(interrupted) = &self.interrupted {
+            put(u64::from(interrupted.vector) + 1);
+            put_regs(&interrupted.regs, &mut put);
+        }
+        xxh3_128(&bytes)
+    }
+}
+
+fn put_regs(regs: &Regs, put: &mut impl FnMut(u64)) {
+    regs.gpr.iter().for_each(|value| put(*value));
+    for value in [regs.rip, regs.rflags, regs.fs_base, regs.gs_base, regs.kernel_gs_base] {
+        put(value);
+    }
+    // Most code never touches the upper ones; a run of zeroes costs one word.
+    let used = regs.xmm.iter().rposition(|value| *value != 0).map_or(0, |last| last + 1);
+    put(u64::try_from(used).expect("at most 16"));
+    for value in &regs.xmm[..used] {
+        put(u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0));
+        put(u64::try_from(value >> 64).unwrap_or(0));
+    }
+}
+
+/// Registers at the start of anything: zero, interrupts on.
+pub(crate) fn blank_regs() -> Regs {
+    Regs {
+        gpr: [0; 16],
+        rip: 0,
+        rflags: flags::FIXED | flags::IF,
+        xmm: [0; 16],
+        fs_base: 0,
+        gs_base: 0,
+        kernel_gs_base: 0,
+    }
+}
+
+/// Number of physical address bits the modelled CPU has.
+pub(crate) const PHYSICAL_BITS: u32 = 46;
+const _: () = assert!(HEAP_PHYS < 1 << PHYSICAL_BITS);

@@ -1,0 +1,480 @@
+//! What an instruction sees of the machine: accesses, faults, suspension.
+//!
+//! # Scheduling points inside an instruction
+//!
+//! A step may perform *one* visible operation: an access to a word that two agents touch and one writes.
+//! When a second is about to happen, the step ends before it. If that is in the middle of an instruction
+//! (a plain `inc` of a shared word is a load and a store that another CPU may come between), the values
+//! of the accesses already made are kept in the CPU's latch; the instruction starts again in the next
+//! step and takes those from the latch. This works because an instruction's accesses depend only on its
+//! registers, which have not changed, and on the values it loaded (the contract of `x86::Env`).
+//!
+//! A LOCKed instruction performs all its accesses as one operation. A plain access that crosses an
+//! 8-byte boundary, or is 16 bytes wide, is performed word by word in ascending order.
+
+use abi::layout::HEAP_BASE;
+use x86::{At, Env, Fault, Fence, IfChange, Regs, flags};
+
+use crate::control::{self, Refusal, msr};
+use crate::cpu::System;
+use crate::hypercall::Failure;
+use crate::lam;
+use crate::layout::{Layout, Want};
+use crate::memory::Memory;
+use crate::state::{Agent, Part, Role, Word};
+use crate::step::NextOperation;
+use crate::watch::{Access, Seen, Watch};
+
+/// What the caller knows of words, and learns.
+pub trait Accesses {
+    /// Is an access to `word` a scheduling point? Must not change during a step.
+    fn is_shared(&self, word: Word) -> bool;
+
+    /// `agent` touches `word`.
+    fn touch(&mut self, agent: Agent, word: Word, write: bool);
+}
+
+/// Why an instruction did not complete.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Fault(Fault),
+    /// It stands before a second visible operation.
+    Yield(NextOperation),
+    Unmodelled(String),
+    /// The guest reports a violated property.
+    Fail(Failure),
+    /// `assume` does not hold.
+    Discard,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Fault(fault)
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        match refusal {
+            Refusal::Fault(fault) => Stop::Fault(fault),
+            Refusal::Unmodelled(what) => Stop::Unmodelled(what),
+        }
+    }
+}
+
+/// One agent at work.
+pub(crate) struct Exec<'a, A, W> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) memory: &'a mut Memory,
+    pub(crate) system: &'a mut System,
+    pub(crate) accesses: &'a mut A,
+    pub(crate) watch: &'a mut W,
+    pub(crate) agent: Agent,
+    /// Runs by itself: nothing is a scheduling point.
+    pub(crate) alone: bool,
+    /// The step's visible operation is still to come.
+    pub(crate) credit: bool,
+    /// Address of the instruction.
+    pub(crate) rip: u64,
+    /// Lowest address stored to on the agent's own stack.
+    pub(crate) low_water: u64,
+    pub(crate) stack: (u64, u64),
+    /// Values of this instruction's accesses so far.
+    done: Vec<u64>,
+    /// One of them was visible.
+    visible: bool,
+    /// A LOCKed instruction has started its visible operation.
+    locked_open: bool,
+}
+
+impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
+    pub(crate) fn new(
+        layout: &'a Layout,
+        memory: &'a mut Memory,
+        system: &'a mut System,
+        accesses: &'a mut A,
+        watch: &'a mut W,
+        agent: Agent,
+    ) -> Self {
+        let stack = crate::layout::stack(agent);
+        Exec {
+            layout,
+            memory,
+            system,
+            accesses,
+            watch,
+            agent,
+            alone: false,
+            credit: true,
+            rip: 0,
+            low_water: stack.1,
+            stack,
+            done: Vec::new(),
+            visible: false,
+            locked_open: false,
+        }
+    }
+
+    /// An instruction at `rip` begins, or begins again.
+    #[inline]
+    pub(crate) fn begin(&mut self, rip: u64) {
+        self.rip = rip;
+        self.done.clear();
+        self.visible = false;
+        self.locked_open = false;
+    }
+
+    /// The instruction has completed.
+    #[inline]
+    pub(crate) fn retire(&mut self) {
+        self.system.shadow = false;
+        if !self.system.latch.is_empty() {
+            self.system.latch.clear();
+        }
+    }
+
+    /// The instruction is suspended: keep what a visible operation has already decided.
+    pub(crate) fn suspend(&mut self) {
+        if self.visible || !self.system.latch.is_empty() {
+            self.system.latch = std::mem::take(&mut self.done);
+        }
+    }
+
+    /// The next access of this instruction: `Some` if an earlier step has made it.
+    #[inline]
+    fn part(&mut self, word: Word, write: bool, locked: bool) -> Result<Option<u64>, Stop> {
+        if let Some(value) = self.system.latch.get(self.done.len()) {
+            return Ok(Some(*value));
+        }
+        if !self.alone && self.accesses.is_shared(word) {
+            if self.credit {
+                self.credit = false;
+                self.locked_open = locked;
+            } else if !(locked && self.locked_open) {
+                return Err(Stop::Yield(self.before(word, write, locked)));
+            }
+            self.visible = true;
+        }
+        self.accesses.touch(self.agent, word, write);
+        Ok(None)
+    }
+
+    /// The operation the agent stands before.
+    #[cold]
+    fn before(&self, word: Word, write: bool, locked: bool) -> NextOperation {
+        // Two suspension points of one instruction are two program points.
+        let progress = u64::try_from(self.system.latch.len().max(self.done.len())).unwrap_or(0);
+        let point = self.rip.rotate_left(8) ^ progress;
+        if locked {
+            // CMPXCHG16B goes on to the next word; saying so for the others too only costs reduction.
+            NextOperation::new(point, &[(word, true), (Word(word.0 + 1), true)])
+        } else {
+            NextOperation::new(point, &[(word, write)])
+        }
+    }
+
+    /// An access to a part of this CPU: `true` if it is to be performed now, `false` if an earlier step did.
+    pub(crate) fn part_of_cpu(&mut self, part: Part, write: bool) -> Result<bool, Stop> {
+        self.part_of(self.agent.cpu(), part, write)
+    }
+
+    pub(crate) fn part_of(&mut self, cpu: u8, part: Part, write: bool) -> Result<bool, Stop> {
+        let performed = self.part(Word::part(cpu, part), write, false)?;
+        self.done.push(0);
+        Ok(performed.is_none())
+    }
+
+    fn is_visible(&self, word: Word) -> bool {
+        self.accesses.is_shared(word)
+    }
+
+    #[inline]
+    pub(crate) fn report(&mut self, access: Access) {
+        if W::ON {
+            self.watch.seen(Seen { agent: self.agent, rip: self.rip, access });
+        }
+    }
+
+    /// Linear address to location, with the rules of the half it is in.
+    #[inline]
+    fn translate(&mut self, at: At, want: Want) -> Result<u64, Stop> {
+        if at.va >> 63 == 1
+            && let Some(location) = self.layout.kernel(at.va, at.size, want)
+        {
+            return Ok(location);
+        }
+        self.translate_slowly(at, want)
+    }
+
+    #[cold]
+    fn translate_slowly(&mut self, at: At, want: Want) -> Result<u64, Stop> {
+        let user = at.va >> 63 == 0;
+        if user {
+            // Whether a user pointer is legal depends on CR3: a remote change is visible here.
+            self.part_of_cpu(Part::Cr3, false)?;
+        }
+        self.part_of_cpu(Part::Cr4, false)?;
+        let check = |va| lam::data_address(va, self.system.cr3, self.system.cr4);
+        let last = at.va.wrapping_add(u64::from(at.size) - 1);
+        let (Some(va), Some(_)) = (check(at.va), check(last)) else {
+            let vector = if at.stack { 12 } else { 13 };
+            return Err(Fault { vector, code: 0, va: 0 }.into());
+        };
+        let location = if user {
+            self.layout.user(va, at.size)
+        } else {
+            self.layout.kernel(va, at.size, want)
+        };
+        location.ok_or_else(|| self.page_fault(va, at.size, want))
+    }
+
+    fn page_fault(&mut self, va: u64, size: u8, want: Want) -> Stop {
+        let write = u32::from(want == Want::Write);
+        let present = u32::from(self.layout.kernel(va, size, Want::Read).is_some());
+        self.system.cr2 = va;
+        Fault { vector: 14, code: write << 1 | present, va }.into()
+    }
+
+    /// Loads at most 8 bytes at a location, word by word.
+    #[inline]
+    pub(crate) fn load_at(&mut self, location: u64, at: At) -> Result<u64, Stop> {
+        let first = self.load_part(location, location / 8, at)?;
+        let offset = location % 8;
+        let shift = 8 * offset;
+        let mut value = first >> shift;
+        if offset + u64::from(at.size) > 8 {
+            value |= self.load_part(location, location / 8 + 1, at)? << (64 - shift);
+        }
+        let value = value & crate::memory::mask(at.size);
+        Ok(value)
+    }
+
+    /// One whole word of an access.
+    #[inline]
+    fn load_part(&mut self, location: u64, word: u64, at: At) -> Result<u64, Stop> {
+        let name = Word::memory(word * 8);
+        let value = match self.part(name, at.locked, at.locked)? {
+            Some(value) => value,
+            None => {
+                let value = self.memory.word(word);
+                if W::ON && word == location / 8 {
+                    let access = Access::Load {
+                        va: at.va,
+                        size: at.size,
+                        value: self.memory.load(location, at.size),
+                        shared: self.is_visible(name),
+                        locked: at.locked,
+                    };
+                    self.report(access);
+                }
+                value
+            }
+        };
+        self.done.push(value);
+        Ok(value)
+    }
+
+    /// Stores at most 8 bytes at a location, word by word.
+    #[inline]
+    pub(crate) fn store_at(&mut self, location: u64, at: At, value: u64) -> Result<(), Stop> {
+        let offset = location % 8;
+        let fits = (8 - offset).min(u64::from(at.size));
+        let (head, tail) = (fits, u64::from(at.size) - fits);
+        self.store_part(location, head, at, value)?;
+        if tail > 0 {
+            self.store_part(location + head, tail, at, value >> (8 * head))?;
+        }
+        if at.va < self.low_water && at.va >= self.stack.0 {
+            self.low_water = at.va;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn store_part(&mut self, location: u64, size: u64, at: At, value: u64) -> Result<(), Stop> {
+        let size = u8::try_from(size).expect("at most 8");
+        let name = Word::memory(location);
+        if self.part(name, true, at.locked)?.is_none() {
+            if W::ON {
+                let access = Access::Store {
+                    va: at.va,
+                    size,
+                    old: self.memory.load(location, size),
+                    value: value & crate::memory::mask(size),
+                    shared: self.is_visible(name),
+                    locked: at.locked,
+                };
+                self.report(access);
+            }
+            self.memory.store(location, size, value);
+        }
+        self.done.push(0);
+        Ok(())
+    }
+
+    fn halves(at: At) -> (At, At) {
+        let low = At { size: 8, ..at };
+        (low, At { va: at.va.wrapping_add(8), ..low })
+    }
+}
+
+impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
+    type Stop = Stop;
+
+    #[inline]
+    fn load(&mut self, at: At) -> Result<u64, Stop> {
+        let want = if at.for_write { Want::Write } else { Want::Read };
+        let location = self.translate(at, want)?;
+        self.load_at(location, at)
+    }
+
+    #[inline]
+    fn store(&mut self, at: At, value: u64) -> Result<(), Stop> {
+        let location = self.translate(at, Want::Write)?;
+        self.store_at(location, at, value)
+    }
+
+    fn load128(&mut self, at: At) -> Result<u128, Stop> {
+        let want = if at.for_write { Want::Write } else { Want::Read };
+        let location = self.translate(at, want)?;
+        let (low, high) = Self::halves(at);
+        let low = self.load_at(location, low)?;
+        let high = self.load_at(location + 8, high)?;
+        Ok(u128::from(high) << 64 | u128::from(low))
+    }
+
+    fn store128(&mut self, at: At, value: u128) -> Result<(), Stop> {
+        let location = self.translate(at, Want::Write)?;
+        let (low, high) = Self::halves(at);
+        let half = |value: u128| u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0);
+        self.store_at(location, low, half(value))?;
+        self.store_at(location + 8, high, half(value >> 64))
+    }
+
+    /// Under sequential consistency every access is performed when it is made: nothing to wait for.
+    fn fence(&mut self, _: Fence) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn interrupt_flag(&mut self, regs: &Regs, change: IfChange) -> Result<(), Stop> {
+        let before = regs.rflags & flags::IF != 0;
+        let on = match change {
+            IfChange::Cli => false,
+            IfChange::Sti => true,
+            IfChange::Popf(on) => on,
+        };
+        if before == on {
+            return Ok(());
+        }
+        if on && matches!(self.agent.role(), Role::Interrupt(_)) {
+            return Err(Stop::Unmodelled("interrupts enabled inside an interrupt handler".into()));
+        }
+        if self.part_of_cpu(Part::InterruptFlag, true)? {
+            self.report(Access::InterruptFlag { on });
+        }
+        Ok(())
+    }
+
+    /// Whether it sleeps depends on what is pending, which other agents change.
+    fn hlt(&mut self, _: &Regs) -> Result<(), Stop> {
+        if self.alone {
+            return Err(Stop::Unmodelled("hlt in code that runs by itself".into()));
+        }
+        self.part_of_cpu(Part::Pending, false)?;
+        self.report(Access::Halt);
+        self.system.halting = true;
+        Ok(())
+    }
+
+    fn read_cr(&mut self, cr: u8) -> Result<u64, Stop> {
+        let (part, register, value) = match cr {
+            0 => (Part::Cr0, "CR0", self.system.cr0),
+            2 => (Part::Cr2, "CR2", self.system.cr2),
+            3 => (Part::Cr3, "CR3", self.system.cr3),
+            4 => (Part::Cr4, "CR4", self.system.cr4),
+            _ => return Err(Stop::Unmodelled(format!("mov from CR{cr}"))),
+        };
+        let of = self.agent.cpu();
+        // The value is taken now: MOV from CR has no other access that could suspend it.
+        if self.part_of_cpu(part, false)? {
+            self.report(Access::ReadRegister { of, register, value });
+        }
+        Ok(value)
+    }
+
+    fn write_cr(&mut self, cr: u8, value: u64) -> Result<(), Stop> {
+        let (part, register, old, new) = match cr {
+            0 => (Part::Cr0, "CR0", self.system.cr0, control::new_cr0(value, self.system)?),
+            2 => (Part::Cr2, "CR2", self.system.cr2, value),
+            3 => (Part::Cr3, "CR3", self.system.cr3, control::new_cr3(value, self.system.cr4)?),
+            4 => (Part::Cr4, "CR4", self.system.cr4, control::new_cr4(value, self.system)?),
+            _ => return Err(Stop::Unmodelled(format!("mov to CR{cr}"))),
+        };
+        if self.part_of_cpu(part, true)? {
+            self.report(Access::WriteRegister { register, old, operand: value });
+        }
+        *match part {
+            Part::Cr0 => &mut self.system.cr0,
+            Part::Cr2 => &mut self.system.cr2,
+            Part::Cr3 => &mut self.system.cr3,
+            _ => &mut self.system.cr4,
+        } = new;
+        Ok(())
+    }
+
+    /// User memory is flat and never changes its mapping: there is nothing to invalidate. A
+    /// non-canonical (tagged) operand makes it a no-operation (LAM §7.5).
+    fn invlpg(&mut self, va: u64) -> Result<(), Stop> {
+        self.report(Access::Invlpg { va });
+        Ok(())
+    }
+
+    fn invpcid(&mut self, kind: u64, descriptor: [u64; 2]) -> Result<(), Stop> {
+        if !control::invpcid_legal(kind, descriptor, self.system.cr4) {
+            return Err(Fault::GP.into());
+        }
+        self.report(Access::Invpcid { kind, descriptor });
+        Ok(())
+    }
+
+    fn rdmsr(&mut self, regs: &Regs, number: u32) -> Result<u64, Stop> {
+        Ok(match number {
+            msr::FS_BASE => regs.fs_base,
+            msr::GS_BASE => regs.gs_base,
+            msr::KERNEL_GS_BASE => regs.kernel_gs_base,
+            msr::TSC_AUX => self.system.tsc_aux,
+            msr::EFER => msr::EFER_VALUE,
+            _ => return Err(Stop::Unmodelled(format!("rdmsr of {number:#x}"))),
+        })
+    }
+
+    fn wrmsr(&mut self, regs: &mut Regs, number: u32, value: u64) -> Result<(), Stop> {
+        let base = match number {
+            msr::FS_BASE => &mut regs.fs_base,
+            msr::GS_BASE => &mut regs.gs_base,
+            msr::KERNEL_GS_BASE => &mut regs.kernel_gs_base,
+            _ => return Err(Stop::Unmodelled(format!("wrmsr of {number:#x}"))),
+        };
+        if !lam::canonical(value, true) {
+            return Err(Fault::GP.into());
+        }
+        let old = std::mem::replace(base, value);
+        self.report(Access::WriteRegister { register: "a segment base MSR", old, operand: value });
+        Ok(())
+    }
+
+    fn fsgsbase(&self) -> bool {
+        control::fsgsbase(self.system.cr4)
+    }
+
+    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Stop> {
+        control::cpuid(leaf, subleaf, self.agent.cpu())
+            .ok_or_else(|| Stop::Unmodelled(format!("cpuid leaf {leaf:#x}, subleaf {subleaf:#x}")))
+    }
+
+    fn rdtsc(&mut self) -> Result<u64, Stop> {
+        Err(Stop::Unmodelled("rdtsc: time has no model".into()))
+    }
+}
+
+const _: () = assert!(HEAP_BASE >> 63 == 1, "the kernel half is told by bit 63");

@@ -1,0 +1,416 @@
+//! What a guest asks of the machine.
+
+use abi::hypercall::{FAILURE_WORDS, Hypercall};
+use abi::layout::{FIRST_VECTOR, MAX_CPUS};
+use x86::{At, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP, Regs};
+
+use crate::cpu::System;
+use crate::exec::{Accesses, Exec, Stop};
+use crate::lam;
+use crate::layout::{self, Want};
+use crate::state::{Agent, Part, Role};
+use crate::step::NextOperation;
+use crate::watch::{Access, Watch};
+
+/// A function of the guest and its argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its address.
+    pub function: u64,
+    /// What it is called with.
+    pub data: u64,
+}
+
+/// A name the guest gave to an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Address.
+    pub va: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Name.
+    pub name: String,
+    /// Rust type, as `core::any::type_name` gives it.
+    pub type_name: String,
+}
+
+/// What the set-up registered.
+#[derive(Clone, Debug, Default)]
+pub struct Registered {
+    /// What each CPU runs.
+    pub cpus: [Option<Entry>; MAX_CPUS],
+    /// Invariants.
+    pub always: Vec<Entry>,
+    /// Final checks.
+    pub finally: Vec<Entry>,
+    /// Interrupt handlers by vector; their order is that of the vectors.
+    pub handlers: Vec<(u8, Entry)>,
+    /// Names of objects.
+    pub objects: Vec<Named>,
+    /// Names of values.
+    pub values: Vec<(u64, String)>,
+    /// Names of page-table roots, by physical address.
+    pub roots: Vec<(u64, String)>,
+}
+
+/// A property that the guest found violated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The property, in kebab-case.
+    pub property: String,
+    /// What is wrong.
+    pub sentence: String,
+    /// What the property asks for; may be empty.
+    pub expected: String,
+    /// What there is; may be empty.
+    pub found: String,
+    /// Source file of the check; may be empty.
+    pub file: String,
+    /// Line.
+    pub line: u64,
+}
+
+/// How a hypercall ends, other than by returning to the guest.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Return this in RAX.
+    Done(u64),
+    /// Stand before `choose` among this many.
+    Choose(u16),
+    /// Send pending bit `bit` to a CPU, then return.
+    Send { to: u8, bit: u32 },
+    /// Discard the run.
+    Discard,
+    /// A property is violated.
+    Fail(Failure),
+    /// The entry that Lamprey called has returned.
+    Returned,
+}
+
+/// What a hypercall may see besides the agent's own.
+pub(crate) struct Context<'a> {
+    pub(crate) registered: &'a mut Registered,
+    /// The set-up is running.
+    pub(crate) setup: bool,
+    /// Every CPU as it was when this step began; this CPU knows better about itself.
+    pub(crate) others: &'a [Look],
+    pub(crate) cpu_count: usize,
+    /// The alternative taken at the `choose` it stood before.
+    pub(crate) pick: Option<u16>,
+}
+
+/// What a CPU shows of itself to others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) cr3: u64,
+    pub(crate) cr4: u64,
+    pub(crate) interrupts_on: bool,
+}
+
+const LONGEST_TEXT: u64 = 1 << 16;
+
+impl<A: Accesses, W: Watch> Exec<'_, A, W> {
+    /// Acts on `call`. `Err` leaves the call to be made again.
+    pub(crate) fn hypercall(
+        &mut self,
+        call: Hypercall,
+        regs: &Regs,
+        context: &mut Context<'_>,
+    ) -> Result<Outcome, Stop> {
+        let [a, b, c, d] = [regs.gpr[RDI], regs.gpr[RSI], regs.gpr[RDX], regs.gpr[RCX]];
+        let (e, f) = (regs.gpr[R8], regs.gpr[R9]);
+        let done = |value| Ok(Outcome::Done(value));
+        match call {
+            Hypercall::Cpu | Hypercall::Always | Hypercall::Finally | Hypercall::Handler => {
+                self.register(call, [a, b, c], context)
+            }
+            Hypercall::Name | Hypercall::NameValue | Hypercall::NameRoot => {
+                self.name(call, [a, b, c, d, e, f], context)
+            }
+            Hypercall::SendIpi => self.send_ipi(a, b, context),
+            Hypercall::ThisCpu => done(u64::from(self.agent.cpu())),
+            Hypercall::Assume if a != 0 => done(0),
+            Hypercall::Assume => self.discard(),
+            Hypercall::Choose => Ok(self.choose(a, context.pick.take())),
+            Hypercall::Mark => {
+                let text = self.text(a, b)?;
+                self.report_always(Access::Mark(text));
+                done(0)
+            }
+            Hypercall::Note => {
+                if W::ON {
+                    let text = self.text(a, b)?;
+                    self.report(Access::Note(text));
+                }
+                done(0)
+            }
+            Hypercall::Alloc => Ok(self.allocate(a, b)),
+            Hypercall::Cr3 | Hypercall::Cr4 | Hypercall::InterruptsOn => {
+                self.look_at(call, a, regs, context.others)
+            }
+            Hypercall::UserRead => self.user(a, b, c, false),
+            Hypercall::UserWrite => self.user(a, b, c, true),
+            Hypercall::Fail => Ok(Outcome::Fail(self.failure(a)?)),
+            Hypercall::Return => self.entry_returns(regs),
+        }
+    }
+
+    /// Discarding a run is visible to all: what others did before it counts, so they come first too.
+    fn discard(&self) -> Result<Outcome, Stop> {
+        if self.alone || self.credit {
+            return Ok(Outcome::Discard);
+        }
+        Err(Stop::Yield(NextOperation::irreducible(self.rip)))
+    }
+
+    /// IRET of a handler turns interrupts on again; a thread that ends idles with interrupts on.
+    fn entry_returns(&mut self, regs: &Regs) -> Result<Outcome, Stop> {
+        if !self.alone && regs.rflags & x86::flags::IF == 0 {
+            self.part_of_cpu(Part::InterruptFlag, true)?;
+            self.system.latch.clear();
+        }
+        Ok(Outcome::Returned)
+    }
+
+    fn register(
+        &mut self,
+        call: Hypercall,
+        [a, b, c]: [u64; 3],
+        context: &mut Context<'_>,
+    ) -> Result<Outcome, Stop> {
+        if !context.setup {
+            return Ok(misuse(call, "is for the set-up only"));
+        }
+        let registered = &mut *context.registered;
+        match call {
+            Hypercall::Cpu => {
+                let slot = usize::try_from(a).ok().and_then(|cpu| registered.cpus.get_mut(cpu));
+                match slot {
+                    None => return Ok(misuse(call, "was given a CPU number above 7")),
+                    Some(Some(_)) => return Ok(misuse(call, "was called twice for one CPU")),
+                    Some(slot) => *slot = Some(Entry { function: b, data: c }),
+                }
+            }
+            Hypercall::Handler => {
+                let Ok(vector) = u8::try_from(a) else {
+                    return Ok(misuse(call, "was given a vector above 255"));
+                };
+                let handlers = &mut registered.handlers;
+                if vector < FIRST_VECTOR || handlers.len() == 64 {
+                    return Ok(misuse(call, "was given a vector below 32, or the 65th vector"));
+                }
+                if handlers.iter().any(|(v, _)| *v == vector) {
+                    return Ok(misuse(call, "was called twice for one vector"));
+                }
+                handlers.push((vector, Entry { function: b, data: c }));
+                handlers.sort_by_key(|(vector, _)| *vector);
+            }
+            Hypercall::Always => registered.always.push(Entry { function: a, data: b }),
+            _ => registered.finally.push(Entry { function: a, data: b }),
+        }
+        Ok(Outcome::Done(0))
+    }
+
+    fn name(
+        &mut self,
+        call: Hypercall,
+        [a, b, c, d, e, f]: [u64; 6],
+        context: &mut Context<'_>,
+    ) -> Result<Outcome, Stop> {
+        if !context.setup {
+            return Ok(misuse(call, "is for the set-up only"));
+        }
+        match call {
+            Hypercall::Name => {
+                let (name, type_name) = (self.text(c, d)?, self.text(e, f)?);
+                context.registered.objects.push(Named { va: a, size: b, name, type_name });
+            }
+            Hypercall::NameValue => {
+                let name = self.text(b, c)?;
+                context.registered.values.push((a, name));
+            }
+            _ => {
+                let name = self.text(b, c)?;
+                context.registered.roots.push((a, name));
+            }
+        }
+        Ok(Outcome::Done(0))
+    }
+
+    fn send_ipi(&mut self, to: u64, vector: u64, context: &Context<'_>) -> Result<Outcome, Stop> {
+        let known = &context.registered;
+        let handler = known.handlers.iter().position(|(v, _)| u64::from(*v) == vector);
+        let cpu = u8::try_from(to).ok().filter(|cpu| usize::from(*cpu) < context.cpu_count);
+        let (Some(bit), Some(to)) = (handler, cpu) else {
+            return Ok(misuse(Hypercall::SendIpi, "was given a vector without handler, or no CPU"));
+        };
+        if self.part_of(to, Part::Pending, true)? {
+            let vector = known.handlers[bit].0;
+            self.report(Access::SendIpi { to, vector });
+        }
+        Ok(Outcome::Send { to, bit: u32::try_from(bit).expect("below 64") })
+    }
+
+    fn choose(&mut self, of: u64, pick: Option<u16>) -> Outcome {
+        let Some(of) = u16::try_from(of).ok().filter(|of| *of > 0) else {
+            return misuse(Hypercall::Choose, "was asked to choose among none, or more than 65535");
+        };
+        match pick {
+            Some(picked) => {
+                self.report(Access::Choose { of, picked });
+                Outcome::Done(u64::from(picked))
+            }
+            None => Outcome::Choose(of),
+        }
+    }
+
+    fn allocate(&mut self, size: u64, align: u64) -> Outcome {
+        if !align.is_power_of_two() {
+            return misuse(Hypercall::Alloc, "was given an alignment that is no power of two");
+        }
+        let (place, end) = arena(self.system, self.agent);
+        let start = place.next_multiple_of(align);
+        match start.checked_add(size).filter(|after| *after <= end) {
+            Some(after) => {
+                *arena(self.system, self.agent).0 = after;
+                Outcome::Done(start)
+            }
+            None => misuse(Hypercall::Alloc, "has no memory left (1 MiB in set-up, 16 KiB per CPU)"),
+        }
+    }
+
+    fn look_at(
+        &mut self,
+        call: Hypercall,
+        cpu: u64,
+        regs: &Regs,
+        others: &[Look],
+    ) -> Result<Outcome, Stop> {
+        let slot = usize::try_from(cpu).ok().and_then(|cpu| others.get(cpu));
+        let (Some(look), Ok(of)) = (slot, u8::try_from(cpu)) else {
+            return Ok(misuse(call, "was given a CPU that does not exist"));
+        };
+        let own = of == self.agent.cpu() && self.agent != Agent::OBSERVER;
+        let (part, register, value) = match call {
+            Hypercall::Cr3 => (Part::Cr3, "CR3", if own { self.system.cr3 } else { look.cr3 }),
+            Hypercall::Cr4 => (Part::Cr4, "CR4", if own { self.system.cr4 } else { look.cr4 }),
+            _ => {
+                let own_flag = regs.rflags & x86::flags::IF != 0;
+                let value = if own { own_flag } else { look.interrupts_on };
+                (Part::InterruptFlag, "RFLAGS.IF", u64::from(value))
+            }
+        };
+        if self.part_of(of, part, false)? {
+            self.report(Access::ReadRegister { of, register, value });
+        }
+        Ok(Outcome::Done(value))
+    }
+
+    /// A load or store at CPL 3: LAM, canonicality and the flat user mapping.
+    fn user(&mut self, pointer: u64, size: u64, c: u64, write: bool) -> Result<Outcome, Stop> {
+        let Some(size) = u8::try_from(size).ok().filter(|s| matches!(s, 1 | 2 | 4 | 8)) else {
+            return Ok(misuse(Hypercall::UserRead, "takes a size of 1, 2, 4 or 8 bytes"));
+        };
+        let now = self.part_of_cpu(Part::Cr3, false)?;
+        self.part_of_cpu(Part::Cr4, false)?;
+        let (cr3, cr4) = (self.system.cr3, self.system.cr4);
+        let check = |va| lam::data_address(va, cr3, cr4);
+        let last = pointer.wrapping_add(u64::from(size) - 1);
+        let fault = match (check(pointer), check(last)) {
+            // Bit 2: at CPL 3. Supervisor addresses are present and protected; others are not mapped.
+            (Some(va), Some(_)) if va >> 63 == 1 => {
+                let present = u32::from(self.layout.kernel(va, size, Want::Read).is_some());
+                Some((14, 1 << 2 | u32::from(write) << 1 | present))
+            }
+            (Some(va), Some(_)) if self.layout.user(va, size).is_some() => None,
+            (Some(_), Some(_)) => Some((14, 1 << 2 | u32::from(write) << 1)),
+            _ => Some((13, 0)),
+        };
+        if now {
+            self.report(Access::User { write, pointer, fault });
+        }
+        if let Some((vector, code)) = fault {
+            return Ok(Outcome::Done(u64::from(vector) << 32 | u64::from(code)));
+        }
+        let va = check(pointer).unwrap_or(pointer);
+        let location = self.layout.user(va, size).expect("just checked");
+        let at = At { va, size, stack: false, locked: false, for_write: false };
+        if write {
+            self.store_at(location, at, c)?;
+        } else {
+            let value = self.load_at(location, at)?;
+            let out = At { va: c, size: 8, stack: false, locked: false, for_write: false };
+            x86::Env::store(self, out, value)?;
+        }
+        Ok(Outcome::Done(0))
+    }
+
+    fn failure(&mut self, va: u64) -> Result<Failure, Stop> {
+        let mut words = [0u64; FAILURE_WORDS];
+        for (offset, word) in (0u64..).zip(&mut words) {
+            *word = self.peek(va.wrapping_add(offset * 8), 8)?;
+        }
+        let [p, pl, s, sl, e, el, f, fl, file, file_length, line] = words;
+        Ok(Failure {
+            property: self.text(p, pl)?,
+            sentence: self.text(s, sl)?,
+            expected: self.text(e, el)?,
+            found: self.text(f, fl)?,
+            file: self.text(file, file_length)?,
+            line,
+        })
+    }
+
+    /// RAX gets the result, and the call returns to its caller.
+    pub(crate) fn finish_call(&mut self, regs: &mut Regs, result: u64) -> Result<(), Stop> {
+        regs.rip = self.peek(regs.gpr[RSP], 8)?;
+        regs.gpr[RSP] = regs.gpr[RSP].wrapping_add(8);
+        regs.gpr[RAX] = result;
+        self.retire();
+        Ok(())
+    }
+
+    /// Reads without being seen: arguments of a hypercall are no accesses of the guest.
+    fn peek(&self, va: u64, size: u8) -> Result<u64, Stop> {
+        self.layout
+            .kernel(va, size, Want::Read)
+            .map(|location| self.memory.load(location, size))
+            .ok_or_else(|| Stop::Unmodelled(format!("a hypercall argument at {va:#x} is not mapped")))
+    }
+
+    fn text(&self, va: u64, length: u64) -> Result<String, Stop> {
+        if length > LONGEST_TEXT {
+            return Err(Stop::Unmodelled(format!("a text of {length} bytes in a hypercall")));
+        }
+        let bytes: Result<Vec<u8>, Stop> = (0..length)
+            .map(|offset| self.peek(va + offset, 1))
+            .map(|byte| byte.map(|byte| u8::try_from(byte).expect("one byte")))
+            .collect();
+        Ok(String::from_utf8_lossy(&bytes?).into_owned())
+    }
+
+    /// Marks are wanted from every run, not only from watched ones.
+    fn report_always(&mut self, access: Access) {
+        self.watch.seen(crate::watch::Seen { agent: self.agent, rip: self.rip, access });
+    }
+}
+
+/// The agent's place to allocate and the end of it.
+fn arena(system: &mut System, agent: Agent) -> (&mut u64, u64) {
+    let end = if agent == Agent::OBSERVER { layout::SETUP_ARENA.1 } else { layout::arena(agent).1 };
+    let level = usize::from(matches!(agent.role(), Role::Interrupt(_)));
+    (&mut system.arenas[level], end)
+}
+
+fn misuse(call: Hypercall, what: &str) -> Outcome {
+    let name = call.symbol().trim_start_matches("lamprey_");
+    Outcome::Fail(Failure {
+        property: "scenario-misuse".into(),
+        sentence: format!("lamprey::{name} {what}"),
+        expected: String::new(),
+        found: String::new(),
+        file: String::new(),
+        line: 0,
+    })
+}
+

@@ -1,0 +1,179 @@
+//! Where things are, and what an address means.
+//!
+//! The kernel half is translated by arithmetic: the image at its linked place, and a direct map that
+//! holds the set-up's heap, then an arena and a stack for every agent, each stack behind an unmapped
+//! guard page. The user half is one flat range of bytes that every address space maps.
+
+use abi::layout::{HEAP_BASE, IMAGE_BASE, USER_BASE, USER_SIZE};
+
+use crate::state::{AGENTS, Agent};
+
+pub(crate) const PAGE: u64 = 4096;
+const SETUP_BYTES: u64 = 1 << 20;
+const ARENA_BYTES: u64 = 16 << 10;
+const STACK_BYTES: u64 = 60 << 10;
+const SLOT_BYTES: u64 = ARENA_BYTES + PAGE + STACK_BYTES;
+
+const READ: u8 = 1;
+const WRITE: u8 = 2;
+const EXECUTE: u8 = 4;
+
+/// A loadable piece of the guest's image.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Address of the first byte.
+    pub va: u64,
+    /// Initialised bytes; the rest up to `size` is zero.
+    pub bytes: Vec<u8>,
+    /// Size in memory, in bytes.
+    pub size: u64,
+    /// May be written.
+    pub writable: bool,
+    /// May be executed.
+    pub executable: bool,
+}
+
+/// The map of the guest's memory. A *location* is the number of a byte in all modelled memory.
+#[derive(Debug)]
+pub struct Layout {
+    image_pages: u64,
+    heap_pages: u64,
+    permissions: Vec<u8>,
+}
+
+/// What an access wants of a page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    Read,
+    Write,
+}
+
+impl Layout {
+    /// The map for an image of these segments.
+    ///
+    /// # Errors
+    ///
+    /// A segment outside the kernel's topmost 2 GiB, or two of different rights on one page.
+    pub fn new(segments: &[Segment]) -> Result<Layout, String> {
+        let end = segments.iter().map(|s| s.va.saturating_add(s.size)).max().unwrap_or(IMAGE_BASE);
+        for segment in segments {
+            if segment.va < IMAGE_BASE || segment.va.checked_add(segment.size).is_none() {
+                return Err(format!(
+                    "a segment is at {:#x}; guests are linked at {IMAGE_BASE:#x} (build them with `lamprey check`, or use its linker script)",
+                    segment.va
+                ));
+            }
+        }
+        if end - IMAGE_BASE > 1 << 30 {
+            return Err(format!("the image ends at {end:#x}, more than 1 GiB after {IMAGE_BASE:#x}"));
+        }
+        let image_pages = (end - IMAGE_BASE).div_ceil(PAGE);
+        let heap_pages = (SETUP_BYTES + u64::from(AGENTS) * SLOT_BYTES) / PAGE;
+        let user_pages = USER_SIZE / PAGE;
+        let mut permissions = vec![0; index(image_pages + heap_pages + user_pages)];
+        for segment in segments.iter().filter(|s| s.size > 0) {
+            let rights = READ
+                | if segment.writable { WRITE } else { 0 }
+                | if segment.executable { EXECUTE } else { 0 };
+            let first = (segment.va - IMAGE_BASE) / PAGE;
+            let last = (segment.va + segment.size - 1 - IMAGE_BASE) / PAGE;
+            for page in first..=last {
+                let slot = &mut permissions[index(page)];
+                if *slot != 0 && *slot != rights {
+                    return Err(format!(
+                        "two segments with different rights share the page at {:#x}; align them to 4096 bytes",
+                        IMAGE_BASE + page * PAGE
+                    ));
+                }
+                *slot = rights;
+            }
+        }
+        permissions[index(image_pages)..].fill(READ | WRITE);
+        let layout = Layout { image_pages, heap_pages, permissions };
+        let mut layout = layout;
+        for agent in 0..AGENTS {
+            let guard = layout.image_pages + (slot_base(agent) + ARENA_BYTES - HEAP_BASE) / PAGE;
+            layout.permissions[index(guard)] = 0;
+        }
+        Ok(layout)
+    }
+
+    /// Bytes of modelled memory.
+    pub(crate) fn size(&self) -> u64 {
+        u64::try_from(self.permissions.len()).unwrap_or(0) * PAGE
+    }
+
+    /// The location of kernel address `va`, if all `size` bytes are mapped with the right wanted.
+    #[inline]
+    pub(crate) fn kernel(&self, va: u64, size: u8, want: Want) -> Option<u64> {
+        let need = if want == Want::Write { WRITE } else { READ };
+        let (offset, first, pages) = if va >= IMAGE_BASE {
+            (va - IMAGE_BASE, 0, self.image_pages)
+        } else {
+            (va.wrapping_sub(HEAP_BASE), self.image_pages, self.heap_pages)
+        };
+        let last = offset.checked_add(u64::from(size) - 1)? / PAGE;
+        if last >= pages {
+            return None;
+        }
+        let page = first + offset / PAGE;
+        if self.permissions[index(page)] & need == 0
+            || self.permissions[index(first + last)] & need == 0
+        {
+            return None;
+        }
+        Some(first * PAGE + offset)
+    }
+
+    /// The location of user address `va` (after LAM), if mapped.
+    pub(crate) fn user(&self, va: u64, size: u8) -> Option<u64> {
+        let offset = va.checked_sub(USER_BASE)?;
+        (offset + u64::from(size) <= USER_SIZE)
+            .then(|| (self.image_pages + self.heap_pages) * PAGE + offset)
+    }
+
+    /// Offset into the image of an executable address.
+    #[inline]
+    pub(crate) fn executable(&self, va: u64) -> Option<u64> {
+        let offset = va.checked_sub(IMAGE_BASE)?;
+        let page = offset / PAGE;
+        (page < self.image_pages && self.permissions[index(page)] & EXECUTE != 0).then_some(offset)
+    }
+
+    /// The address a location stands for: the inverse of the translations.
+    pub fn address(&self, location: u64) -> u64 {
+        let page = location / PAGE;
+        if page < self.image_pages {
+            IMAGE_BASE + location
+        } else if page < self.image_pages + self.heap_pages {
+            HEAP_BASE + location - self.image_pages * PAGE
+        } else {
+            USER_BASE + location - (self.image_pages + self.heap_pages) * PAGE
+        }
+    }
+}
+
+/// Start and end of the set-up's heap.
+pub(crate) const SETUP_ARENA: (u64, u64) = (HEAP_BASE, HEAP_BASE + SETUP_BYTES);
+
+/// Start and end of what an agent may allocate while it runs: an arena of its own, so that addresses
+/// do not depend on the interleaving.
+pub(crate) fn arena(agent: Agent) -> (u64, u64) {
+    (slot_base(agent.0), slot_base(agent.0) + ARENA_BYTES)
+}
+
+/// Lowest address of an agent's stack and the address after its last byte.
+pub(crate) fn stack(agent: Agent) -> (u64, u64) {
+    let low = slot_base(agent.0) + ARENA_BYTES + PAGE;
+    (low, low + STACK_BYTES)
+}
+
+fn slot_base(agent: u8) -> u64 {
+    HEAP_BASE + SETUP_BYTES + u64::from(agent) * SLOT_BYTES
+}
+
+/// Lossless on the 64-bit hosts this runs on.
+#[inline]
+pub(crate) fn index(n: u64) -> usize {
+    usize::try_from(n).expect("64-bit host")
+}

@@ -1,0 +1,323 @@
+//! One step: from one scheduling point to the next.
+
+use x86::{Fault, RSP};
+
+use crate::code::Slot;
+use crate::cpu::{Activity, Cpu, blank_regs};
+use crate::exec::{Accesses, Exec, Stop};
+use crate::hypercall::{Context, Failure, Look, Outcome};
+use crate::interrupt;
+use crate::layout::{Layout, Want};
+use crate::machine::{Machine, look};
+use crate::memory::Memory;
+use crate::state::{Agent, Role, State, Word};
+use crate::watch::{Access, Seen, Watch};
+
+/// Instructions after which a step ends even without a visible operation, so that an endless private
+/// loop becomes a cycle of states. An extra scheduling point never loses a behaviour.
+const STEP_INSTRUCTIONS: u64 = 1 << 16;
+/// SysV ABI: bytes below RSP that a leaf function may use. Precompiled `core` does.
+const RED_ZONE: u64 = 128;
+
+/// What an agent does next: the visible operation it stands before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextOperation {
+    /// Program point: instruction, and how far into it.
+    pub point: u64,
+    /// Depends on nothing but what it touches.
+    pub reducible: bool,
+    touches: [(Word, bool); 2],
+    count: u8,
+}
+
+impl NextOperation {
+    pub(crate) fn new(point: u64, touches: &[(Word, bool)]) -> NextOperation {
+        let mut next = NextOperation {
+            point,
+            reducible: true,
+            touches: [(Word(0), false); 2],
+            count: u8::try_from(touches.len()).expect("at most 2"),
+        };
+        next.touches[..touches.len()].copy_from_slice(touches);
+        next
+    }
+
+    pub(crate) fn irreducible(point: u64) -> NextOperation {
+        NextOperation { reducible: false, ..NextOperation::new(point, &[]) }
+    }
+
+    /// The words it touches, and whether it writes them.
+    pub fn touches(&self) -> &[(Word, bool)] {
+        &self.touches[..usize::from(self.count)]
+    }
+}
+
+/// A property is violated by what an agent did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// Who.
+    pub agent: Agent,
+    /// At this instruction.
+    pub rip: u64,
+    /// What.
+    pub what: Violation,
+}
+
+/// How a property is violated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// The guest said so.
+    Failure(Failure),
+    /// A fault nobody handles.
+    Fault(Fault),
+    /// Code that runs by itself does not end.
+    Endless,
+}
+
+/// The model ends here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Who.
+    pub agent: Agent,
+    /// At this instruction.
+    pub rip: u64,
+    /// What is not modelled.
+    pub what: String,
+    /// The instruction, disassembled.
+    pub instruction: Option<String>,
+}
+
+/// Why a run does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// A violation.
+    Bad(Bad),
+    /// Not modelled.
+    Gap(Gap),
+    /// `assume` did not hold.
+    Discarded,
+}
+
+
+/// How a stretch of instructions ended.
+pub(crate) enum End {
+    /// Before a visible operation.
+    Before(NextOperation),
+    /// Before `choose` among this many.
+    Choose(u16),
+    /// In HLT.
+    Halted,
+    /// The entry has returned.
+    Returned,
+}
+
+/// How a stretch of instructions is run.
+#[derive(Clone, Copy)]
+pub(crate) struct Mode {
+    /// Nothing is a scheduling point.
+    pub(crate) alone: bool,
+    /// The set-up: registrations are accepted.
+    pub(crate) setup: bool,
+    /// One visible operation may be performed.
+    pub(crate) credit: bool,
+    /// The alternative at the `choose` it stands before.
+    pub(crate) pick: Option<u16>,
+    /// Most instructions.
+    pub(crate) limit: u64,
+}
+
+impl Machine {
+    /// One step of `agent`. For a CPU that stands before `choose`, `pick` is the alternative; for an
+    /// interrupt level that is not active, the number of the vector to deliver.
+    ///
+    /// # Errors
+    ///
+    /// The run does not go on.
+    ///
+    /// # Panics
+    ///
+    /// If this was not among the [`choices`](Machine::choices).
+    pub fn step<A: Accesses, W: Watch>(
+        &mut self,
+        state: &mut State,
+        agent: Agent,
+        pick: u16,
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<(), Halt> {
+        let number = agent.cpu();
+        let cpu = state.cpu(number);
+        if matches!(agent.role(), Role::Interrupt(_)) && cpu.interrupted.is_none() {
+            // Delivery is the visible operation of this step.
+            self.deliver(state, number, pick, accesses, watch);
+            return self.run(state, agent, None, false, accesses, watch);
+        }
+        let pick = cpu.choosing.map(|_| pick);
+        self.run(state, agent, pick, pick.is_none(), accesses, watch)
+    }
+
+    /// Runs `agent` to its next scheduling point.
+    pub(crate) fn run<A: Accesses, W: Watch>(
+        &mut self,
+        state: &mut State,
+        agent: Agent,
+        pick: Option<u16>,
+        credit: bool,
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<(), Halt> {
+        let mode = Mode { alone: false, setup: false, credit, pick, limit: STEP_INSTRUCTIONS };
+        let number = agent.cpu();
+        state.cpu_mut(number).choosing = None;
+        let others = look(state);
+        let end = self.execute(state, agent, mode, &others, accesses, watch)?;
+        let level = usize::from(matches!(agent.role(), Role::Interrupt(_)));
+        let cpu = state.cpu_mut(number);
+        let rip = cpu.regs.rip;
+        cpu.next[level] = match end {
+            End::Before(next) => Some(next),
+            End::Choose(of) => {
+                cpu.choosing = Some(of);
+                Some(NextOperation::irreducible(rip))
+            }
+            End::Halted => {
+                cpu.activity = Activity::Halted;
+                Some(NextOperation::irreducible(rip))
+            }
+            End::Returned => {
+                returned(cpu, agent, rip, watch);
+                None
+            }
+        };
+        Ok(())
+    }
+
+    /// Executes instructions of `agent` until its next visible operation.
+    pub(crate) fn execute<A: Accesses, W: Watch>(
+        &mut self,
+        state: &mut State,
+        agent: Agent,
+        mode: Mode,
+        others: &[Look],
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<End, Halt> {
+        let Machine { layout, code, registered, instructions, config, .. } = self;
+        let State { memory, cpus } = state;
+        let cpu_count = cpus.len();
+        let Cpu { regs, system, .. } = std::sync::Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
+        let mut context =
+            Context { registered, setup: mode.setup, others, pick: mode.pick, cpu_count };
+        let mut exec = Exec::new(layout, memory, system, accesses, watch, agent);
+        exec.alone = mode.alone;
+        exec.credit = mode.credit;
+        let mut sent = Vec::new();
+        let mut left = mode.limit;
+        let stop = loop {
+            let rip = regs.rip;
+            exec.begin(rip);
+            let Some(slot) = code.at(layout, rip) else {
+                let present = u32::from(layout.kernel(rip, 1, Want::Read).is_some());
+                break Err(Stop::Fault(Fault { vector: 14, code: 1 << 4 | present, va: rip }));
+            };
+            let stop = match code.slot(slot) {
+                Slot::Op(op) => {
+                    let result = x86::exec(op, regs, &mut exec);
+                    if result.is_ok() {
+                        exec.retire();
+                        if W::ON {
+                            exec.watch.retired(agent, op, rip, regs.rip, regs.gpr[RSP]);
+                        }
+                    }
+                    result.map(|()| exec.system.halting.then_some(End::Halted))
+                }
+                Slot::Hypercall(call) => {
+                    exec.hypercall(*call, regs, &mut context).and_then(|outcome| match outcome {
+                        Outcome::Done(result) => exec.finish_call(regs, result).map(|()| None),
+                        Outcome::Send { to, bit } => {
+                            sent.push((to, bit));
+                            exec.finish_call(regs, 0).map(|()| None)
+                        }
+                        Outcome::Choose(of) => Ok(Some(End::Choose(of))),
+                        Outcome::Returned => Ok(Some(End::Returned)),
+                        Outcome::Discard => Err(Stop::Discard),
+                        Outcome::Fail(failure) => Err(Stop::Fail(failure)),
+                    })
+                }
+                Slot::Unsupported => Err(Stop::Unmodelled("this instruction".into())),
+            };
+            *instructions += 1;
+            left -= 1;
+            match stop {
+                Ok(None) if left == 0 => {
+                    break Ok(End::Before(NextOperation::new(regs.rip, &[])));
+                }
+                Ok(None) => {}
+                Ok(Some(end)) => break Ok(end),
+                Err(Stop::Yield(next)) => {
+                    exec.suspend();
+                    break Ok(End::Before(next));
+                }
+                Err(stop) => break Err(stop),
+            }
+        };
+        exec.system.halting = false;
+        let (low_water, stack) = (exec.low_water, exec.stack);
+        if config.masking {
+            let live = match stop {
+                Ok(End::Returned) => stack.1,
+                _ => regs.gpr[RSP].saturating_sub(RED_ZONE),
+            };
+            clear_dead(layout, memory, low_water, live.min(stack.1));
+        }
+        let rip = regs.rip;
+        for (to, bit) in sent {
+            state.cpu_mut(to).pending |= 1 << bit;
+        }
+        stop.map_err(|stop| self.halt(agent, rip, stop))
+    }
+
+    fn halt(&self, agent: Agent, rip: u64, stop: Stop) -> Halt {
+        let what = match stop {
+            Stop::Fault(fault) => Violation::Fault(fault),
+            Stop::Fail(failure) => Violation::Failure(failure),
+            Stop::Discard => return Halt::Discarded,
+            Stop::Unmodelled(what) => return self.gap(agent, rip, what),
+            Stop::Yield(_) => Violation::Endless,
+        };
+        Halt::Bad(Bad { agent, rip, what })
+    }
+
+    pub(crate) fn gap(&self, agent: Agent, rip: u64, what: String) -> Halt {
+        Halt::Gap(Gap { agent, rip, what, instruction: self.disassembly(rip) })
+    }
+}
+
+/// The agent's entry has returned: a handler to what it interrupted, a thread to idling.
+fn returned<W: Watch>(cpu: &mut Cpu, agent: Agent, rip: u64, watch: &mut W) {
+    let access = match interrupt::leave(cpu) {
+        Some(vector) => Access::IpiDone { vector },
+        None => {
+            cpu.activity = Activity::Ended;
+            cpu.regs = blank_regs();
+            Access::End
+        }
+    };
+    watch.seen(Seen { agent, rip, access });
+}
+
+/// Zeroes stack words between the lowest address stored to in this step and what is live.
+///
+/// Sound because nothing reads them before it writes them: the ABI gives a function no memory below its
+/// red zone, an interrupt may overwrite it at any moment, and the next call does. A program that reads
+/// there (through a dangling reference) is undefined already. `Config::masking` turns it off, and the
+/// verdicts must not change.
+fn clear_dead(layout: &Layout, memory: &mut Memory, low: u64, live: u64) {
+    let mut va = low & !7;
+    while va + 8 <= live {
+        if let Some(location) = layout.kernel(va, 8, Want::Write) {
+            memory.set_word(location / 8, 0);
+        }
+        va += 8;
+    }
+}

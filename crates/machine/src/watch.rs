@@ -1,0 +1,147 @@
+//! What a caller may watch while a step runs: the events of a report.
+//!
+//! The search watches nothing (`()`), and the calls vanish.
+
+use x86::Op;
+
+use crate::state::Agent;
+
+/// Something that happens during a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A load of `size` bytes at linear address `va`; `locked` as part of an atomic update.
+    Load {
+        /// Address.
+        va: u64,
+        /// Bytes.
+        size: u8,
+        /// The value.
+        value: u64,
+        /// Another agent can notice or influence it.
+        shared: bool,
+        /// The load of an atomic read-modify-write.
+        locked: bool,
+    },
+    /// A store.
+    Store {
+        /// Address.
+        va: u64,
+        /// Bytes.
+        size: u8,
+        /// Value before.
+        old: u64,
+        /// Value after.
+        value: u64,
+        /// Another agent can notice it.
+        shared: bool,
+        /// The store of an atomic read-modify-write.
+        locked: bool,
+    },
+    /// A control register of a CPU is read.
+    ReadRegister {
+        /// The CPU whose register it is.
+        of: u8,
+        /// `CR3`.
+        register: &'static str,
+        /// Its value.
+        value: u64,
+    },
+    /// A control register of this CPU, or an MSR, is written.
+    WriteRegister {
+        /// `CR3`.
+        register: &'static str,
+        /// Value before.
+        old: u64,
+        /// The operand.
+        operand: u64,
+    },
+    /// INVLPG.
+    Invlpg {
+        /// Its operand.
+        va: u64,
+    },
+    /// INVPCID.
+    Invpcid {
+        /// Type.
+        kind: u64,
+        /// Descriptor.
+        descriptor: [u64; 2],
+    },
+    /// RFLAGS.IF changes.
+    InterruptFlag {
+        /// To this.
+        on: bool,
+    },
+    /// An IPI is sent.
+    SendIpi {
+        /// Target.
+        to: u8,
+        /// Vector.
+        vector: u8,
+    },
+    /// An IPI is delivered.
+    Ipi {
+        /// Vector.
+        vector: u8,
+    },
+    /// The handler returns.
+    IpiDone {
+        /// Vector.
+        vector: u8,
+    },
+    /// An access at CPL 3.
+    User {
+        /// A store.
+        write: bool,
+        /// The pointer.
+        pointer: u64,
+        /// The fault it takes: vector and error code.
+        fault: Option<(u8, u32)>,
+    },
+    /// `note`.
+    Note(String),
+    /// `mark`.
+    Mark(String),
+    /// `choose`.
+    Choose {
+        /// Alternatives.
+        of: u16,
+        /// Taken.
+        picked: u16,
+    },
+    /// HLT.
+    Halt,
+    /// The thread's closure returned.
+    End,
+}
+
+/// One [`Access`] with where it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Who.
+    pub agent: Agent,
+    /// Address of the instruction.
+    pub rip: u64,
+    /// What.
+    pub access: Access,
+}
+
+/// A watcher.
+pub trait Watch {
+    /// `false` makes every report vanish at compile time.
+    const ON: bool;
+
+    /// Something happened.
+    fn seen(&mut self, seen: Seen);
+
+    /// An instruction at `rip` retired; RIP and RSP are now these.
+    fn retired(&mut self, agent: Agent, op: &Op, rip: u64, rip_after: u64, rsp_after: u64);
+}
+
+impl Watch for () {
+    const ON: bool = false;
+
+    fn seen(&mut self, _: Seen) {}
+
+    fn retired(&mut self, _: Agent, _: &Op, _: u64, _: u64, _: u64) {}
+}
