@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! `lamprey`: see [`lamprey_cli`].
+
+fn main() -> std::process::ExitCode {
+    lamprey_cli::main("lamprey")
+}

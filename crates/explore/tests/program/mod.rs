@@ -126,14 +126,13 @@ impl Program {
         })
     }
 
-    /// A final state in which a handler is stuck: how far the agent below it had
-    /// come with what is private differs between ways of searching.
+    /// A final state in which a handler is stuck: how far the agent below it has
+    /// come, which cannot matter any more, differs between ways of searching.
     fn without_suspended(&self, mut state: State) -> State {
         for i in 0..self.agents.len() {
-            if state.threads[i].mode == Mode::Running && self.is_suspended(&state, i) {
+            if self.is_suspended(&state, i) {
                 state.mem = [0; 8];
-                state.threads[i].pc = 0;
-                state.threads[i].regs = [0; 3];
+                state.threads[i] = Thread { pc: 0, regs: [0; 3], mode: Mode::Ended };
             }
         }
         state

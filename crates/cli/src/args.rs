@@ -1,0 +1,289 @@
+//! Flags. The text of `--help` is written here and nowhere else.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, Error, Parser, Subcommand, ValueEnum};
+
+use crate::units;
+
+/// Checks compiled x86-64 kernel code through every interleaving.
+///
+/// A scenario is an ordinary function of a guest crate that says what each CPU does. `check` builds
+/// the guests, runs every scenario on a modelled multiprocessor, and says that nothing bad can
+/// happen within the stated bounds, or prints the simplest run in which it does.
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "Pages: help exit-codes, help formats, help model")]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check scenarios: the only command that explores
+    Check(Check),
+    /// Run one trail again; prints what `check` printed, exits as `check` would
+    Replay(Replay),
+    /// Show the last finding, or the one named, in another form; builds nothing
+    Show(Show),
+    /// List scenarios with what they find and their marks
+    List(List),
+    /// Make a scenario crate that compiles and fails in an instructive way
+    New(New),
+    /// Print a page, or the help of a command
+    Help(Help),
+}
+
+/// How output looks.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Look {
+    /// When to use colour; `auto` heeds NO_COLOR, TERM=dumb and whether it is a terminal
+    #[arg(long, global = true, env = "LAMPREY_COLOR", value_name = "WHEN", default_value = "auto")]
+    #[arg(hide_env_values = true)]
+    pub(crate) color: Color,
+    /// Widest line of a report
+    #[arg(
+        long,
+        global = true,
+        env = "LAMPREY_WIDTH",
+        value_name = "COLUMNS",
+        default_value = "79"
+    )]
+    #[arg(hide_env_values = true, value_parser = clap::value_parser!(u16).range(40..=400))]
+    pub(crate) width: u16,
+    /// One line per scenario and nothing else: no columns, progress or summary
+    #[arg(long, short, global = true, env = "LAMPREY_QUIET")]
+    #[arg(hide_env_values = true, value_parser = BoolishValueParser::new())]
+    pub(crate) quiet: bool,
+    /// Tell everything: marks, values before a write, each turn of a spin loop, figures
+    #[arg(long, short, global = true, env = "LAMPREY_VERBOSE")]
+    #[arg(hide_env_values = true, value_parser = BoolishValueParser::new())]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Where scenarios come from.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Guests")]
+pub(crate) struct Source {
+    /// Manifest of the guests to build [default: scenarios/Cargo.toml or a Cargo.toml that depends
+    /// on `lamprey`, in this directory or the nearest parent that has one]
+    #[arg(long, env = "LAMPREY_MANIFEST_PATH", value_name = "FILE", hide_env_values = true)]
+    pub(crate) manifest_path: Option<PathBuf>,
+    /// A guest that is built already; repeatable; builds nothing
+    #[arg(long, env = "LAMPREY_IMAGE", value_name = "FILE", hide_env_values = true)]
+    pub(crate) image: Vec<PathBuf>,
+}
+
+impl Command {
+    fn source(&mut self) -> Option<&mut Source> {
+        match self {
+            Command::Check(check) => Some(&mut check.source),
+            Command::Replay(replay) => Some(&mut replay.source),
+            Command::Show(show) => Some(&mut show.source),
+            Command::List(list) => Some(&mut list.source),
+            Command::New(_) | Command::Help(_) => None,
+        }
+    }
+}
+
+impl Flags {
+    /// Of `--manifest-path` and `--image` the flag wins over the other's variable. clap's own
+    /// `conflicts_with` would refuse that, too.
+    pub(crate) fn settle(mut self, matches: &ArgMatches) -> Result<Self, Error> {
+        let Some((_, matches)) = matches.subcommand() else { return Ok(self) };
+        let Some(source) = self.command.source() else { return Ok(self) };
+        if source.manifest_path.is_none() || source.image.is_empty() {
+            return Ok(self);
+        }
+        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        match (typed("manifest_path"), typed("image")) {
+            (true, false) => source.image.clear(),
+            (false, true) => source.manifest_path = None,
+            (true, true) | (false, false) => {
+                let words = "--manifest-path and --image: give one of them, not both";
+                return Err(Flags::command().error(ErrorKind::ArgumentConflict, words));
+            }
+        }
+        Ok(self)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Check scenarios whose name contains FILTER; several select all that any selects
+    #[arg(value_name = "FILTER")]
+    pub(crate) filters: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    #[command(flatten)]
+    pub(crate) budget: Budget,
+    /// Scenarios checked at once; they share the memory budget [default: one per processor]
+    #[arg(long, short, env = "LAMPREY_JOBS", value_name = "N", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// Stop after the first FAIL or LOST
+    #[arg(long, env = "LAMPREY_FAIL_FAST", hide_env_values = true)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) fail_fast: bool,
+    /// Exit with 125 in place of 2, 3 and 4, as `git bisect run` wants it
+    #[arg(long, env = "LAMPREY_BISECT", hide_env_values = true)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) bisect: bool,
+    /// Form of the report; see `help formats`
+    #[arg(long, env = "LAMPREY_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_env_values = true)]
+    pub(crate) format: Format,
+    /// Write the report to FILE, whole or not at all; standard output then has the text form
+    #[arg(long, short, env = "LAMPREY_OUTPUT", value_name = "FILE", hide_env_values = true)]
+    pub(crate) output: Option<PathBuf>,
+    /// Memory ordering of the modelled machine; see `help model`
+    #[arg(long, env = "LAMPREY_MODEL", value_name = "MODEL", default_value = "sc")]
+    #[arg(hide_env_values = true)]
+    pub(crate) model: Model,
+    /// Search without partial-order reduction: slower, and gives the same verdicts
+    #[arg(long, env = "LAMPREY_NO_REDUCTION", hide_env_values = true)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) no_reduction: bool,
+    /// Tell states apart by dead registers, flags and stack, too: slower, and gives the same
+    /// verdicts
+    #[arg(long, env = "LAMPREY_NO_MASKING", hide_env_values = true)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) no_masking: bool,
+}
+
+/// When a search ends without an answer.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Budgets")]
+pub(crate) struct Budget {
+    /// Time per scenario: 60s, 5m, 2h [default: as long as there is memory]
+    #[arg(long, env = "LAMPREY_TIME", value_name = "DURATION", hide_env_values = true)]
+    #[arg(value_parser = units::seconds)]
+    pub(crate) time: Option<f64>,
+    /// States per scenario: 2000000, 2M [default: as many as there is memory for]
+    #[arg(long, env = "LAMPREY_STATES", value_name = "N", hide_env_values = true)]
+    #[arg(value_parser = units::count)]
+    pub(crate) states: Option<u64>,
+    /// Memory for all searches together: 4G, 512M [default: three quarters of what is available]
+    #[arg(long, env = "LAMPREY_MEMORY", value_name = "SIZE", hide_env_values = true)]
+    #[arg(value_parser = units::bytes)]
+    pub(crate) memory: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For tools: one object per scenario and line
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Model {
+    /// Sequential consistency
+    Sc,
+    /// Store buffers; not modelled yet
+    Tso,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Name of a kept trail, as `check` printed it, or path of a trail file
+    pub(crate) trail: String,
+    #[command(flatten)]
+    pub(crate) source: Source,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// A trail's name or path, or a scenario's name [default: the last result with a finding]
+    pub(crate) trail: Option<String>,
+    #[command(flatten)]
+    pub(crate) form: Form,
+    /// Addresses in place of source positions
+    #[arg(long)]
+    pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) source: Source,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct Form {
+    /// As CPU columns, as `check` prints it (the default)
+    #[arg(long)]
+    pub(crate) columns: bool,
+    /// As a mail or commit message tells it: ASCII, 72 columns
+    #[arg(long)]
+    pub(crate) mail: bool,
+    /// With the machine code under each event
+    #[arg(long)]
+    pub(crate) asm: bool,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// List scenarios whose name contains FILTER; several select all that any selects
+    #[arg(value_name = "FILTER")]
+    pub(crate) filters: Vec<String>,
+    /// As a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) source: Source,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// Name of the crate, and the folder it is made in
+    pub(crate) name: PathBuf,
+    /// Folder of the `lamprey` guest library [default: that of the checkout this was built from]
+    #[arg(long, env = "LAMPREY_GUEST", value_name = "FOLDER", hide_env_values = true)]
+    pub(crate) guest: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Help {
+    /// exit-codes, formats, model, or a command
+    pub(crate) topic: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_check_has_its_variable() {
+        let command = Flags::command();
+        let check = command.find_subcommand("check").expect("a command");
+        for flag in check.get_arguments().filter(|arg| arg.get_long().is_some()) {
+            let long = flag.get_long().expect("filtered");
+            let variable = format!("LAMPREY_{}", long.to_uppercase().replace('-', "_"));
+            let env = flag.get_env().and_then(|env| env.to_str());
+            assert!(long == "help" || env == Some(&variable), "--{long}: {env:?}");
+        }
+    }
+}

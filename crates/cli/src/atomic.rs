@@ -1,0 +1,90 @@
+//! Files that are there whole or not at all.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// Writes `text` to `path`: into a file beside it that then takes its place. What is no regular
+/// file, like `/dev/stdout`, is written as it is; a symbolic link keeps pointing where it does.
+pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
+    let path = behind_links(path);
+    if is_special(&path) {
+        return fs::OpenOptions::new().write(true).open(&path)?.write_all(text.as_bytes());
+    }
+    let mut file = beside(&path)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(&path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Could [`write`] write there? Asked before work begins that would else be lost.
+pub(crate) fn can_write(path: &Path) -> io::Result<()> {
+    let path = behind_links(path);
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if is_special(&path) {
+        return Ok(());
+    }
+    beside(&path).map(drop)
+}
+
+fn behind_links(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|data| !data.is_file())
+}
+
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // For the plain reason: the error of the file itself would name a file nobody asked for.
+    folder.metadata()?;
+    // As readable as any new file: the umask decides.
+    let mode = Permissions::from_mode(0o666);
+    tempfile::Builder::new().prefix(".lamprey-").permissions(mode).tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("report");
+        write(&path, "one").expect("written");
+        write(&path, "two").expect("written");
+        assert_eq!(fs::read_to_string(&path).expect("there"), "two");
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn a_device_stays_a_device_and_a_link_a_link() {
+        write(Path::new("/dev/null"), "gone").expect("written");
+        assert!(is_special(Path::new("/dev/null")));
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        write(&file, "one").expect("written");
+        std::os::unix::fs::symlink(&file, &link).expect("linked");
+        write(&link, "two").expect("written");
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&file).expect("there"), "two");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told_beforehand() {
+        assert!(can_write(Path::new("/no/such/folder/report")).is_err());
+        assert!(can_write(Path::new("/tmp")).is_err());
+        assert!(can_write(Path::new("/dev/null")).is_ok());
+    }
+}

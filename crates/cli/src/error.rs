@@ -1,0 +1,62 @@
+//! Why a command was not carried out.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::exit::Exit;
+use crate::guests::GuestError;
+use crate::new::NewError;
+use crate::pages::NoPage;
+use crate::replay::ReplayError;
+use crate::select::SelectError;
+use crate::store::StoreError;
+use crate::ui::OutputError;
+use crate::workspace::WorkspaceError;
+
+/// One line for the user, and an exit code.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error(transparent)]
+    New(#[from] NewError),
+    #[error(transparent)]
+    Page(#[from] NoPage),
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// the file of `-o` cannot be written
+    #[error("{}: the report cannot be written: {reason}", path.display())]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: io::Error,
+    },
+    /// `--model tso`
+    #[error(
+        "--model tso: not modelled yet: store buffers; \
+         --model sc checks under sequential consistency"
+    )]
+    Tso,
+}
+
+impl Error {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Error::Select(_) => Exit::Nothing,
+            _ => Exit::Refused,
+        }
+    }
+
+    pub(crate) fn is_closed_output(&self) -> bool {
+        matches!(self, Error::Output(OutputError::Closed))
+    }
+}

@@ -1,0 +1,86 @@
+//! Guests: built or given, and opened.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use check::{Guest, Scenario};
+
+use crate::args::{Look, Source};
+use crate::build::{self, BuildError};
+use crate::store::Store;
+use crate::workspace::{self, Workspace, WorkspaceError};
+
+/// Where guests come from, and where their results are kept.
+pub(crate) enum Origin {
+    /// Built from sources.
+    Workspace(Workspace),
+    /// Given as files; at least one.
+    Images(Vec<PathBuf>),
+}
+
+/// A guest and the file it was read from.
+pub(crate) struct Opened {
+    pub(crate) path: PathBuf,
+    pub(crate) guest: Guest,
+}
+
+/// There are no guests.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GuestError {
+    /// there is no workspace
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// the workspace does not build
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// an image is not usable; it says itself why
+    #[error("{0}")]
+    Load(String),
+}
+
+impl Origin {
+    /// What `source` means; builds and opens nothing.
+    pub(crate) fn of(source: &Source) -> Result<Self, WorkspaceError> {
+        match source.image.is_empty() {
+            true => workspace::find(source.manifest_path.as_deref()).map(Origin::Workspace),
+            false => Ok(Origin::Images(source.image.clone())),
+        }
+    }
+
+    /// Where results are kept: below the target folder, or beside the first image.
+    pub(crate) fn store(&self) -> Store {
+        match self {
+            Origin::Workspace(workspace) => Store::new(workspace.target.clone()),
+            Origin::Images(images) => {
+                let mut root: OsString =
+                    images.first().map(|image| image.clone().into()).unwrap_or_default();
+                root.push(".lamprey");
+                Store::new(root.into())
+            }
+        }
+    }
+
+    /// Builds what is to be built, and opens all.
+    pub(crate) fn open(&self, look: &Look) -> Result<Vec<Opened>, GuestError> {
+        let paths = match self {
+            Origin::Workspace(workspace) => build::build(workspace, look)?,
+            Origin::Images(images) => images.clone(),
+        };
+        paths.into_iter().map(open).collect()
+    }
+}
+
+fn open(path: PathBuf) -> Result<Opened, GuestError> {
+    match Guest::open(&path) {
+        Ok(guest) => Ok(Opened { path, guest }),
+        Err(error) => Err(GuestError::Load(error.to_string())),
+    }
+}
+
+/// All scenarios of all guests, in order.
+pub(crate) fn scenarios(guests: &[Opened]) -> Vec<(&Opened, &Scenario)> {
+    guests
+        .iter()
+        .flat_map(|opened| opened.guest.scenarios().iter().map(move |scenario| (opened, scenario)))
+        .collect()
+}

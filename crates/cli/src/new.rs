@@ -1,0 +1,152 @@
+//! `new`: a scenario crate that compiles, and fails in an instructive way.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::args::New;
+use crate::commands;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::ui::Ui;
+
+const MANIFEST: &str = include_str!("template/Cargo.toml.in");
+const SOURCE: &str = include_str!("template/main.rs.in");
+const IGNORE: &str = include_str!("template/gitignore.in");
+
+/// The guest library of the checkout this was built from.
+const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/lamprey");
+
+/// Names that mean something else to Rust or cargo.
+const TAKEN: [&str; 9] =
+    ["lamprey", "test", "core", "std", "alloc", "proc_macro", "build", "deps", "examples"];
+
+/// No crate was made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NewError {
+    /// no crate can be called that
+    #[error(
+        "{0}: no name for a crate; use letters, digits, - and _, a letter first, and no name that \
+         cargo keeps for itself"
+    )]
+    Name(String),
+    /// there is something already
+    #[error("{}: is there already; choose another name", .0.display())]
+    Exists(PathBuf),
+    /// the guest library is not where it should be
+    #[error(
+        "{}: no guest library there{}", path.display(),
+        if *given { "; --guest names the folder `guest/lamprey` of a checkout" }
+        else { ": the checkout this program was built from has gone; \
+                give the folder `guest/lamprey` of another with --guest" }
+    )]
+    NoGuest {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// By `--guest`?
+        given: bool,
+    },
+    /// a file or folder cannot be made
+    #[error("{}: cannot be made: {reason}", path.display())]
+    Make {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: io::Error,
+    },
+}
+
+/// Carries out `new`.
+pub(crate) fn new(program: &str, args: &New, ui: &mut Ui) -> Result<Exit, Error> {
+    let name = args.name.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    if !is_crate_name(&name) {
+        return Err(NewError::Name(args.name.display().to_string()).into());
+    }
+    if args.name.symlink_metadata().is_ok() {
+        return Err(NewError::Exists(args.name.clone()).into());
+    }
+    let guest = guest(args.guest.as_deref())?;
+    make(&args.name, &name, &guest)?;
+    let folder = commands::quoted(&args.name);
+    // A path is one from here, and this is to be typed elsewhere.
+    let program = match env::current_exe() {
+        Ok(path) if program.contains('/') => commands::quoted(&path),
+        _ => program.to_owned(),
+    };
+    ui.state("Created", &format!("{folder}: a scenario with a bug in it; see what is said of it:"));
+    ui.print(&format!("cd {folder} && {program} check\n"))?;
+    Ok(Exit::Passed)
+}
+
+fn make(folder: &Path, name: &str, guest: &Path) -> Result<(), NewError> {
+    // A TOML string of basic kind is quoted as Rust quotes one, for paths that anybody has.
+    let manifest = MANIFEST
+        .replace("{name}", name)
+        .replace("{guest}", &format!("{:?}", guest.to_string_lossy()));
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |reason| NewError::Make { path, reason }
+    };
+    let source = folder.join("src");
+    fs::create_dir_all(&source).map_err(failed(&source))?;
+    let files = [("Cargo.toml", &*manifest), ("src/main.rs", SOURCE), (".gitignore", IGNORE)];
+    for (file, text) in files {
+        let path = folder.join(file);
+        fs::write(&path, text).map_err(failed(&path))?;
+    }
+    // The versions that the library is built with: nothing has to be looked up or loaded again.
+    // Where there is no such file, cargo makes one.
+    let _ = fs::copy(guest.join("../../Cargo.lock"), folder.join("Cargo.lock"));
+    Ok(())
+}
+
+/// The folder of the guest library, absolute.
+fn guest(given: Option<&Path>) -> Result<PathBuf, NewError> {
+    let path = given.unwrap_or(Path::new(GUEST));
+    let none = || NewError::NoGuest { path: path.to_owned(), given: given.is_some() };
+    if !path.join("Cargo.toml").is_file() {
+        return Err(none());
+    }
+    path.canonicalize().map_err(|_| none())
+}
+
+fn is_crate_name(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(inner)
+        && !TAKEN.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_cargo_takes() {
+        for name in ["a", "my-kernel", "lazy_tlb2"] {
+            assert!(is_crate_name(name), "{name}");
+        }
+        for name in ["", "2fast", "a b", "a/b", "-x", "lamprey", "ä"] {
+            assert!(!is_crate_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_crate_is_made_with_the_library_it_is_given() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let made = folder.path().join("mine");
+        make(&made, "mine", Path::new("/a \"b\"/guest/lamprey")).expect("made");
+        let manifest = fs::read_to_string(made.join("Cargo.toml")).expect("there");
+        assert!(manifest.contains("name = \"mine\""), "{manifest}");
+        assert!(manifest.contains(r#"path = "/a \"b\"/guest/lamprey""#), "{manifest}");
+        assert!(!manifest.contains('{') || manifest.matches('{').count() == 1, "{manifest}");
+        assert!(made.join("src/main.rs").is_file() && made.join(".gitignore").is_file());
+    }
+
+    #[test]
+    fn a_library_that_is_gone_is_told() {
+        let error = guest(Some(Path::new("/no/where"))).expect_err("nothing").to_string();
+        assert!(error.starts_with("/no/where: no guest library there; --guest names"), "{error}");
+    }
+}

@@ -1,0 +1,108 @@
+//! `replay`: one trail again.
+
+use std::path::PathBuf;
+
+use check::Trail;
+
+use crate::args::{Look, Replay};
+use crate::commands::Commands;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::guests::{self, Opened, Origin};
+use crate::ui::Ui;
+
+/// A trail that cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    /// the file is no trail
+    #[error("{}: not a trail: {reason}", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// the trail's scenario is not there any more
+    #[error("{trail}: there is no scenario {scenario} any more; check again")]
+    NoScenario {
+        /// The trail.
+        trail: String,
+        /// Its scenario.
+        scenario: String,
+    },
+    /// the trail does not fit, or leads nowhere
+    #[error("{trail}: {reason}; check again")]
+    NoFit {
+        /// The trail.
+        trail: String,
+        /// At which step, and why.
+        reason: String,
+    },
+}
+
+/// Carries out `replay`.
+pub(crate) fn replay(
+    program: &str,
+    args: &Replay,
+    look: &Look,
+    ui: &mut Ui,
+) -> Result<Exit, Error> {
+    let origin = Origin::of(&args.source)?;
+    let store = origin.store();
+    let (path, text) = store.find_trail(&args.trail)?;
+    let trail = Trail::parse(&text)
+        .map_err(|error| ReplayError::Broken { path: path.clone(), reason: error.to_string() })?;
+    let guests = origin.open(look)?;
+    let opened = guest_of(&guests, &trail, &args.trail)?;
+    if !is_made_with(&trail, opened) {
+        let (now, then) = (opened.guest.image_id(), trail.image_id());
+        ui.warn(format!(
+            "the image has changed since this trail was made: {} was {} and is {}; \
+             trying all the same",
+            now.name, then.id, now.id
+        ));
+    }
+    let outcome = check::replay(&opened.guest, &trail).map_err(|error| ReplayError::NoFit {
+        trail: args.trail.clone(),
+        reason: error.to_string(),
+    })?;
+    // A file from elsewhere stays where it is: a trail we keep may have its name.
+    let name = store.name_of(&path);
+    let commands = Commands::new(program, &args.source);
+    let context = match &name {
+        Some(name) => commands.context(Some(name)),
+        None => commands.context_of_file(&path, trail.scenario()),
+    };
+    if let Err(error) = store.keep(&outcome, name.as_deref().map(|name| (name, &*text))) {
+        ui.warn(format!("the result is not kept for `show`: {error}"));
+    }
+    let text = if ui.quiet() {
+        report::verdict_line(&outcome, outcome.scenario.chars().count(), ui.options())
+    } else {
+        report::columns(&outcome, &context, ui.options())
+    };
+    ui.report(&text)?;
+    Ok(Exit::of([outcome.verdict]))
+}
+
+/// The guest that has the trail's scenario; the one the trail was made with, if it is there.
+fn guest_of<'g>(
+    guests: &'g [Opened],
+    trail: &Trail,
+    name: &str,
+) -> Result<&'g Opened, ReplayError> {
+    let scenarios = guests::scenarios(guests).into_iter();
+    let mut having =
+        scenarios.filter(|(_, scenario)| scenario.name == trail.scenario()).map(|(guest, _)| guest);
+    let first = having.next().ok_or_else(|| ReplayError::NoScenario {
+        trail: name.to_owned(),
+        scenario: trail.scenario().to_owned(),
+    })?;
+    let same = |opened: &&Opened| is_made_with(trail, opened);
+    Ok(Some(first).filter(same).or_else(|| having.find(same)).unwrap_or(first))
+}
+
+/// Is it the very image? A trail does not say which compiler made it.
+fn is_made_with(trail: &Trail, opened: &Opened) -> bool {
+    opened.guest.image_id().id == trail.image_id().id
+}

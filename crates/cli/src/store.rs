@@ -1,0 +1,248 @@
+//! What is kept of a check, so that `show` and `replay` work later.
+//!
+//! ```text
+//! ROOT/trails/NAME.trail   the trail
+//! ROOT/trails/NAME.json    the outcome it belongs to
+//! ROOT/last/SCENARIO.json  the last outcome of each scenario
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use abi::run::Outcome;
+use serde_json::{Value, json};
+
+use crate::atomic;
+
+/// Version of the kept outcomes; others are refused.
+const VERSION: u64 = 1;
+
+/// A folder of results.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    root: PathBuf,
+}
+
+/// A kept outcome.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) outcome: Outcome,
+    /// Name of its trail.
+    pub(crate) trail: Option<String>,
+    /// Milliseconds since 1970.
+    when: u64,
+}
+
+/// A result cannot be kept, or not be found again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// a file cannot be written
+    #[error("{}: cannot be written: {reason}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: io::Error,
+    },
+    /// a file cannot be read
+    #[error("{}: cannot be read: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: io::Error,
+    },
+    /// a file is not what was written there
+    #[error("{}: not a result that this version kept ({reason}); check again", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// nothing was found yet
+    #[error("no finding is kept in {}; `check` keeps them", .0.display())]
+    NoFinding(PathBuf),
+    /// no result has this name
+    #[error("{name}: neither a trail nor a scenario with a result in {}{}", root.display(), among(names))]
+    NoSuch {
+        /// What was asked for.
+        name: String,
+        /// Where.
+        root: PathBuf,
+        /// Names like it.
+        names: Vec<String>,
+    },
+    /// several scenarios have this in their name
+    #[error("{name}: several scenarios have results:\n  {}", names.join("\n  "))]
+    Several {
+        /// What was asked for.
+        name: String,
+        /// All it could mean.
+        names: Vec<String>,
+    },
+}
+
+impl Store {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Keeps an outcome and its trail, given by name and text.
+    pub(crate) fn keep(
+        &self,
+        outcome: &Outcome,
+        trail: Option<(&str, &str)>,
+    ) -> Result<(), StoreError> {
+        let name = trail.map(|(name, _)| name);
+        let record = json!({
+            "version": VERSION, "when": now(), "trail": name, "outcome": outcome,
+        });
+        let record = format!("{record:#}\n");
+        if let Some((name, text)) = trail {
+            write(&self.trail(name), text)?;
+            write(&self.trails().join(format!("{}.json", file_name(name))), &record)?;
+        }
+        write(&self.last().join(format!("{}.json", file_name(&outcome.scenario))), &record)
+    }
+
+    /// Path and text of a trail, by its name or, where there is such a file, by its path.
+    pub(crate) fn find_trail(&self, name: &str) -> Result<(PathBuf, String), StoreError> {
+        let path = match Path::new(name) {
+            path if path.is_file() => path.to_owned(),
+            _ if name.contains('/') => PathBuf::from(name),
+            _ => self.trail(stem(name)),
+        };
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok((path, text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !name.contains('/') => {
+                Err(self.no_such(name))
+            }
+            Err(reason) => Err(StoreError::Read { path, reason }),
+        }
+    }
+
+    /// Name of the trail at `path`, if it is one of this store's.
+    pub(crate) fn name_of(&self, path: &Path) -> Option<String> {
+        let folder = path.parent()?.canonicalize().ok()?;
+        let ours = folder == self.trails().canonicalize().ok()?;
+        ours.then(|| stem(&path.to_string_lossy()).to_owned())
+    }
+
+    /// The record that `name` means: a trail's name or path, a scenario's name or a part of it.
+    pub(crate) fn find(&self, name: &str) -> Result<Record, StoreError> {
+        let record = self.trails().join(format!("{}.json", file_name(stem(name))));
+        if record.is_file() {
+            return read(&record);
+        }
+        let records = self.all_last();
+        let part: Vec<&Record> =
+            records.iter().filter(|record| record.outcome.scenario.contains(name)).collect();
+        let exact = part.iter().find(|record| record.outcome.scenario == name);
+        match (exact, part.as_slice()) {
+            (Some(record), _) | (None, [record]) => Ok((*record).clone()),
+            (None, []) => Err(self.no_such(name)),
+            (None, several) => {
+                let names = several.iter().map(|record| record.outcome.scenario.clone()).collect();
+                Err(StoreError::Several { name: name.to_owned(), names })
+            }
+        }
+    }
+
+    /// The newest outcome that has a finding.
+    pub(crate) fn newest_finding(&self) -> Result<Record, StoreError> {
+        let mut records = self.all_last();
+        records.retain(|record| record.outcome.finding.is_some());
+        let newest = records.into_iter().max_by_key(|record| record.when);
+        newest.ok_or_else(|| StoreError::NoFinding(self.root.clone()))
+    }
+
+    /// The last outcomes that can be read.
+    fn all_last(&self) -> Vec<Record> {
+        let files = fs::read_dir(self.last()).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        paths.sort();
+        paths.iter().filter_map(|path| read(path).ok()).collect()
+    }
+
+    fn no_such(&self, name: &str) -> StoreError {
+        let records = self.all_last();
+        let trails = records.iter().filter_map(|record| record.trail.as_deref());
+        let names: Vec<&str> =
+            trails.chain(records.iter().map(|record| record.outcome.scenario.as_str())).collect();
+        let names = crate::select::like(&names, &[name.to_owned()]);
+        StoreError::NoSuch { name: name.to_owned(), root: self.root.clone(), names }
+    }
+
+    fn trail(&self, name: &str) -> PathBuf {
+        self.trails().join(format!("{}.trail", file_name(name)))
+    }
+
+    fn trails(&self) -> PathBuf {
+        self.root.join("trails")
+    }
+
+    fn last(&self) -> PathBuf {
+        self.root.join("last")
+    }
+}
+
+/// A trail's name without its folder and ending.
+fn stem(name: &str) -> &str {
+    let base = name.rsplit_once('/').map_or(name, |(_, base)| base);
+    base.strip_suffix(".trail").unwrap_or(base)
+}
+
+/// `a::b` as `a.b`; what no file should be called is replaced.
+fn file_name(name: &str) -> String {
+    let keep = |c: char| match c {
+        '-' | '_' | '.' => c,
+        c if c.is_ascii_alphanumeric() => c,
+        _ => '_',
+    };
+    let safe: String = name.replace("::", ".").chars().map(keep).collect();
+    if safe.starts_with('.') { format!("_{safe}") } else { safe }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)
+        .and_then(|()| atomic::write(path, text))
+        .map_err(|reason| StoreError::Write { path: path.to_owned(), reason })
+}
+
+fn read(path: &Path) -> Result<Record, StoreError> {
+    let text = fs::read_to_string(path)
+        .map_err(|reason| StoreError::Read { path: path.to_owned(), reason })?;
+    let broken = |reason: String| StoreError::Broken { path: path.to_owned(), reason };
+    let mut value: Value =
+        serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+    if value["version"] != VERSION {
+        return Err(broken(format!("version {}", value["version"])));
+    }
+    let outcome = serde_json::from_value(value["outcome"].take());
+    Ok(Record {
+        outcome: outcome.map_err(|error| broken(error.to_string()))?,
+        trail: value["trail"].as_str().map(str::to_owned),
+        when: value["when"].as_u64().unwrap_or(0),
+    })
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+fn among(names: &[String]) -> String {
+    match names {
+        [] => "; `check` keeps them".to_owned(),
+        names => format!("; there are, among others:\n  {}", names.join("\n  ")),
+    }
+}
+
+#[cfg(test)]
+#[path = "store/tests.rs"]
+mod tests;

@@ -1,0 +1,115 @@
+use abi::run::{Finding, Verdict};
+
+use super::*;
+
+fn outcome(scenario: &str, finds_something: bool) -> Outcome {
+    let finding = Finding {
+        property: "p".into(),
+        sentence: "it is wrong".into(),
+        expected: None,
+        found: None,
+        cpu: None,
+        place: None,
+        switches: 1,
+        steps: 2,
+        shortest: true,
+        events: Vec::new(),
+        folded: 0,
+    };
+    Outcome {
+        scenario: scenario.into(),
+        about: String::new(),
+        verdict: if finds_something { Verdict::Fail } else { Verdict::Pass },
+        finds: None,
+        cpus: 2,
+        stats: Default::default(),
+        marks: Vec::new(),
+        finding: finds_something.then_some(finding),
+        reason: None,
+        image: Default::default(),
+    }
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::new(folder.path().join("lamprey"));
+    (folder, store)
+}
+
+#[test]
+fn what_is_kept_is_found_by_trail_by_path_and_by_scenario() {
+    let (_folder, store) = store();
+    store.keep(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
+    let (path, text) = store.find_trail("a.b-12ab").expect("there");
+    assert_eq!(text, "the trail\n");
+    assert_eq!(store.find_trail("a.b-12ab.trail").expect("there").1, text);
+    assert_eq!(store.name_of(&path).as_deref(), Some("a.b-12ab"));
+    assert_eq!(store.name_of(Path::new("/etc/a.b-12ab.trail")), None);
+    let path = path.to_str().expect("UTF-8");
+    assert_eq!(store.find_trail(path).expect("there").1, text);
+    for name in ["a.b-12ab", "a.b-12ab.trail", path, "a::b", "::b"] {
+        let record = store.find(name).expect(name);
+        assert_eq!(record.outcome.scenario, "a::b", "{name}");
+        assert_eq!(record.trail.as_deref(), Some("a.b-12ab"), "{name}");
+    }
+}
+
+#[test]
+fn a_trail_outlives_the_result_after_it() {
+    let (_folder, store) = store();
+    store.keep(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
+    store.keep(&outcome("a::b", false), None).expect("kept");
+    assert_eq!(store.find("a::b").expect("there").outcome.verdict, Verdict::Pass);
+    assert_eq!(store.find("a.b-12ab").expect("there").outcome.verdict, Verdict::Fail);
+    assert!(matches!(store.newest_finding(), Err(StoreError::NoFinding(_))));
+}
+
+#[test]
+fn the_newest_finding_is_the_last_one() {
+    let (_folder, store) = store();
+    for name in ["b", "c", "a"] {
+        store.keep(&outcome(name, true), None).expect("kept");
+        std::thread::sleep(std::time::Duration::from_millis(3));
+    }
+    store.keep(&outcome("d", false), None).expect("kept");
+    assert_eq!(store.newest_finding().expect("one").outcome.scenario, "a");
+}
+
+#[test]
+fn a_name_that_means_nothing_or_several_is_told() {
+    let (_folder, store) = store();
+    let nothing = store.find("x").expect_err("nothing").to_string();
+    assert!(nothing.ends_with("`check` keeps them"), "{nothing}");
+    for name in ["a::one", "a::two"] {
+        store.keep(&outcome(name, true), None).expect("kept");
+    }
+    assert!(
+        matches!(store.find("a::"), Err(StoreError::Several { names, .. }) if names.len() == 2)
+    );
+    let nothing = store.find("a::onne").expect_err("nothing").to_string();
+    assert!(nothing.contains("a::one"), "{nothing}");
+    assert!(matches!(store.find_trail("nowhere-1"), Err(StoreError::NoSuch { .. })));
+    assert!(matches!(store.find_trail("no/where.trail"), Err(StoreError::Read { .. })));
+}
+
+#[test]
+fn no_name_leads_out_of_the_store() {
+    assert_eq!(file_name("../../etc/passwd"), "_.._.._etc_passwd");
+    assert_eq!(file_name("a::b<T>"), "a.b_T_");
+}
+
+#[test]
+fn a_broken_record_is_told_by_its_path() {
+    let (_folder, store) = store();
+    store.keep(&outcome("a", true), Some(("a-1", "t"))).expect("kept");
+    fs::write(store.trails().join("a-1.json"), "{}").expect("written");
+    let error = store.find("a-1").expect_err("broken").to_string();
+    assert!(error.contains("a-1.json") && error.contains("version null"), "{error}");
+}
+
+#[test]
+fn where_nothing_can_be_written_the_reason_is_told() {
+    let store = Store::new("/dev/null/x".into());
+    let error = store.keep(&outcome("a", true), None).expect_err("no folder").to_string();
+    assert!(error.starts_with("/dev/null/x/last/a.json: cannot be written: "), "{error}");
+}

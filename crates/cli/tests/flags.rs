@@ -1,0 +1,153 @@
+//! What needs no guest: flags, pages, files that are wrong, `new`.
+
+mod tool;
+
+use std::env;
+use std::fs;
+use std::path::Path;
+
+use tool::{cargo_lamprey, folder, lamprey, run};
+
+#[test]
+fn flags_that_are_wrong_are_2_and_125_under_bisect() {
+    let folder = folder();
+    let cases: [(&[&str], i32, &str); 10] = [
+        (&["--nonsense"], 2, "unexpected argument '--nonsense'"),
+        (&["check", "--time", "soon"], 2, "write a duration as 60s"),
+        (&["check", "--memory", "much"], 2, "write a size as 4G"),
+        (&["check", "--states", "0"], 2, "write a number as 2000000"),
+        (&["check", "-j", "0"], 2, "0 is not in 1..="),
+        (&["check", "--width", "3"], 2, "3 is not in 40..="),
+        (&["check", "--model", "tso"], 2, "--model tso: not modelled yet: store buffers"),
+        (&["check", "--image", "a", "--manifest-path", "b"], 2, "give one of them, not both"),
+        (&["check", "--bisect", "--nonsense"], 125, "unexpected argument"),
+        (&["check", "--bisect", "--model", "tso"], 125, "not modelled yet"),
+    ];
+    for (args, code, words) in cases {
+        let (exit, out, err) = run(lamprey(folder.path()).args(args));
+        assert_eq!((exit, &*out), (code, ""), "{args:?}: {err}");
+        assert!(err.contains(words), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn a_variable_stands_for_a_flag_and_a_flag_wins() {
+    let folder = folder();
+    let (exit, _, err) = run(lamprey(folder.path()).arg("check").env("LAMPREY_TIME", "soon"));
+    assert_eq!(exit, 2);
+    assert!(err.contains("--time"), "{err}");
+    let (_, _, err) = run(lamprey(folder.path())
+        .args(["check", "--image", "no-such-image"])
+        .env("LAMPREY_MANIFEST_PATH", "no-such-manifest"));
+    assert!(err.contains("no-such-image") && !err.contains("no-such-manifest"), "{err}");
+    let (_, _, err) = run(lamprey(folder.path())
+        .args(["check", "--manifest-path", "no-such-manifest"])
+        .env("LAMPREY_IMAGE", "no-such-image"));
+    assert!(err.contains("no-such-manifest: no such manifest"), "{err}");
+}
+
+#[test]
+fn where_there_are_no_scenarios_it_is_said_what_to_do() {
+    let folder = folder();
+    for command in ["check", "list", "show"] {
+        let (exit, out, err) = run(lamprey(folder.path()).arg(command));
+        assert_eq!((exit, &*out), (2, ""));
+        assert!(err.starts_with("error: no scenarios here: "), "{err}");
+        assert!(err.contains("lamprey new NAME"), "{err}");
+    }
+    let (exit, ..) = run(lamprey(folder.path()).args(["check", "--bisect"]));
+    assert_eq!(exit, 125);
+}
+
+#[test]
+fn an_image_that_is_none_is_2_and_named() {
+    let folder = folder();
+    fs::write(folder.path().join("text"), "no image").expect("written");
+    fs::write(folder.path().join("stump"), b"\x7fELF\x02\x01\x01").expect("written");
+    for image in ["missing", "text", "."] {
+        let (exit, out, err) = run(lamprey(folder.path()).args(["check", "--image", image]));
+        assert_eq!((exit, &*out), (2, ""), "{image}: {err}");
+        assert!(err.starts_with("error: ") && err.contains(image), "{image}: {err}");
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_the_work() {
+    let folder = folder();
+    let args = ["check", "-o", "no/such/folder/report", "--image", "missing"];
+    let (exit, out, err) = run(lamprey(folder.path()).args(args));
+    assert_eq!((exit, &*out), (2, ""));
+    let told = "error: no/such/folder/report: the report cannot be written: No such file";
+    assert!(err.starts_with(told), "{err}");
+}
+
+#[test]
+fn what_was_never_kept_cannot_be_shown_or_replayed() {
+    let folder = folder();
+    fs::write(folder.path().join("text"), "no trail").expect("written");
+    let show = |args: &[&str]| run(lamprey(folder.path()).args(args));
+    let (exit, _, err) = show(&["show", "--image", "text"]);
+    assert_eq!(exit, 2);
+    assert!(err.contains("no finding is kept in text.lamprey"), "{err}");
+    let (exit, _, err) = show(&["show", "--image", "text", "x-1"]);
+    assert_eq!(exit, 2);
+    assert!(err.contains("x-1: neither a trail nor a scenario with a result"), "{err}");
+    let (exit, _, err) = show(&["replay", "--image", "text", "x/y.trail"]);
+    assert_eq!(exit, 2);
+    assert!(err.contains("x/y.trail: cannot be read"), "{err}");
+    let (exit, _, err) = show(&["replay", "--image", "text", "./text"]);
+    assert_eq!(exit, 2);
+    assert!(err.contains("./text: not a trail"), "{err}");
+}
+
+#[test]
+fn new_refuses_what_is_there_and_names_that_are_none() {
+    let folder = folder();
+    let (exit, out, err) = run(cargo_lamprey(folder.path()).args(["new", "mine"]));
+    assert_eq!((exit, &*out), (0, "cd mine && cargo lamprey check\n"), "{err}");
+    let before = fs::read_to_string(folder.path().join("mine/src/main.rs")).expect("made");
+    let cases = [("mine", "is there already"), ("2x", "no name for a crate"), ("..", "no name")];
+    for (name, words) in cases {
+        let (exit, out, err) = run(lamprey(folder.path()).args(["new", name]));
+        assert_eq!((exit, &*out), (2, ""), "{name}: {err}");
+        assert!(err.contains(words), "{name}: {err}");
+    }
+    let after = fs::read_to_string(folder.path().join("mine/src/main.rs")).expect("made");
+    assert_eq!(before, after);
+    let (exit, _, err) = run(lamprey(folder.path()).args(["new", "other", "--guest", "nowhere"]));
+    assert_eq!(exit, 2);
+    assert!(err.contains("nowhere: no guest library there"), "{err}");
+    assert!(!folder.path().join("other").exists());
+}
+
+/// `BLESS=1 cargo test -p lamprey-cli` writes what is said now.
+#[test]
+fn pages_say_what_they_said() {
+    let folder = folder();
+    let mut wrong = Vec::new();
+    for page in ["exit-codes", "formats", "model"] {
+        let (exit, out, err) = run(lamprey(folder.path()).args(["help", page]));
+        assert_eq!((exit, &*err), (0, ""), "{page}");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/pages/{page}.txt"));
+        if env::var_os("BLESS").is_some() {
+            fs::write(&file, &out).expect("written");
+        } else if fs::read_to_string(&file).unwrap_or_default() != out {
+            wrong.push(page);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?} changed; BLESS=1 writes what is said now");
+}
+
+#[test]
+fn help_is_for_both_names_and_for_commands() {
+    let folder = folder();
+    let (exit, out, _) = run(cargo_lamprey(folder.path()).args(["check", "--help"]));
+    assert_eq!(exit, 0);
+    assert!(out.contains("Usage: cargo lamprey check"), "{out}");
+    let (exit, out, _) = run(lamprey(folder.path()).args(["help", "check"]));
+    assert_eq!(exit, 0);
+    assert!(out.contains("Usage: lamprey check"), "{out}");
+    let (exit, _, err) = run(lamprey(folder.path()).args(["help", "nonsense"]));
+    assert_eq!(exit, 2);
+    assert!(err.contains("no help on `nonsense`"), "{err}");
+}

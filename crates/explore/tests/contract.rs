@@ -1,0 +1,143 @@
+//! What a search promises beside its verdict: budgets, gaps, replays.
+
+mod program;
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use explore::{Choice, Options, Progress, ReplayError, Verdict, What, Why, replay, search};
+use program::{Bad, Op, Program, Way, options, run};
+
+fn counters() -> Program {
+    let agent = [Op::FetchAdd(0, 0, 1), Op::FetchAdd(1, 0, 1), Op::FetchAdd(2, 0, 1)];
+    Program::new(&[&agent, &agent, &agent])
+}
+
+fn undecided(options: &Options) -> (Why<&'static str>, Option<u32>) {
+    let found = search(&mut counters(), options, &mut |_| ControlFlow::Continue(()));
+    match found.verdict {
+        Verdict::Undecided { why, complete_switches } => (why, complete_switches),
+        verdict => panic!("{verdict:?}"),
+    }
+}
+
+#[test]
+fn budgets_end_a_search() {
+    let whole = run(&mut counters(), Way::Reduced).stats;
+    let (why, complete) = undecided(&Options { states: whole.states / 2, ..Options::default() });
+    assert_eq!(why, Why::States);
+    assert!(complete.is_some_and(|complete| complete + 1 < whole.switches), "{complete:?}");
+    assert_eq!(undecided(&Options { states: 3, ..Options::default() }), (Why::States, None));
+    assert_eq!(undecided(&Options { bytes: 10_000, ..Options::default() }).0, Why::Bytes);
+    let deadline = Some(Instant::now());
+    assert_eq!(undecided(&Options { deadline, ..Options::default() }).0, Why::Time);
+}
+
+#[test]
+fn the_callback_ends_a_search() {
+    let options = Options { progress_every: 10, ..Options::default() };
+    let mut told = Vec::new();
+    let mut stop = |progress: &Progress| {
+        told.push(progress.transitions_all);
+        if told.len() < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let found = search(&mut counters(), &options, &mut stop);
+    let Verdict::Undecided { why: Why::Interrupted, .. } = found.verdict else {
+        panic!("{:?}", found.verdict)
+    };
+    assert_eq!(told.len(), 3);
+    assert!(told.is_sorted());
+}
+
+#[test]
+fn a_gap_is_told_unless_something_is_bad() {
+    let gap = [Op::Load(0, 0), Op::JumpEq(0, 0, 3), Op::Unmodelled];
+    let set = [Op::StoreImm(0, 1)];
+    let found = run(&mut Program::new(&[&gap, &set]), Way::Reduced);
+    let Verdict::Undecided { why: Why::Gap("instruction", trail), complete_switches } =
+        found.verdict
+    else {
+        panic!("{:?}", found.verdict)
+    };
+    assert_eq!((trail.len(), complete_switches), (2, None));
+
+    let assert = [Op::Load(0, 0), Op::AssertEq(0, 0)];
+    let found = run(&mut Program::new(&[&gap, &set, &assert]), Way::Reduced);
+    let Verdict::Violated { what, .. } = found.verdict else { panic!("{:?}", found.verdict) };
+    assert_eq!(what, What::Bad(Bad::Assert(2, 1)));
+}
+
+#[test]
+fn a_bad_run_is_told_where_the_budget_to_simplify_it_is_used_up() {
+    let loads = [Op::Load(0, 0), Op::Load(0, 0), Op::Load(0, 0), Op::AssertNe(0, 2)];
+    let add = [Op::FetchAdd(1, 0, 1)];
+    let mut program = Program::new(&[&loads, &add, &add]);
+    let options = Options { shorten_states: 1, ..Options::default() };
+    let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(found.verdict, Verdict::Violated { shortest: false, .. }));
+    let found = run(&mut program, Way::Reduced);
+    assert!(matches!(found.verdict, Verdict::Violated { shortest: true, switches: 0, .. }));
+}
+
+#[test]
+fn a_trail_replays() {
+    let loads = [Op::Load(0, 0), Op::Load(1, 0), Op::AssertRegsEq(0, 1)];
+    let store = [Op::StoreImm(0, 1)];
+    let mut program = Program::new(&[&store, &loads]);
+    for way in program::WAYS {
+        let found = run(&mut program, way);
+        let Verdict::Violated { trail, switches: 1, .. } = found.verdict else {
+            panic!("{way:?}: {:?}", found.verdict)
+        };
+        let mut visited = Vec::new();
+        let mut visit = |step: usize, choice: Choice, _: &_| visited.push((step, choice));
+        let replayed = replay(&mut program, &found.shared, &trail, &mut visit).unwrap();
+        assert_eq!(replayed.stop, Some(explore::Stop::Violation(Bad::Assert(1, 2))));
+        assert_eq!(visited, trail.iter().copied().enumerate().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_trail_that_leaves_what_is_possible_is_refused() {
+    let choice = |agent| Choice { agent, pick: 0 };
+    let agent = [Op::FetchAdd(0, 0, 1)];
+    let mut program = Program::new(&[&agent, &agent]);
+    let trail = [choice(0), choice(0)];
+    let error = replay(&mut program, &[0], &trail, &mut |_, _, _| ()).unwrap_err();
+    let expected =
+        ReplayError::NotPossible { step: 1, choice: choice(0), possible: vec![choice(1)] };
+    assert_eq!(error, expected);
+    assert_eq!(error.to_string(), "step 1: agent 0 cannot take pick 0; possible: 1.0");
+    let whole = replay(&mut program, &[0], &[choice(0), choice(1)], &mut |_, _, _| ()).unwrap();
+    assert!(whole.ended && whole.choices.is_empty());
+}
+
+#[test]
+fn searches_repeat_to_the_letter() {
+    for way in program::WAYS {
+        let (one, two) = (run(&mut counters(), way), run(&mut counters(), way));
+        assert_eq!((one.verdict, one.stats), (two.verdict, two.stats));
+    }
+    assert!(options(Way::Reduced).reduction);
+}
+
+/// Run with `cargo test --release -- --ignored`.
+#[test]
+#[ignore = "takes seconds; a measurement, for optimised builds"]
+fn speed() {
+    let code: Vec<Op> = (0..9)
+        .flat_map(|i| [Op::FetchAdd(i % 3, 0, 1), Op::Load(i % 3, 1), Op::Store(1, 0)])
+        .collect();
+    let mut program = Program::new(&[&code, &code, &code]);
+    for way in [Way::Shared, Way::Reduced] {
+        let start = Instant::now();
+        let options = Options { states: 2_000_000, ..options(way) };
+        let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
+        let rate = found.stats.transitions_all as f64 / start.elapsed().as_secs_f64();
+        assert!(rate > 200_000.0, "{way:?}: {rate:.0} transitions/s: {:?}", found.stats);
+        #[expect(clippy::print_stderr, reason = "a measurement")]
+        {
+            eprintln!("{way:?}: {rate:.0} transitions/s: {:?}", found.stats);
+        }
+    }
+}

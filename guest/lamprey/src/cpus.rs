@@ -1,0 +1,80 @@
+//! The CPUs: who runs this, what their registers hold, and interrupts between them.
+
+use crate::hypercall::{
+    lamprey_cr3, lamprey_cr4, lamprey_interrupts_on, lamprey_send_ipi, lamprey_this_cpu,
+};
+
+/// The CPU that runs this. As a kernel's per-CPU segment would say it; nothing another CPU could
+/// notice.
+///
+/// ```ignore
+/// let cpu = &CPUS[lamprey::this_cpu()];
+/// ```
+#[inline]
+#[must_use]
+pub fn this_cpu() -> usize {
+    lamprey_this_cpu() as usize
+}
+
+/// CR3 of CPU `cpu` at this moment, bit 63 clear. For checks: a kernel cannot read another CPU's.
+///
+/// ```ignore
+/// let lam = lamprey::cr3(0) & (3 << 61);
+/// ```
+///
+/// # Panics
+///
+/// The run ends undecided if there is no such CPU.
+#[inline]
+#[must_use]
+pub fn cr3(cpu: usize) -> u64 {
+    lamprey_cr3(cpu as u64)
+}
+
+/// CR4 of CPU `cpu` at this moment. For checks.
+///
+/// ```ignore
+/// let pcide = lamprey::cr4(0) & (1 << 17) != 0;
+/// ```
+///
+/// # Panics
+///
+/// The run ends undecided if there is no such CPU.
+#[inline]
+#[must_use]
+pub fn cr4(cpu: usize) -> u64 {
+    lamprey_cr4(cpu as u64)
+}
+
+/// Whether CPU `cpu` takes interrupts at this moment: RFLAGS.IF. For checks.
+///
+/// ```ignore
+/// if lamprey::interrupts_on(0) { /* outside the switch */ }
+/// ```
+///
+/// # Panics
+///
+/// The run ends undecided if there is no such CPU.
+#[inline]
+#[must_use]
+pub fn interrupts_on(cpu: usize) -> bool {
+    lamprey_interrupts_on(cpu as u64) != 0
+}
+
+/// Sends an interrupt to CPU `cpu`, which may be this one. It pends until that CPU has interrupts
+/// on; a second of the same vector merges with a pending one. Does not wait.
+///
+/// As a WRMSR to the x2APIC does, it orders no earlier store: under x86-TSO the store comes to be
+/// seen when it comes.
+///
+/// ```ignore
+/// lamprey::send_ipi(1, CALL_FUNCTION_VECTOR);
+/// ```
+///
+/// # Panics
+///
+/// The run ends undecided if there is no such CPU, or no handler for the vector.
+#[inline]
+pub fn send_ipi(cpu: usize, vector: u8) {
+    lamprey_send_ipi(cpu as u64, u64::from(vector));
+}

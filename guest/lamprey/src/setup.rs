@@ -1,0 +1,148 @@
+//! What a scenario registers: closures for CPUs, invariants, handlers, and memory.
+
+use core::ptr::{self, NonNull};
+
+use abi::layout::{HEAP_BASE, HEAP_PHYS};
+
+use crate::hypercall::{
+    Entry, lamprey_alloc, lamprey_always, lamprey_cpu, lamprey_finally, lamprey_handler,
+};
+
+/// CPU `n` runs `run`, starting with interrupts on, CR3 zero and CR4.PCIDE set. When `run` returns
+/// the CPU idles; it still takes interrupts.
+///
+/// For set-up, once per CPU. CPUs are numbered from 0, and there are at most
+/// [`MAX_CPUS`](crate::MAX_CPUS).
+///
+/// ```ignore
+/// let hits = lamprey::new(AtomicU64::new(0));
+/// lamprey::cpu(0, move || { hits.fetch_add(1, SeqCst); });
+/// lamprey::cpu(1, move || { hits.fetch_add(1, SeqCst); });
+/// ```
+///
+/// # Panics
+///
+/// The run ends undecided if `n` is out of range, given twice, or outside set-up.
+pub fn cpu(n: usize, run: impl FnOnce() + Send + 'static) {
+    let data = place(run);
+    // SAFETY: `entry` gets the closure it was made for, and Lamprey calls it once.
+    unsafe { lamprey_cpu(n as u64, call_once_of(&data), data.as_ptr().cast()) }
+}
+
+/// `check` must hold in every state: it runs, unseen by the CPUs, whenever one of them has done
+/// something another could notice. It fails by [`require!`](crate::require) or a panic.
+///
+/// For set-up. The check only looks: what it writes to memory is forgotten.
+///
+/// ```ignore
+/// lamprey::always(move || lamprey::require!(users.load(Relaxed) <= 1, "mutual-exclusion",
+///     "two CPUs are in the critical section"));
+/// ```
+pub fn always(check: impl Fn() + 'static) {
+    let data = place(check);
+    // SAFETY: `entry` gets the closure it was made for, which stays where it is.
+    unsafe { lamprey_always(call_of(&data), data.as_ptr().cast()) }
+}
+
+/// `check` runs after all CPUs have returned from their closures and no interrupt is pending.
+///
+/// For set-up.
+///
+/// ```ignore
+/// lamprey::finally(move || lamprey::require_eq!(hits.load(Relaxed), 2, "lost-update",
+///     "an increment is lost"));
+/// ```
+pub fn finally(check: impl FnOnce() + 'static) {
+    let data = place(check);
+    // SAFETY: `entry` gets the closure it was made for, and Lamprey calls it once in a run.
+    unsafe { lamprey_finally(call_once_of(&data), data.as_ptr().cast()) }
+}
+
+/// `run` handles interrupts of `vector`, on every CPU, with interrupts off and on a stack of its
+/// own. Vectors a scenario may use begin at [`FIRST_VECTOR`](crate::FIRST_VECTOR).
+///
+/// For set-up, once per vector.
+///
+/// ```ignore
+/// lamprey::handler(0xfb, || flush_tlb_func());
+/// ```
+pub fn handler(vector: u8, run: impl Fn() + Sync + 'static) {
+    let data = place(run);
+    // SAFETY: `entry` gets the closure it was made for, which stays where it is; it is `Sync`, so
+    // several CPUs may be in it.
+    unsafe { lamprey_handler(u64::from(vector), call_of(&data), data.as_ptr().cast()) }
+}
+
+/// `size` zeroed bytes, aligned to `align`; never freed.
+///
+/// ```ignore
+/// let frame = lamprey::alloc(4096, 4096);
+/// ```
+///
+/// # Panics
+///
+/// The run ends undecided if `align` is not a power of two or memory is used up.
+#[must_use]
+pub fn alloc(size: usize, align: usize) -> *mut u8 {
+    // SAFETY: no argument is wrong in a way that harms: see above.
+    unsafe { lamprey_alloc(size, align) }
+}
+
+/// The physical address of memory from [`alloc`] or [`new`], for roots of page tables.
+///
+/// ```ignore
+/// let root = lamprey::physical_address(lamprey::alloc(4096, 4096));
+/// ```
+#[must_use]
+pub fn physical_address(memory: *const u8) -> u64 {
+    memory.addr() as u64 - HEAP_BASE + HEAP_PHYS
+}
+
+/// Moves `value` into memory that is never freed.
+///
+/// ```ignore
+/// let lock: &'static AtomicBool = lamprey::new(AtomicBool::new(false));
+/// ```
+pub fn new<T>(value: T) -> &'static T {
+    // SAFETY: `place` wrote a `T` there, and nobody else has the address.
+    unsafe { place(value).as_ref() }
+}
+
+fn place<T>(value: T) -> NonNull<T> {
+    if size_of::<T>() == 0 {
+        // Its destructor belongs to whoever uses the place.
+        core::mem::forget(value);
+        return NonNull::dangling();
+    }
+    let place = NonNull::new(alloc(size_of::<T>(), align_of::<T>()).cast::<T>());
+    let place = place.expect("lamprey_alloc gave no memory");
+    // SAFETY: fresh memory of the size and alignment of `T`.
+    unsafe { place.write(value) };
+    place
+}
+
+fn call_once_of<F: FnOnce()>(_: &NonNull<F>) -> Entry {
+    call_once::<F>
+}
+
+fn call_of<F: Fn()>(_: &NonNull<F>) -> Entry {
+    call::<F>
+}
+
+/// # Safety
+///
+/// `data` is the address of an `F` that is not used again.
+unsafe extern "C" fn call_once<F: FnOnce()>(data: *mut u8) {
+    // SAFETY: the caller's contract.
+    let run = unsafe { ptr::read(data.cast::<F>()) };
+    run();
+}
+
+/// # Safety
+///
+/// `data` is the address of an `F`.
+unsafe extern "C" fn call<F: Fn()>(data: *mut u8) {
+    // SAFETY: the caller's contract.
+    let run = unsafe { &*data.cast::<F>() };
+    run();
+}

@@ -1,0 +1,78 @@
+//! What a scenario tells the search and the reader of a report.
+
+use crate::hypercall::{lamprey_assume, lamprey_choose, lamprey_mark, lamprey_note};
+
+/// Discards the run where `condition` is false: it counts neither as right nor as wrong.
+///
+/// ```ignore
+/// lamprey::assume(first != second);
+/// ```
+#[inline]
+pub fn assume(condition: bool) {
+    lamprey_assume(u64::from(condition));
+}
+
+/// A number below `n`; each is explored.
+///
+/// ```ignore
+/// let width = if lamprey::choose(2) == 0 { Lam::U48 } else { Lam::U57 };
+/// ```
+///
+/// # Panics
+///
+/// The run ends undecided if `n` is 0.
+#[inline]
+#[must_use]
+pub fn choose(n: u64) -> u64 {
+    lamprey_choose(n)
+}
+
+/// What [`mark!`](crate::mark!) calls, for a name that is not a literal. The attribute does not
+/// see it: declare it with `marks = ["…"]`.
+///
+/// ```ignore
+/// lamprey::mark(NAMES[cpu]);
+/// ```
+#[inline]
+pub fn mark(name: &str) {
+    // SAFETY: the host only reads the text.
+    unsafe { lamprey_mark(name.as_ptr(), name.len()) }
+}
+
+/// What [`note!`](crate::note!) calls.
+///
+/// ```ignore
+/// lamprey::note(if user { "a user thread" } else { "a kernel thread" });
+/// ```
+#[inline]
+pub fn note(text: &str) {
+    // SAFETY: the host only reads the text.
+    unsafe { lamprey_note(text.as_ptr(), text.len()) }
+}
+
+/// A place that some run must reach; a scenario of which one is missed does not pass.
+///
+/// In the body of a function with [`scenario`](crate::scenario) the attribute declares it. In
+/// other functions it has to be declared with `marks = ["…"]`.
+///
+/// ```ignore
+/// lamprey::mark!("the flush found a lazy CPU");
+/// ```
+#[macro_export]
+macro_rules! mark {
+    ($name:literal) => {
+        $crate::mark($name)
+    };
+}
+
+/// A line for the report, at this place of the run. A literal: nothing is formatted in the guest.
+///
+/// ```ignore
+/// lamprey::note!("the only user thread is on CPU 0 now");
+/// ```
+#[macro_export]
+macro_rules! note {
+    ($text:literal) => {
+        $crate::note($text)
+    };
+}

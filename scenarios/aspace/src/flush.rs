@@ -1,0 +1,89 @@
+//! Flushes: of users, of lazy CPUs, from two sides.
+
+use aspace::x86_64::IrqGuard;
+use lamprey::{cpu, mark, scenario};
+
+use crate::machine::Machine;
+use crate::property::{edit_and, nobody_walks_old_tables, translations_are_fresh};
+use crate::scene::{Scene, switch_to_kthread};
+
+/// A CPU that uses A is never behind a flush that has returned, wherever the flush finds it.
+#[scenario]
+fn flush_with_user() {
+    let scene = Scene::new(2);
+    cpu(0, move || {
+        scene.start();
+        scene.switch_to();
+        translations_are_fresh();
+    });
+    cpu(1, move || flush_once(scene));
+    lamprey::finally(|| mark!("the flush returned"));
+}
+
+/// A CPU that goes lazy on A is left alone, and is not behind when it comes back.
+#[scenario]
+fn flush_with_lazy_target() {
+    let scene = Scene::new(2);
+    cpu(0, move || {
+        scene.start();
+        scene.switch_to();
+        switch_to_kthread();
+        scene.switch_to();
+        translations_are_fresh();
+        mark!("back from lazy mode");
+    });
+    cpu(1, move || flush_once(scene));
+}
+
+/// A flush of tables drives a lazy CPU off: when it returns, nobody lazy is on them.
+#[scenario]
+fn flush_tables_with_lazy_target() {
+    let scene = Scene::new(2);
+    cpu(0, move || {
+        scene.start();
+        scene.borrow_and_give_back();
+    });
+    cpu(1, move || {
+        scene.start();
+        scene.switch_to();
+        edit_and(|| scene.space.flush_tables(&Machine));
+        translations_are_fresh();
+        nobody_walks_old_tables(scene.space, 2);
+        mark!("the flush returned");
+    });
+}
+
+/// Two CPUs that use A flush it at the same time: both return, and neither is behind.
+#[scenario]
+fn two_initiators() {
+    let scene = Scene::new(2);
+    for n in 0..2 {
+        cpu(n, move || flush_once(scene));
+    }
+    lamprey::finally(|| mark!("both flushes returned"));
+}
+
+/// The same with interrupts off on both: neither takes the other's interrupt, and both return.
+#[scenario]
+fn two_initiators_with_interrupts_off() {
+    let scene = Scene::new(2);
+    for n in 0..2 {
+        cpu(n, move || {
+            scene.start();
+            scene.switch_to();
+            let guard = IrqGuard::new();
+            edit_and(|| scene.space.flush(&Machine));
+            drop(guard);
+            translations_are_fresh();
+        });
+    }
+    lamprey::finally(|| mark!("both flushes returned"));
+}
+
+/// A's thread runs here, changes the page tables and flushes.
+fn flush_once(scene: Scene) {
+    scene.start();
+    scene.switch_to();
+    edit_and(|| scene.space.flush(&Machine));
+    translations_are_fresh();
+}

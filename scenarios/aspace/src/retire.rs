@@ -1,0 +1,54 @@
+//! The end of a space.
+
+use aspace::{Core, InUse};
+use lamprey::{cpu, mark, scenario};
+
+use crate::machine::Machine;
+use crate::property::nobody_is_on;
+use crate::scene::{Scene, Signal};
+
+/// The last thread of A ends while another CPU is lazy on A: after `retire` nobody is on its tables.
+#[scenario]
+fn retire_with_lazy_cpu() {
+    let scene = Scene::new(2);
+    let lazy = Signal::new("cpu0_is_lazy");
+    cpu(0, move || {
+        scene.start();
+        scene.borrow_and_give_back();
+        lazy.give();
+    });
+    cpu(1, move || {
+        scene.start();
+        scene.switch_to();
+        lazy.wait();
+        Core::leave(&Machine);
+        let retired = scene.space.retire(&Machine);
+        lamprey::require!(retired.is_ok(), "retire", "a space without users is said to be in use");
+        nobody_is_on(scene.space, 2);
+        mark!("the space is retired");
+    });
+}
+
+/// A kernel thread gives A back at the very moment at which A is retired: `Ok` is never too early.
+#[scenario]
+fn retire_while_unusing() {
+    let scene = Scene::new(2);
+    let last_user = Signal::new("cpu0_is_the_last_user");
+    cpu(0, move || {
+        scene.start();
+        scene.use_space();
+        last_user.give();
+        scene.unuse_space();
+    });
+    cpu(1, move || {
+        scene.start();
+        last_user.wait();
+        match scene.space.retire(&Machine) {
+            Ok(()) => {
+                nobody_is_on(scene.space, 2);
+                mark!("the space is retired");
+            }
+            Err(InUse) => mark!("the kernel thread was not done"),
+        }
+    });
+}

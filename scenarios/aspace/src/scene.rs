@@ -1,0 +1,111 @@
+//! A space, the machine, and what the CPUs do with them.
+
+use core::hint::spin_loop;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::{Acquire, Release};
+
+use aspace::{Config, Core, Lam, Root, Space};
+
+use crate::machine::{self, Machine};
+use crate::property;
+
+/// A space and the kernel's own tables. The space is never freed, so every switch to it is right.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene {
+    pub(crate) space: &'static Space,
+    kernel: Root,
+}
+
+impl Scene {
+    /// Builds all of it, in set-up.
+    pub(crate) fn new(cpus: usize) -> Self {
+        machine::set_up();
+        property::set_up();
+        property::mirror_holds(cpus);
+        let (kernel, root) = (new_root("kernel"), new_root("A"));
+        let space = lamprey::new(Space::new(root));
+        lamprey::name(space, "space_a");
+        // The first switch would do it otherwise, on whichever CPU comes first.
+        let _ = space.ctx_id();
+        lamprey::name_value(1 << 61, "LAM_U57");
+        Self { space, kernel }
+    }
+
+    /// Starts the crate on this CPU. The first thing a CPU does: set-up runs on CPU 0 alone and
+    /// could not do it for the others.
+    pub(crate) fn start(self) {
+        let config = Config { pcid: true, lazy: true, lam: true };
+        // SAFETY: the tables stay; CPUs start with CR4.PCIDE set, have LAM, and have no space.
+        unsafe { Core::start(&Machine, self.kernel, config) };
+    }
+
+    /// The scheduler switches to a thread of the space.
+    pub(crate) fn switch_to(self) {
+        // SAFETY: the space is never freed.
+        unsafe { Core::switch_to(&Machine, self.space) };
+    }
+
+    /// A kernel thread borrows the space.
+    pub(crate) fn use_space(self) {
+        // SAFETY: the space is never freed.
+        unsafe { Core::use_space(&Machine, self.space) };
+    }
+
+    /// A kernel thread gives the space back; the CPU is lazy then.
+    pub(crate) fn unuse_space(self) {
+        Core::unuse_space(&Machine, self.space);
+    }
+
+    /// A kernel thread borrows the space and gives it back.
+    pub(crate) fn borrow_and_give_back(self) {
+        self.use_space();
+        self.unuse_space();
+    }
+
+    /// The space's thread runs here and turns LAM on.
+    pub(crate) fn enable_lam(self) {
+        self.switch_to();
+        self.space.enable_lam(&Machine, Lam::U57).expect("LAM is there and not locked");
+        lamprey::note!("the enabling call returned");
+        property::user_point(self.space, property::TAGGED);
+    }
+
+    /// The space's thread, for which LAM is on, runs here and follows a tagged pointer.
+    pub(crate) fn run_tagged(self) {
+        self.switch_to();
+        property::user_point(self.space, property::TAGGED);
+    }
+}
+
+fn new_root(name: &str) -> Root {
+    let pa = lamprey::physical_address(lamprey::alloc(4096, 4096));
+    lamprey::name_root(pa, name);
+    Root::new(pa)
+}
+
+/// The scheduler switches this CPU to a kernel thread.
+pub(crate) fn switch_to_kthread() {
+    Core::enter_lazy(&Machine);
+}
+
+/// One CPU tells another, once: "the thread is yours".
+#[derive(Clone, Copy)]
+pub(crate) struct Signal(&'static AtomicBool);
+
+impl Signal {
+    pub(crate) fn new(name: &str) -> Self {
+        let flag = lamprey::new(AtomicBool::new(false));
+        lamprey::name(flag, name);
+        Self(flag)
+    }
+
+    pub(crate) fn give(self) {
+        self.0.store(true, Release);
+    }
+
+    pub(crate) fn wait(self) {
+        while !self.0.load(Acquire) {
+            spin_loop();
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The discussion of March 2024, step by step.
+//!
+//! A patch to Linux said that a CPU can return to a user thread with the old Linear Address Masking
+//! bits in CR3. One reviewer answered that he did not think it possible; another had not found
+//! anything. This is the code they talked about, in small: how a CPU switches address spaces, how a
+//! kernel thread borrows one and leaves it loaded, and how a process turns LAM on. Function names are
+//! Linux's. The code is our own, and holds what the question needs: no page-table isolation, no
+//! mitigations, no flush requests.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`variant`] | the four states of the code: `before`, `patch1`, `patch2`, `merged` |
+//! | [`switch`], [`lam`] | the code under question |
+//! | [`situation`] | what the CPUs do |
+//! | [`property`] | what must hold |
+//! | [`before`], [`patch1`], [`patch2`], [`merged`] | a scenario for each question and answer |
+//!
+//! Where the answers are "that happens", the scenario declares it: `finds = "…"`.
+
+#![no_std]
+#![no_main]
+
+mod arch;
+mod lam;
+mod mm;
+mod property;
+mod situation;
+mod switch;
+mod thread;
+mod variant;
+
+mod before;
+mod merged;
+mod patch1;
+mod patch2;

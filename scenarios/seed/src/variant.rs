@@ -1,0 +1,48 @@
+//! The states of the code that were on the table.
+
+/// One state of the code. The constants are the differences, in the order in which they came.
+pub(crate) trait Variant: 'static {
+    /// CR3 and the CPU's copy of the mask come from one read of the mm's mask. Otherwise it is read
+    /// twice, first of all and late.
+    const READ_ONCE: bool;
+    /// A CPU that returns lazily to the mm it has loaded compares its copy with the mm's mask.
+    const COMPARE: bool;
+    /// The enabling call interrupts every CPU that has the mm loaded, and waits.
+    const IPI: bool;
+}
+
+/// Linux 6.8, before the series.
+pub(crate) struct Before;
+
+/// The first patch of the RFC of 7 March 2024: read the mask once.
+pub(crate) struct Patch1;
+
+/// The first two patches of the RFC: compare, too. The patch the discussion was about.
+pub(crate) struct Patch2;
+
+/// What was merged for Linux 6.12: the IPI, and the one read *after* joining the mm's cpumask.
+pub(crate) struct Merged;
+
+impl Variant for Before {
+    const READ_ONCE: bool = false;
+    const COMPARE: bool = false;
+    const IPI: bool = false;
+}
+
+impl Variant for Patch1 {
+    const READ_ONCE: bool = true;
+    const COMPARE: bool = false;
+    const IPI: bool = false;
+}
+
+impl Variant for Patch2 {
+    const READ_ONCE: bool = true;
+    const COMPARE: bool = true;
+    const IPI: bool = false;
+}
+
+impl Variant for Merged {
+    const READ_ONCE: bool = true;
+    const COMPARE: bool = false;
+    const IPI: bool = true;
+}
