@@ -1,2 +1,47 @@
-//! x
-fn main() {}
+//! Project tasks: `cargo xtask <task>`.
+
+mod bench;
+mod diff_insn;
+mod mutants;
+mod project;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Project tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Hold the interpreter against this processor, at length
+    DiffInsn {
+        /// Random instances per instruction form
+        #[arg(long, default_value_t = 20_000)]
+        count: u32,
+        /// Seed of the generator
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Measure speed and memory of the search
+    Bench {
+        /// Runs of each measurement; the median is reported
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
+    /// Break aspace in one place at a time: some scenario must notice
+    Mutants {
+        /// Only those whose name contains this
+        filter: Option<String>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::DiffInsn { count, seed } => diff_insn::run(count, seed),
+        Task::Bench { runs } => bench::run(runs),
+        Task::Mutants { filter } => mutants::run(filter.as_deref()),
+    }
+}

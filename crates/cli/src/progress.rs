@@ -81,7 +81,7 @@ impl Rate {
 
 /// `   check lazy-flush  702 114 states  22.6k/s  switches 3  queue 94k  memory 12%  [ 31s]`
 ///
-/// The name gives way where the line would be too long.
+/// Where the line would be too long, queue and round give way, then the beginning of the name.
 fn line(
     name: &str,
     snapshot: &Snapshot,
@@ -90,25 +90,34 @@ fn line(
     allowance: &Allowance,
     width: usize,
 ) -> String {
-    let mut figures = format!("  {} states", grouped(snapshot.states));
-    if let Some(rate) = rate {
-        figures.push_str(&format!("  {}/s", short(rate)));
-    }
-    figures.push_str(&format!("  switches {}", snapshot.switches));
-    figures.push_str(&format!("  queue {}", short(snapshot.queue as f64)));
-    if snapshot.round > 1 {
-        figures.push_str(&format!("  round {}", snapshot.round));
-    }
-    if let Some((budget, part)) = scarcest(snapshot, allowance) {
-        figures.push_str(&format!("  {budget} {:.0}%", part * 100.0));
-    }
-    figures.push_str(&format!("  [{:>3.0}s]", snapshot.seconds));
-    if others > 0 {
-        figures.push_str(&format!(" +{others}"));
-    }
+    let figures = |is_long: bool| {
+        let mut figures = format!("  {} states", grouped(snapshot.states));
+        if let Some(rate) = rate {
+            figures.push_str(&format!("  {}/s", short(rate)));
+        }
+        figures.push_str(&format!("  switches {}", snapshot.switches));
+        if is_long {
+            figures.push_str(&format!("  queue {}", short(snapshot.queue as f64)));
+        }
+        if is_long && snapshot.round > 1 {
+            figures.push_str(&format!("  round {}", snapshot.round));
+        }
+        if let Some((budget, part)) = scarcest(snapshot, allowance) {
+            figures.push_str(&format!("  {budget} {:.0}%", part * 100.0));
+        }
+        figures.push_str(&format!("  [{:>3.0}s]", snapshot.seconds));
+        if others > 0 {
+            figures.push_str(&format!(" +{others}"));
+        }
+        figures
+    };
     let lead = "   check ";
-    let room = (width - 1).saturating_sub(lead.len() + figures.len()).max(8);
-    format!("{lead}{}{figures}", tail(name, room))
+    let room = |figures: &str| (width - 1).saturating_sub(lead.len() + figures.len()).max(8);
+    let figures = [figures(true), figures(false)]
+        .into_iter()
+        .find(|figures| room(figures) >= name.chars().count())
+        .unwrap_or_else(|| figures(false));
+    format!("{lead}{}{figures}", tail(name, room(&figures)))
 }
 
 /// The budget that will run out first, and how much of it is used.
@@ -180,8 +189,13 @@ mod tests {
             narrow,
             "   check a::long::name  702 114 states  switches 3  queue 94k  round 2  [ 31s]"
         );
-        assert!(
-            line("a::long::name", &snapshot, None, 0, &NO_LIMIT, 75).starts_with("   check ..")
+        assert_eq!(
+            line("a::long::name", &snapshot, None, 0, &NO_LIMIT, 60),
+            "   check a::long::name  702 114 states  switches 3  [ 31s]"
+        );
+        assert_eq!(
+            line("a::long::name", &snapshot, None, 0, &NO_LIMIT, 56),
+            "   check ..ng::name  702 114 states  switches 3  [ 31s]"
         );
     }
 

@@ -57,9 +57,9 @@ pub(crate) fn replay(
     if !is_made_with(&trail, opened) {
         let (now, then) = (opened.guest.image_id(), trail.image_id());
         ui.warn(format!(
-            "the image has changed since this trail was made: {} was {} and is {}; \
+            "the image has changed since this trail was made: it was {} and is {}; \
              trying all the same",
-            now.name, then.id, now.id
+            then.id, now.id
         ));
     }
     let outcome = check::replay(&opened.guest, &trail).map_err(|error| ReplayError::NoFit {
@@ -73,7 +73,10 @@ pub(crate) fn replay(
         Some(name) => commands.context(Some(name)),
         None => commands.context_of_file(&path, trail.scenario()),
     };
-    if let Err(error) = store.keep(&outcome, name.as_deref().map(|name| (name, &*text))) {
+    // What the check itself kept knows more: the figures of the search.
+    let is_kept = name.as_deref().is_some_and(|name| store.has(name));
+    let trail = name.as_deref().map(|name| (name, &*text));
+    if !is_kept && let Err(error) = store.keep(&outcome, trail) {
         ui.warn(format!("the result is not kept for `show`: {error}"));
     }
     let text = if ui.quiet() {

@@ -106,13 +106,13 @@ fn allowance(args: &Check, threads: usize) -> Allowance {
     }
 }
 
-/// `    Checking 5 scenarios of seed, examples`
+/// `    Checking 5 scenarios of seed (3f9a1c0e), example (a01be77d)`
 fn announce(guests: &[Opened], jobs: &[Job], ui: &mut Ui) {
     let used = guests.iter().filter(|opened| jobs.iter().any(|job| job.image == opened.path));
     let told = used.map(|opened| {
-        let image = opened.guest.image_id();
-        let id: String = image.id.chars().take(12).collect();
-        if id.is_empty() { image.name.clone() } else { format!("{} ({id})", image.name) }
+        let name = opened.path.file_name().unwrap_or(opened.path.as_os_str()).to_string_lossy();
+        let id: String = opened.guest.image_id().id.chars().take(8).collect();
+        if id.is_empty() { name.into_owned() } else { format!("{name} ({id})") }
     });
     let told: Vec<String> = told.collect();
     let scenarios = if jobs.len() == 1 { "scenario" } else { "scenarios" };

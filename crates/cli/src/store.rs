@@ -103,7 +103,7 @@ impl Store {
         let record = format!("{record:#}\n");
         if let Some((name, text)) = trail {
             write(&self.trail(name), text)?;
-            write(&self.trails().join(format!("{}.json", file_name(name))), &record)?;
+            write(&self.record(name), &record)?;
         }
         write(&self.last().join(format!("{}.json", file_name(&outcome.scenario))), &record)
     }
@@ -131,11 +131,15 @@ impl Store {
         ours.then(|| stem(&path.to_string_lossy()).to_owned())
     }
 
+    /// Is the outcome of the trail `name` kept?
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.record(name).is_file()
+    }
+
     /// The record that `name` means: a trail's name or path, a scenario's name or a part of it.
     pub(crate) fn find(&self, name: &str) -> Result<Record, StoreError> {
-        let record = self.trails().join(format!("{}.json", file_name(stem(name))));
-        if record.is_file() {
-            return read(&record);
+        if self.has(stem(name)) {
+            return read(&self.record(stem(name)));
         }
         let records = self.all_last();
         let part: Vec<&Record> =
@@ -179,6 +183,11 @@ impl Store {
 
     fn trail(&self, name: &str) -> PathBuf {
         self.trails().join(format!("{}.trail", file_name(name)))
+    }
+
+    /// The outcome of a trail.
+    fn record(&self, name: &str) -> PathBuf {
+        self.trails().join(format!("{}.json", file_name(name)))
     }
 
     fn trails(&self) -> PathBuf {

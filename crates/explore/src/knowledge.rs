@@ -1,6 +1,6 @@
 //! What agents may still touch from each of their program points on.
 //!
-//! Frozen for a round, learnt from in it: see [`crate::search`].
+//! Frozen for a round, learnt from in it: see [`crate::search()`].
 
 use std::hash::{BuildHasherDefault, Hasher};
 

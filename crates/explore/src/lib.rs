@@ -1,14 +1,14 @@
 //! Explicit-state search over a trait.
 //!
 //! A [`Model`] says which [`Choice`]s a state has and what a step of one agent
-//! does; [`search`] visits every state that matters, simplest runs first, and
-//! says whether one of them is bad, stuck, or can never end. [`replay`] runs a
+//! does; [`search()`] visits every state that matters, simplest runs first, and
+//! says whether one of them is bad, stuck, or can never end. [`replay()`] runs a
 //! trail again.
 //!
 //! Nothing has to be declared shared. The search starts with no *shared* word,
 //! so that every agent runs through in one step; [`Words`] records who touches
 //! what; and the search starts over with what it learnt until a whole round
-//! brings nothing new (see [`search`] for why that is enough).
+//! brings nothing new (see [`search()`] for why that is enough).
 //!
 //! # Invariants
 //!

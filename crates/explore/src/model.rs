@@ -52,6 +52,8 @@ pub struct Next {
 ///
 /// # Contract
 ///
+/// A verdict holds for models that keep these promises. Debug builds check some.
+///
 /// - **Deterministic.** A step is a function of the state, the choice and the
 ///   set of shared words.
 /// - **Visible and private.** A step does one *visible* operation of its agent
@@ -126,7 +128,8 @@ pub trait Model {
 
     /// The program point of the agent's pending operation, whose words are
     /// appended to `touches` (also those on which it depends whether the agent
-    /// is enabled); none if it has no operation pending: ended, not started.
+    /// is enabled); none if it has no operation pending: ended, not started. One
+    /// that is blocked, or suspended by a handler, has its operation pending.
     fn next(&self, state: &Self::State, agent: Agent, touches: &mut Vec<Touch>) -> Option<Next>;
 
     /// The number of agents; they are numbered from 0.

@@ -31,18 +31,23 @@
 //! **Relative to knowledge.** The future of a point is what was observed, closed
 //! over successors; a point not yet known takes part in no reduction. A round
 //! in which a step touches or leads to something outside the frozen future is
-//! repeated with more knowledge (see [`crate::search`]). In the last round no
+//! repeated with more knowledge (see [`crate::search()`]). In the last round no
 //! explored step left it. Suppose some run does, and take a shortest one: all its
 //! steps but the last stay within the frozen knowledge, so reordering as above
 //! is valid for that prefix and gives an explored run in which the agent of the
 //! last step is in the same local state, with the same words to read. There the
 //! step was taken and its excess recorded, which is a contradiction.
 //!
+//! Touches that a step makes beyond those it announced are a breach of contract,
+//! and cheap to notice: the state is then expanded in full.
+//!
 //! **Ignoring.** Forcing must not put an agent off for ever round a cycle. A
 //! forced step has to lead to a state not visited before; otherwise the state
 //! is expanded in full. So every forced state has a successor whose parent it
 //! is, and following those, which were all created later than it, leads to a
-//! fully expanded state after finitely many steps. (The proviso of Bošnački and
+//! fully expanded state after finitely many steps. A step that is discarded or
+//! unmodelled leads to no state, so what others could still do there is not
+//! lost with it. (The proviso of Bošnački and
 //! Holzmann, *Improving Spin's Partial-Order Reduction for Breadth-First
 //! Search*, SPIN 2005. That the decision is taken once per state and against
 //! the very set of visited states that the search uses is what went wrong in

@@ -18,15 +18,17 @@
 //! only those are kept that can be the first to take a step. So the first bad
 //! run found has the fewest switches and, among those, the fewest steps.
 
+mod budget;
+mod settle;
+
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use crate::knowledge::Knowledge;
 use crate::livelock::first_trapped;
 use crate::queue::{At, Item, Queue, Todo};
 use crate::reduce::Reducer;
 use crate::store::{Full, NOBODY, Phase, Store};
-use crate::{Agent, Choice, Model, Next, Options, Progress, Stats, Stop, Touch, What, Why, Words};
+use crate::{Agent, Choice, Model, Options, Progress, Stats, Stop, Touch, What, Why, Words};
 
 /// How a round ended.
 pub(crate) enum Ending<B, G> {
@@ -88,7 +90,7 @@ pub(crate) struct Round<'a, 's, M: Model> {
     foretold: bool,
     choices: Vec<Choice>,
     pending: Vec<Touch>,
-    unused: Vec<Touch>,
+    foreseen: Vec<Touch>,
     /// The first gap, with its trail and switches.
     pub(crate) gap: Option<(M::Gap, Vec<Choice>, u32)>,
     pub(crate) stats: Stats,
@@ -120,7 +122,7 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
             foretold: true,
             choices: Vec::new(),
             pending: Vec::new(),
-            unused: Vec::new(),
+            foreseen: Vec::new(),
             gap: None,
             stats: Stats::default(),
         }
@@ -182,7 +184,9 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         session.words.begin_step();
         match session.model.initial(&mut session.words) {
             Ok(state) => {
-                (0..self.session.model.agents()).for_each(|agent| self.foresee(&state, agent));
+                for agent in 0..self.session.model.agents() {
+                    self.foresee(&state, agent);
+                }
                 self.settle(state, None, NOBODY, At::default()).map(drop)
             }
             Err(stop) => self.stopped(stop, None, At::default()),
@@ -279,198 +283,6 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         Ok(())
     }
 
-    /// Takes one step and settles the state it leads to, if it leads to one,
-    /// from which `last` is to go on. Tells the state's node, and whether the
-    /// search goes on from there for the first time.
-    fn advance(
-        &mut self,
-        mut state: M::State,
-        arrival: u32,
-        choice: Choice,
-        last: Agent,
-    ) -> Result<(Option<u32>, bool), End<M>> {
-        self.tick()?;
-        let reduction = self.scope.reduction;
-        let Session { model, words, .. } = &mut *self.session;
-        self.pending.clear();
-        let from =
-            if reduction { model.next(&state, choice.agent, &mut self.pending) } else { None };
-        words.begin_step();
-        let outcome = model.step(&mut state, choice, words);
-        if reduction {
-            self.learn(choice.agent, from, outcome.is_ok().then_some(&state));
-        }
-        if outcome.is_ok() {
-            self.foresee(&state, choice.agent);
-        }
-        self.note_excess();
-        match outcome {
-            Ok(()) => self.settle(state, Some((arrival, choice)), last, self.at),
-            Err(stop) => {
-                self.store.exits.push(self.store.arrivals[arrival as usize].node);
-                self.stopped(stop, Some((arrival, choice)), self.at)?;
-                Ok((None, false))
-            }
-        }
-    }
-
-    /// Learns from a step of `agent` that led to `state`, or was its last.
-    fn learn(&mut self, agent: Agent, from: Option<Next>, state: Option<&M::State>) {
-        let Session { model, words, knowledge, .. } = &mut *self.session;
-        let covers = |a: &Touch, b: &Touch| a.word == b.word && (a.write || !b.write);
-        let foretold = |touch| self.pending.iter().any(|pending| covers(pending, touch));
-        self.foretold = words.noted().iter().all(foretold);
-        if words.recurrent() & (1 << agent) != 0 {
-            return;
-        }
-        let Some(from) = from else {
-            // An agent that starts, though it had nothing pending.
-            words.add_recurrent(1 << agent);
-            return;
-        };
-        self.unused.clear();
-        let to = state.and_then(|state| model.next(state, agent, &mut self.unused));
-        let touches = [self.pending.as_slice(), words.noted()];
-        knowledge.learn(agent, from.point, touches, to.map(|to| to.point));
-    }
-
-    /// Records what the pending operation of `agent` reads before it is taken:
-    /// an agent that waits has to be found out even if it is never let go on.
-    fn foresee(&mut self, state: &M::State, agent: Agent) {
-        let Session { model, words, knowledge, .. } = &mut *self.session;
-        self.unused.clear();
-        let Some(next) = model.next(state, agent, &mut self.unused) else { return };
-        for touch in self.unused.iter().filter(|touch| !touch.write) {
-            words.touch(agent, touch.word, false);
-        }
-        if self.scope.reduction && words.recurrent() & (1 << agent) == 0 {
-            knowledge.learn(agent, next.point, [&self.unused, &[]], None);
-        }
-    }
-
-    /// Files a state under its node, and queues its steps if it is new.
-    fn settle(
-        &mut self,
-        state: M::State,
-        parent: Option<(u32, Choice)>,
-        last: Agent,
-        at: At,
-    ) -> Result<(Option<u32>, bool), End<M>> {
-        let key = self.session.model.key(&state);
-        let (node, new) = self.store.visit(key, at.switches)?;
-        if let Some((arrival, _)) = parent {
-            let from = self.store.arrivals[arrival as usize].node;
-            if from != node {
-                self.store.edges.push((from, node));
-            }
-        }
-        if !new {
-            if let Some(parent) = parent {
-                self.arrive_again(parent, node, last)?;
-            }
-            return Ok((Some(node), false));
-        }
-        if node as u64 >= self.scope.states {
-            return Err(Ending::Spent(Why::States));
-        }
-        let arrival = self.store.arrive(parent, node, last)?;
-        self.store.nodes[node as usize].arrival = arrival;
-        let session = &mut *self.session;
-        session.words.begin_step();
-        let outcome = session.model.inspect(&state, &mut session.words);
-        self.note_excess();
-        if let Err(stop) = outcome {
-            self.store.exits.push(node);
-            let trail = self.store.trail(arrival);
-            self.conclude(stop, trail, at)?;
-            return Ok((Some(node), false));
-        }
-        self.open(state, arrival, at)?;
-        Ok((Some(node), true))
-    }
-
-    /// Queues the steps of a new state.
-    fn open(&mut self, state: M::State, arrival: u32, at: At) -> Result<(), End<M>> {
-        let Session { model, words, knowledge, .. } = &mut *self.session;
-        self.choices.clear();
-        model.choices(&state, &mut self.choices);
-        let enabled = self.choices.iter().fold(0, |mask, choice| mask | 1 << choice.agent);
-        let from = self.store.arrivals[arrival as usize];
-        if enabled == 0 {
-            if !model.ended(&state) {
-                return Err(Ending::Violated(What::Deadlock, self.store.trail(arrival)));
-            }
-            self.stats.ends += 1;
-            self.store.exits.push(from.node);
-            return Ok(());
-        }
-        let mut forced = None;
-        if self.scope.reduction {
-            let recurrent = words.recurrent();
-            let reducer = &mut self.reducer;
-            forced = reducer.forced(&**model, &state, enabled, from.last, recurrent, knowledge);
-        }
-        let bytes = model.state_bytes(&state);
-        self.open_bytes += bytes;
-        let open = Open { state, enabled, done: 0, forced, bytes };
-        let slot = self.vacant.pop().unwrap_or_else(|| {
-            self.open.push(None);
-            self.open.len() as u32 - 1
-        });
-        self.open[slot as usize] = Some(open);
-        let frontier = (self.open.len() - self.vacant.len()) as u64;
-        self.stats.frontier_peak = self.stats.frontier_peak.max(frontier);
-        let node = &mut self.store.nodes[from.node as usize];
-        node.phase = Phase::Open(slot);
-        node.lasts = lasts(enabled, from.last);
-        if forced.is_some() {
-            self.queue.push(at.step(0), Item { arrival, todo: Todo::Forced });
-        } else {
-            self.queue_steps(arrival, enabled, from.last, at);
-        }
-        Ok(())
-    }
-
-    /// Queues all steps of a state reached at `at`.
-    fn queue_steps(&mut self, arrival: u32, enabled: u32, last: Agent, at: At) {
-        self.queue.push(at.step(0), Item { arrival, todo: Todo::Straight });
-        if straight(enabled, last) != enabled {
-            self.queue.push(at.step(1), Item { arrival, todo: Todo::Switch });
-        }
-    }
-
-    /// A known state is reached again: some steps may be cheaper from there.
-    fn arrive_again(
-        &mut self,
-        parent: (u32, Choice),
-        node: u32,
-        last: Agent,
-    ) -> Result<(), End<M>> {
-        let known = &mut self.store.nodes[node as usize];
-        if known.phase == Phase::Closed || known.lasts & bit(last) == bit(last) {
-            return Ok(());
-        }
-        if self.scope.reduction && self.at.switches > known.switches {
-            // No cheaper in switches; the number of steps is anyone's guess.
-            return Ok(());
-        }
-        known.lasts |= bit(last);
-        let mut todo = Todo::Forced;
-        if let Phase::Open(slot) = known.phase {
-            let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
-            known.lasts |= lasts(open.enabled, last);
-            if open.forced.is_none() {
-                todo = Todo::Straight;
-                if straight(open.enabled, last) & !open.done == 0 {
-                    return Ok(());
-                }
-            }
-        }
-        let arrival = self.store.arrive(Some(parent), node, last)?;
-        self.queue.push(self.at.step(0), Item { arrival, todo });
-        Ok(())
-    }
-
     /// The choices that some agents have in the state in `slot`.
     fn choices_of(&mut self, slot: u32, agents: u32) -> Vec<Choice> {
         let mut choices = std::mem::take(&mut self.choices);
@@ -517,55 +329,6 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
             }
             Stop::Discarded => Ok(()),
         }
-    }
-
-    /// Counts a transition, and looks after the budgets now and then.
-    fn tick(&mut self) -> Result<(), End<M>> {
-        let count = self.stats.transitions;
-        self.stats.transitions += 1;
-        self.session.told.transitions_all += 1;
-        // Having gone on for as long again, the round has shown enough that is new.
-        if self.excess_at.is_some_and(|at| count > 2 * at + 1_000) {
-            return Err(Ending::Excess);
-        }
-        if count % 256 == 255 {
-            let bytes = self.bytes();
-            self.session.peak_bytes = self.session.peak_bytes.max(bytes);
-            let Options { bytes: budget, deadline, .. } = *self.session.options;
-            if bytes > budget {
-                return Err(Ending::Spent(Why::Bytes));
-            }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(Ending::Spent(Why::Time));
-            }
-        }
-        if self.stats.transitions.is_multiple_of(self.session.options.progress_every.max(1)) {
-            return self.tell();
-        }
-        Ok(())
-    }
-
-    fn tell(&mut self) -> Result<(), End<M>> {
-        let bytes = self.bytes();
-        let told = &mut self.session.told;
-        told.states = self.store.nodes.len() as u64;
-        told.transitions = self.stats.transitions;
-        told.switches = self.at.switches;
-        told.depth = self.at.depth;
-        told.frontier = (self.open.len() - self.vacant.len()) as u64;
-        told.bytes = bytes;
-        match (self.session.progress)(told) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Ending::Spent(Why::Interrupted)),
-        }
-    }
-
-    /// The memory in use.
-    fn bytes(&self) -> u64 {
-        let Session { words, knowledge, .. } = &*self.session;
-        let slots = self.open.capacity() * size_of::<Option<Open<M::State>>>();
-        let open = slots + self.open_bytes + self.vacant.capacity() * 4;
-        (self.store.bytes() + self.queue.bytes() + open + words.bytes() + knowledge.bytes()) as u64
     }
 }
 

@@ -9,7 +9,7 @@ pub struct Found<B, G> {
     pub verdict: Verdict<B, G>,
     /// What it took.
     pub stats: Stats,
-    /// The shared words under which trails are to be [replayed](crate::replay).
+    /// The shared words under which trails are to be [replayed](crate::replay()).
     pub shared: Vec<u32>,
 }
 
@@ -33,8 +33,9 @@ pub enum Verdict<B, G> {
     Undecided {
         /// What was in the way.
         why: Why<G>,
-        /// No run with up to this many context switches is bad; none where not
-        /// even those without a switch have all been searched.
+        /// No run with up to this many context switches is bad (livelock apart,
+        /// which only a search to the end can tell); none where not even those
+        /// without a switch have all been searched.
         complete_switches: Option<u32>,
     },
 }

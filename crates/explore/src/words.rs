@@ -182,3 +182,52 @@ impl Words {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Words;
+
+    #[test]
+    fn two_readers_share_nothing() {
+        let mut words = Words::new();
+        words.touch(0, 5, false);
+        words.touch(1, 5, false);
+        words.freeze();
+        assert!(!words.is_shared(5));
+        assert!(words.shared().is_empty());
+    }
+
+    #[test]
+    fn a_writer_and_a_reader_share_from_the_next_round_on() {
+        let mut words = Words::new();
+        words.touch(0, 5, true);
+        words.touch(0, 5, false);
+        assert!(!words.has_fresh());
+        words.touch(1, 5, false);
+        assert!(words.has_fresh());
+        assert!(!words.is_shared(5) && words.noted().is_empty());
+        words.freeze();
+        assert!(!words.has_fresh());
+        assert_eq!(words.shared(), [5]);
+        words.touch(0, 5, true);
+        assert_eq!(words.noted().len(), 1);
+    }
+
+    #[test]
+    fn fixed_words_learn_nothing() {
+        let mut words = Words::fixed(&[2]);
+        words.touch(0, 7, true);
+        words.touch(1, 7, true);
+        words.freeze();
+        assert_eq!(words.shared(), [2]);
+        assert!(!words.is_shared(7));
+    }
+
+    #[test]
+    fn every_word_may_count_as_shared() {
+        let mut words = Words::all();
+        assert!(words.is_shared(1_000));
+        words.touch(0, 3, false);
+        assert_eq!(words.shared(), [3]);
+    }
+}

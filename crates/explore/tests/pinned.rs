@@ -200,6 +200,13 @@ fn independent_agents_are_not_interleaved() {
 }
 
 #[test]
+fn readers_of_what_no_longer_changes_are_not_interleaved() {
+    let publish = [Op::StoreImm(X, 1), Op::StoreImm(Y, 1)];
+    let read = [Op::Wait(Y, 1), Op::Load(0, X), Op::Load(1, X), Op::Load(2, X), Op::Load(0, X)];
+    check(Program::new(&[&publish, &read, &read, &read]), None, [218, 218, 18]);
+}
+
+#[test]
 fn a_program_of_discarded_runs_has_no_end() {
     let found = run(&mut Program::new(&[&[Op::AssumeNe(0, 0)]]), Way::Reduced);
     assert_eq!(found.verdict, Verdict::Pass);

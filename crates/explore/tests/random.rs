@@ -126,3 +126,26 @@ fn every_way_of_searching_says_the_same() {
     assert!(bad >= 300 && trapped >= 100, "{bad} bad, {trapped} with a livelock");
     assert!(bad <= compared - 200, "{bad} of {compared} bad");
 }
+
+#[test]
+fn a_search_cut_short_does_not_say_too_much() {
+    let mut said = 0;
+    for seed in 1..=PROGRAMS {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let program = random.program();
+        // Only a search to the end can tell a livelock.
+        let Some(Some((false, switches))) = verdict(&program, Way::Brute) else { continue };
+        for way in WAYS {
+            for states in (10..150).step_by(5) {
+                let options = Options { states, ..options(way) };
+                let mut program = program.clone();
+                let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
+                let Verdict::Undecided { complete_switches, .. } = found.verdict else { continue };
+                said += u32::from(complete_switches.is_some());
+                let honest = complete_switches.is_none_or(|complete| complete < switches);
+                assert!(honest, "seed {seed}, {way:?}, {states} states: {complete_switches:?}");
+            }
+        }
+    }
+    assert!(said >= 150, "said something {said} times");
+}

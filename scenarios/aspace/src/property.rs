@@ -13,9 +13,12 @@ use crate::machine::{CPU_COUNT, core_of};
 /// A user pointer with a tag in bits 62:57.
 pub(crate) const TAGGED: u64 = USER_BASE | 0x2a << 57;
 
+/// The words of [`mirror_holds`], as reports name them.
+const MIRROR: [&str; CPU_COUNT] = ["core0.own.cr3", "core1.own.cr3", "core2.own.cr3"];
+
 /// `cr3-mirror`: with interrupts on, what a core remembers of CR3 is what CR3 has.
 pub(crate) fn mirror_holds(cpus: usize) {
-    for n in 0..cpus {
+    for (n, place) in MIRROR.into_iter().enumerate().take(cpus) {
         lamprey::always(move || {
             if lamprey::interrupts_on(n) {
                 let mirror = core_of(n).cr3().bits();
@@ -25,7 +28,7 @@ pub(crate) fn mirror_holds(cpus: usize) {
                     "cr3-mirror",
                     "a core remembers another value of CR3",
                     "CR3",
-                    "the core's mirror",
+                    place,
                 );
             }
         });

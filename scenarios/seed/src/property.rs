@@ -7,7 +7,7 @@ use lamprey::{interrupts_on, require, require_eq};
 
 use crate::arch::LAM;
 use crate::lam::Lam;
-use crate::mm::{Mm, cpu};
+use crate::mm::{CPU_COUNT, Mm, cpu};
 
 /// A user pointer with a tag in bits 62:57.
 pub(crate) const TAGGED: u64 = USER_BASE | 0x2a << 57;
@@ -28,6 +28,9 @@ pub(crate) fn user_point(mm: &Mm, pointer: u64) {
     require!(word.is_ok(), "lam-at-user-point", "a tagged pointer faults though LAM is on");
 }
 
+/// The words of [`lam_mirror_holds_on`], as reports name them.
+const LAM_COPY: [&str; CPU_COUNT] = ["cpu0.lam", "cpu1.lam", "cpu2.lam"];
+
 /// `lam-mirror`: with interrupts on, the CPU's copy of the LAM mode is what CR3 has.
 ///
 /// Before the merge the CPU that enables writes CR3 and its copy one after the other with interrupts
@@ -41,7 +44,7 @@ pub(crate) fn lam_mirror_holds_on(n: usize) {
                 "lam-mirror",
                 "the CPU's copy of the LAM mode is not what CR3 has",
                 "CR3.LAM",
-                "the per-CPU copy",
+                LAM_COPY[n],
             );
         }
     });

@@ -20,6 +20,10 @@ pub(crate) struct Patch1;
 /// The first two patches of the RFC: compare, too. The patch the discussion was about.
 pub(crate) struct Patch2;
 
+/// The IPI on top of the old code: the mask for CR3 is still read before joining the mm's cpumask.
+/// None of the patches; shows what the order is good for.
+pub(crate) struct IpiAlone;
+
 /// What was merged for Linux 6.12: the IPI, and the one read *after* joining the mm's cpumask.
 pub(crate) struct Merged;
 
@@ -39,6 +43,12 @@ impl Variant for Patch2 {
     const READ_ONCE: bool = true;
     const COMPARE: bool = true;
     const IPI: bool = false;
+}
+
+impl Variant for IpiAlone {
+    const READ_ONCE: bool = false;
+    const COMPARE: bool = false;
+    const IPI: bool = true;
 }
 
 impl Variant for Merged {

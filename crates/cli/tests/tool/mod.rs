@@ -23,6 +23,13 @@ pub(crate) fn cargo_lamprey(folder: &Path) -> Command {
     command
 }
 
+/// A line as a person types it into a shell.
+pub(crate) fn shell(folder: &Path, line: &str) -> Command {
+    let mut command = prepared("sh", folder);
+    command.args(["-c", line]);
+    command
+}
+
 fn prepared(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars().filter(|(name, _)| name.starts_with("LAMPREY_")) {

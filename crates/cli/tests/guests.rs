@@ -1,0 +1,238 @@
+//! The whole way: guests are built, checked, told, kept, replayed and shown.
+
+mod tool;
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tool::{folder, lamprey, run, shell};
+
+const BUG: &str = "example::lost_update";
+const RIGHT: &str = "example::spinlock";
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Guests are built once for all tests, and for the next run of the tests.
+fn builds() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests")
+}
+
+/// The image of the first examples, and that of scenarios that take long.
+fn images() -> &'static [PathBuf; 2] {
+    static IMAGES: OnceLock<[PathBuf; 2]> = OnceLock::new();
+    IMAGES.get_or_init(|| {
+        // From a folder deep inside, for that is to find them, too.
+        let folder = root().join("crates/cli/src");
+        let list = run(lamprey(&folder).args(["list", "--json"]).env("CARGO_TARGET_DIR", builds()));
+        assert_eq!(list.0, 0, "{}", list.2);
+        let list: Vec<Value> = serde_json::from_str(&list.1).expect("JSON");
+        let path_of = |prefix: &str| {
+            let begins = |one: &&Value| one["name"].as_str().is_some_and(|n| n.starts_with(prefix));
+            let one = list.iter().find(begins).expect(prefix);
+            PathBuf::from(one["image"]["path"].as_str().expect("a path"))
+        };
+        [path_of("example::"), path_of("aspace_scenarios::")]
+    })
+}
+
+/// A folder with the examples' image as `guest`: what is kept of it is this test's own.
+fn example() -> tempfile::TempDir {
+    let folder = folder();
+    fs::copy(&images()[0], folder.path().join("guest")).expect("copied");
+    folder
+}
+
+fn check(folder: &Path, args: &[&str]) -> (i32, String, String) {
+    run(lamprey(folder).args(["check", "--image", "guest"]).args(args))
+}
+
+/// What follows `label` on its line.
+fn labelled<'t>(text: &'t str, label: &str) -> &'t str {
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(label));
+    line.unwrap_or_else(|| panic!("no {label} in {text}")).trim()
+}
+
+#[test]
+fn the_examples_come_out_as_they_should() {
+    let folder = example();
+    let (exit, out, err) = check(folder.path(), &["--format", "json"]);
+    assert_eq!(exit, 0, "{err}");
+    let outcomes: Vec<Value> =
+        out.lines().map(|line| serde_json::from_str(line).expect("an object per line")).collect();
+    for outcome in &outcomes {
+        let expected = if outcome["finds"].is_null() { "pass" } else { "found" };
+        assert_eq!(outcome["verdict"], expected, "{outcome:#}");
+    }
+    assert!(outcomes.iter().any(|outcome| outcome["name"] == BUG), "{out}");
+}
+
+#[test]
+fn what_is_printed_to_be_typed_works() {
+    let folder = example();
+    let (exit, told, err) = check(folder.path(), &[BUG]);
+    assert_eq!(exit, 0, "{err}");
+    assert!(told.starts_with(&format!("FOUND {BUG}")), "{told}");
+    assert!(told.contains("CPU0") && told.contains("CPU1"), "{told}");
+    let sh = |line: &str| run(&mut shell(folder.path(), line));
+
+    let (exit, again, err) = sh(labelled(&told, "replay "));
+    assert_eq!(exit, 0, "{err}");
+    // The same story, from below the headline with its time to the commands.
+    let story = |text: &str| {
+        let lines = text.lines().skip(1).take_while(|line| !line.starts_with("  replay"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(story(&told), story(&again));
+
+    let (exit, mail, err) = sh(labelled(&again, "more "));
+    assert_eq!(exit, 0, "{err}");
+    assert!(mail.contains("CPU 0") && mail.lines().all(|line| line.len() <= 72), "{mail}");
+}
+
+#[test]
+fn a_finding_is_shown_in_every_form_and_the_last_one_by_default() {
+    let folder = example();
+    check(folder.path(), &["-q"]);
+    let show = |args: &[&str]| {
+        let (exit, out, err) =
+            run(lamprey(folder.path()).args(["show", "--image", "guest"]).args(args));
+        assert_eq!((exit, &*err), (0, ""), "{args:?}");
+        out
+    };
+    let columns = show(&[]);
+    assert!(columns.starts_with("FOUND "), "{columns}");
+    assert_eq!(columns, show(&["--columns"]));
+    assert_eq!(show(&[BUG]), show(&["lost_update"]));
+    assert_ne!(columns, show(&["--asm"]));
+    let json: Value = serde_json::from_str(&show(&["--json", BUG])).expect("JSON");
+    assert_eq!((&json["name"], &json["verdict"]), (&BUG.into(), &"found".into()));
+}
+
+#[test]
+fn a_filter_that_selects_nothing_is_4() {
+    let folder = example();
+    let (exit, out, err) = check(folder.path(), &["lost_updaet"]);
+    assert_eq!((exit, &*out), (4, ""));
+    assert!(err.contains(&format!("did you mean {BUG}?")), "{err}");
+    assert_eq!(check(folder.path(), &["--bisect", "lost_updaet"]).0, 125);
+}
+
+#[test]
+fn a_budget_that_is_used_up_is_3() {
+    let folder = example();
+    let (exit, out, err) = check(folder.path(), &["--states", "2", RIGHT]);
+    assert_eq!(exit, 3, "{err}");
+    assert!(out.starts_with("UNDECIDED "), "{out}");
+    assert_eq!(check(folder.path(), &["--states", "2", "--bisect", RIGHT]).0, 125);
+}
+
+#[test]
+fn a_report_goes_to_a_file_and_its_text_to_the_terminal() {
+    let folder = example();
+    let (exit, out, err) = check(folder.path(), &["-o", "report", "--format", "json"]);
+    assert_eq!(exit, 0, "{err}");
+    assert!(out.contains("     Summary "), "{out}");
+    let report = fs::read_to_string(folder.path().join("report")).expect("written");
+    let names: Vec<Value> = report
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["name"].take())
+        .collect();
+    let list = run(lamprey(folder.path()).args(["list", "-q", "--image", "guest"])).1;
+    assert_eq!(names, list.lines().map(Value::from).collect::<Vec<_>>());
+}
+
+#[test]
+fn results_that_cannot_be_kept_change_no_verdict() {
+    let folder = example();
+    fs::write(folder.path().join("guest.lamprey"), "no folder").expect("written");
+    let (exit, out, err) = check(folder.path(), &[]);
+    assert_eq!(exit, 0, "{err}");
+    assert!(out.contains("FOUND ") && !out.contains("  replay"), "{out}");
+    assert_eq!(err.matches("results are not kept").count(), 1, "{err}");
+}
+
+#[test]
+fn nothing_is_coloured_unless_asked() {
+    let folder = example();
+    assert!(!check(folder.path(), &[]).1.contains('\x1b'));
+    assert!(check(folder.path(), &["--color", "always"]).1.contains('\x1b'));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let folder = example();
+    let mut command = lamprey(folder.path());
+    command.args(["check", "--image", "guest", "-j1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    drop(child.stdout.take());
+    let mut err = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut err).expect("UTF-8");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert!(!err.contains("panic") && !err.contains("error"), "{err}");
+}
+
+#[test]
+fn an_interruption_prints_and_keeps_what_is_known() {
+    let folder = folder();
+    fs::copy(&images()[1], folder.path().join("guest")).expect("copied");
+    let mut command = lamprey(folder.path());
+    command.args(["check", "--image", "guest", "lam::two_lazy_kthreads"]);
+    command.args(["--no-reduction", "--no-masking"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let first = lines.next().expect("a line").expect("UTF-8");
+    assert!(first.contains("Checking 1 scenario"), "{first}");
+    thread::sleep(Duration::from_millis(300));
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.expect("it runs").success());
+    let mut out = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut out).expect("UTF-8");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{out}");
+    assert!(out.starts_with("UNDECIDED ") && out.contains("1 undecided"), "{out}");
+    let kept = folder.path().join("guest.lamprey/last");
+    assert_eq!(fs::read_dir(kept).expect("kept").count(), 1);
+}
+
+#[test]
+fn a_new_crate_fails_passes_when_mended_and_says_when_it_does_not_build() {
+    let folder = folder();
+    let made = folder.path().join("mine");
+    let (exit, _, err) = run(lamprey(folder.path()).args(["new", "mine"]));
+    assert_eq!(exit, 0, "{err}");
+    let check = |command: &[&str]| {
+        run(lamprey(&made).args(command).env("CARGO_TARGET_DIR", builds().join("new")))
+    };
+    let (exit, told, err) = check(&["check"]);
+    assert_eq!(exit, 1, "{err}");
+    assert!(told.starts_with("FAIL mine::last_reference"), "{told}");
+    let trail = labelled(&told, "replay ").rsplit(' ').next().expect("a name").to_owned();
+    assert_eq!(check(&["replay", &trail]).0, 1);
+
+    let source = made.join("src/main.rs");
+    let text = fs::read_to_string(&source).expect("made");
+    let bug = "            let left = references.load(Relaxed) - 1;\n            \
+               references.store(left, Relaxed);\n";
+    assert!(text.contains(bug), "{text}");
+    let mended = text.replace(bug, "").replace("// let left", "let left");
+    fs::write(&source, &mended).expect("written");
+    let (exit, told, err) = check(&["check"]);
+    assert_eq!(exit, 0, "{told}{err}");
+    assert!(told.starts_with("PASS "), "{told}");
+    let (exit, told, err) = check(&["replay", &trail]);
+    assert_eq!((exit, &*told), (2, ""), "{err}");
+    assert!(err.contains("the image has changed since") && err.contains("step"), "{err}");
+
+    fs::write(&source, mended + "nonsense").expect("written");
+    let (exit, told, err) = check(&["check"]);
+    assert_eq!((exit, &*told), (2, ""));
+    assert!(err.contains("mine/Cargo.toml: the guests do not build"), "{err}");
+}

@@ -1,0 +1,213 @@
+//! One step, and the state it leads to.
+
+use super::{End, Ending, Open, Round, Session, bit, lasts, straight};
+use crate::queue::{At, Item, Todo};
+use crate::store::Phase;
+use crate::{Agent, Choice, Model, Next, Touch, What, Why};
+
+impl<M: Model> Round<'_, '_, M> {
+    /// Takes one step and settles the state it leads to, if it leads to one,
+    /// from which `last` is to go on. Tells the state's node, and whether the
+    /// search goes on from there for the first time.
+    pub(super) fn advance(
+        &mut self,
+        mut state: M::State,
+        arrival: u32,
+        choice: Choice,
+        last: Agent,
+    ) -> Result<(Option<u32>, bool), End<M>> {
+        self.tick()?;
+        let reduction = self.scope.reduction;
+        let Session { model, words, .. } = &mut *self.session;
+        self.pending.clear();
+        let from =
+            if reduction { model.next(&state, choice.agent, &mut self.pending) } else { None };
+        let others = cfg!(debug_assertions).then(|| others(&**model, &state, choice.agent));
+        words.begin_step();
+        let outcome = model.step(&mut state, choice, words);
+        if reduction {
+            let covers = |a: &Touch, b: &Touch| a.word == b.word && (a.write || !b.write);
+            let foretold = |touch| self.pending.iter().any(|pending| covers(pending, touch));
+            self.foretold = words.noted().iter().all(foretold);
+        }
+        if let Some(before) = others.filter(|_| outcome.is_ok()) {
+            let after = self::others(&**model, &state, choice.agent);
+            assert_eq!(before, after, "{choice:?} changed what another agent does next");
+        }
+        let to = if outcome.is_ok() { self.foresee(&state, choice.agent) } else { None };
+        if reduction {
+            self.learn(choice.agent, from, to);
+        }
+        self.note_excess();
+        match outcome {
+            Ok(()) => self.settle(state, Some((arrival, choice)), last, self.at),
+            Err(stop) => {
+                self.store.exits.push(self.store.arrivals[arrival as usize].node);
+                self.stopped(stop, Some((arrival, choice)), self.at)?;
+                Ok((None, false))
+            }
+        }
+    }
+
+    /// Records what the pending operation of `agent` reads before it is taken:
+    /// an agent that waits has to be found out even if it is never let go on.
+    pub(super) fn foresee(&mut self, state: &M::State, agent: Agent) -> Option<Next> {
+        let Session { model, words, knowledge, .. } = &mut *self.session;
+        self.foreseen.clear();
+        let next = model.next(state, agent, &mut self.foreseen)?;
+        for touch in self.foreseen.iter().filter(|touch| !touch.write) {
+            words.touch(agent, touch.word, false);
+        }
+        if self.scope.reduction && words.recurrent() & (1 << agent) == 0 {
+            knowledge.learn(agent, next.point, [&self.foreseen, &[]], None);
+        }
+        Some(next)
+    }
+
+    /// Learns from a step of `agent`.
+    fn learn(&mut self, agent: Agent, from: Option<Next>, to: Option<Next>) {
+        let Session { words, knowledge, .. } = &mut *self.session;
+        if words.recurrent() & (1 << agent) != 0 {
+            return;
+        }
+        let Some(from) = from else {
+            // An agent that starts, though it had nothing pending.
+            words.add_recurrent(1 << agent);
+            return;
+        };
+        let touches = [self.pending.as_slice(), words.noted()];
+        knowledge.learn(agent, from.point, touches, to.map(|to| to.point));
+    }
+
+    /// Files a state under its node, and queues its steps if it is new.
+    pub(super) fn settle(
+        &mut self,
+        state: M::State,
+        parent: Option<(u32, Choice)>,
+        last: Agent,
+        at: At,
+    ) -> Result<(Option<u32>, bool), End<M>> {
+        let key = self.session.model.key(&state);
+        let (node, new) = self.store.visit(key, at.switches)?;
+        if let Some((arrival, _)) = parent {
+            let from = self.store.arrivals[arrival as usize].node;
+            if from != node {
+                self.store.edges.push((from, node));
+            }
+        }
+        if !new {
+            if let Some(parent) = parent {
+                self.arrive_again(parent, node, last)?;
+            }
+            return Ok((Some(node), false));
+        }
+        if node as u64 >= self.scope.states {
+            return Err(Ending::Spent(Why::States));
+        }
+        let arrival = self.store.arrive(parent, node, last)?;
+        self.store.nodes[node as usize].arrival = arrival;
+        let session = &mut *self.session;
+        session.words.begin_step();
+        let outcome = session.model.inspect(&state, &mut session.words);
+        self.note_excess();
+        if let Err(stop) = outcome {
+            self.store.exits.push(node);
+            let trail = self.store.trail(arrival);
+            self.conclude(stop, trail, at)?;
+            return Ok((Some(node), false));
+        }
+        self.open(state, arrival, at)?;
+        Ok((Some(node), true))
+    }
+
+    /// Queues the steps of a new state.
+    pub(super) fn open(&mut self, state: M::State, arrival: u32, at: At) -> Result<(), End<M>> {
+        let Session { model, words, knowledge, .. } = &mut *self.session;
+        self.choices.clear();
+        model.choices(&state, &mut self.choices);
+        let enabled = self.choices.iter().fold(0, |mask, choice| mask | 1 << choice.agent);
+        let from = self.store.arrivals[arrival as usize];
+        if enabled == 0 {
+            if !model.ended(&state) {
+                return Err(Ending::Violated(What::Deadlock, self.store.trail(arrival)));
+            }
+            self.stats.ends += 1;
+            self.store.exits.push(from.node);
+            return Ok(());
+        }
+        let mut forced = None;
+        if self.scope.reduction {
+            let recurrent = words.recurrent();
+            let reducer = &mut self.reducer;
+            forced = reducer.forced(&**model, &state, enabled, from.last, recurrent, knowledge);
+        }
+        let bytes = model.state_bytes(&state);
+        self.open_bytes += bytes;
+        let open = Open { state, enabled, done: 0, forced, bytes };
+        let slot = self.vacant.pop().unwrap_or_else(|| {
+            self.open.push(None);
+            self.open.len() as u32 - 1
+        });
+        self.open[slot as usize] = Some(open);
+        let frontier = (self.open.len() - self.vacant.len()) as u64;
+        self.stats.frontier_peak = self.stats.frontier_peak.max(frontier);
+        let node = &mut self.store.nodes[from.node as usize];
+        node.phase = Phase::Open(slot);
+        node.lasts = lasts(enabled, from.last);
+        if forced.is_some() {
+            self.queue.push(at.step(0), Item { arrival, todo: Todo::Forced });
+        } else {
+            self.queue_steps(arrival, enabled, from.last, at);
+        }
+        Ok(())
+    }
+
+    /// Queues all steps of a state reached at `at`.
+    pub(super) fn queue_steps(&mut self, arrival: u32, enabled: u32, last: Agent, at: At) {
+        self.queue.push(at.step(0), Item { arrival, todo: Todo::Straight });
+        if straight(enabled, last) != enabled {
+            self.queue.push(at.step(1), Item { arrival, todo: Todo::Switch });
+        }
+    }
+
+    /// A known state is reached again: some steps may be cheaper from there.
+    pub(super) fn arrive_again(
+        &mut self,
+        parent: (u32, Choice),
+        node: u32,
+        last: Agent,
+    ) -> Result<(), End<M>> {
+        let known = &mut self.store.nodes[node as usize];
+        if known.phase == Phase::Closed || known.lasts & bit(last) == bit(last) {
+            return Ok(());
+        }
+        if self.scope.reduction && self.at.switches > known.switches {
+            // No cheaper in switches; the number of steps is anyone's guess.
+            return Ok(());
+        }
+        known.lasts |= bit(last);
+        let mut todo = Todo::Forced;
+        if let Phase::Open(slot) = known.phase {
+            let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
+            known.lasts |= lasts(open.enabled, last);
+            if open.forced.is_none() {
+                todo = Todo::Straight;
+                if straight(open.enabled, last) & !open.done == 0 {
+                    return Ok(());
+                }
+            }
+        }
+        let arrival = self.store.arrive(Some(parent), node, last)?;
+        self.queue.push(self.at.step(0), Item { arrival, todo });
+        Ok(())
+    }
+}
+
+/// The program points of all agents but one that are not recurrent: the model
+/// promises that they do not change by a step of that one.
+fn others<M: Model>(model: &M, state: &M::State, agent: Agent) -> Vec<Option<u64>> {
+    let recurrent = model.recurrent();
+    let agents = (0..model.agents()).filter(|&a| a != agent && recurrent & (1 << a) == 0);
+    let mut touches = Vec::new();
+    agents.map(|a| model.next(state, a, &mut touches).map(|next| next.point)).collect()
+}
