@@ -53,7 +53,7 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
 /// Checks the copy's scenarios of `aspace`; the first that fails, if one does.
 fn check(lamprey: &Path, copy: &Path) -> anyhow::Result<Option<String>> {
     let output = Command::new(lamprey)
-        .args(["check", "aspace", "--fail-fast", "--format", "json", "--time", "120s"])
+        .args(["check", "aspace", "--fail-fast", "-j", "1", "--format", "json", "--time", "120s"])
         .arg("--manifest-path")
         .arg(copy.join("scenarios/Cargo.toml"))
         .stderr(Stdio::piped())

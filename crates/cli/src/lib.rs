@@ -7,7 +7,7 @@
 //!     └─► new, pages
 //! ```
 //!
-//! `args` is the one home of flags and their help, [`exit`](mod@exit) of exit codes, `ui` of
+//! `args` is the one home of flags and their help, `exit` of exit codes, `ui` of
 //! everything that is printed.
 //!
 //! # Invariants

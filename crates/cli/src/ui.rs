@@ -1,6 +1,6 @@
 //! Everything that is printed goes through here.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the printer")]
+#![allow(clippy::print_stderr, reason = "this is the printer")]
 
 use std::env;
 use std::fmt::Display;

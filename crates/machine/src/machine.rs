@@ -125,12 +125,27 @@ impl Machine {
         self.run_alone(&mut state, Entry { function: entry, data: 0 }, true, &others, &mut Unseen, watch)?;
         self.heap_next = state.cpu(0).system.arenas[0];
         self.place_cpus(&mut state);
+        self.handlers_may_start(state.cpu_count(), accesses);
         for number in 0..state.cpu_count() {
             if state.cpu(number).activity == Activity::Running {
                 self.run(&mut state, Agent::thread(number), None, false, accesses, watch)?;
             }
         }
         Ok(state)
+    }
+
+    /// What the start of a handler depends on counts as touched from the beginning: were it only
+    /// recorded when a handler starts, an agent that turns interrupts off and on again in one step
+    /// would hide that it could.
+    fn handlers_may_start<A: Accesses>(&self, cpus: u8, accesses: &mut A) {
+        if self.registered.handlers.is_empty() {
+            return;
+        }
+        for number in 0..cpus {
+            for part in [Part::InterruptFlag, Part::Pending] {
+                accesses.touch(Agent::interrupt(number), Word::part(number, part), true);
+            }
+        }
     }
 
     /// Gives each CPU what the set-up registered for it.

@@ -10,7 +10,7 @@ use crate::interrupt;
 use crate::layout::{Layout, Want};
 use crate::machine::{Machine, look};
 use crate::memory::Memory;
-use crate::state::{Agent, Role, State, Word};
+use crate::state::{Agent, Part, Role, State, Word};
 use crate::watch::{Access, Seen, Watch};
 
 /// Instructions after which a step ends even without a visible operation, so that an endless private
@@ -182,7 +182,9 @@ impl Machine {
             }
             End::Halted => {
                 cpu.activity = Activity::Halted;
-                Some(NextOperation::irreducible(rip))
+                // It goes on when an interrupt comes.
+                let waits_for = (Word::part(number, Part::Pending), false);
+                Some(NextOperation { reducible: false, ..NextOperation::new(rip, &[waits_for]) })
             }
             End::Returned => {
                 returned(cpu, agent, rip, watch);

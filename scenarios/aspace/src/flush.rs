@@ -1,11 +1,12 @@
 //! Flushes: of users, of lazy CPUs, from two sides.
 
+use aspace::Core;
 use aspace::x86_64::IrqGuard;
 use lamprey::{cpu, mark, scenario};
 
 use crate::machine::Machine;
 use crate::property::{edit_and, nobody_walks_old_tables, translations_are_fresh};
-use crate::scene::{Scene, switch_to_kthread};
+use crate::scene::{Scene, switch_to_another, switch_to_kthread};
 
 /// A CPU that uses A is never behind a flush that has returned, wherever the flush finds it.
 #[scenario]
@@ -31,6 +32,38 @@ fn flush_with_lazy_target() {
         scene.switch_to();
         translations_are_fresh();
         mark!("back from lazy mode");
+    });
+    cpu(1, move || flush_once(scene));
+}
+
+/// A CPU comes back to A from the kernel's tables: what its TLB kept under A's PCID is used only if no
+/// flush came between.
+#[scenario]
+fn flush_while_coming_back() {
+    let scene = Scene::new(2);
+    cpu(0, move || {
+        scene.start();
+        scene.switch_to();
+        Core::leave(&Machine);
+        scene.switch_to();
+        translations_are_fresh();
+        mark!("back under the same PCID");
+    });
+    cpu(1, move || flush_once(scene));
+}
+
+/// A CPU comes to A from a space whose generation is ahead of A's: one is not taken for the other.
+#[scenario]
+fn flush_while_coming_from_another() {
+    let scene = Scene::new(2);
+    let other = Scene::another();
+    cpu(0, move || {
+        scene.start();
+        switch_to_another(other);
+        other.flush(&Machine);
+        scene.switch_to();
+        translations_are_fresh();
+        mark!("came from B");
     });
     cpu(1, move || flush_once(scene));
 }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-use aspace::{Cr3, Lam, Pcid, Space};
+use aspace::{Cr3, Lam, Space};
 use lamprey::user::{self, USER_BASE};
 use lamprey::{require, require_eq};
 
@@ -73,8 +73,10 @@ pub(crate) fn nobody_is_on(space: &Space, cpus: usize) {
 static TABLES: AtomicU64 = AtomicU64::new(0);
 /// The newest version whose flush has returned.
 static FLUSHED: AtomicU64 = AtomicU64::new(0);
-/// The version that a CPU's TLB was flushed at, under the one space's PCID.
+/// The version that a CPU's TLB was flushed at, under the PCID of the space that is watched.
 static SEEN: [AtomicU64; CPU_COUNT] = [const { AtomicU64::new(0) }; CPU_COUNT];
+/// The root of that space.
+static WATCHED: AtomicU64 = AtomicU64::new(0);
 
 /// Names the words above.
 pub(crate) fn set_up() {
@@ -85,11 +87,16 @@ pub(crate) fn set_up() {
     lamprey::name(&SEEN[2], "seen2");
 }
 
+/// From here on versions are those of the tables of `space`. In set-up.
+pub(crate) fn watch_translations_of(space: &Space) {
+    WATCHED.store(space.root().pa(), Relaxed);
+}
+
 /// Notes a flush. Before the instruction, so that a version may be taken for older than it is, never
 /// for newer.
 #[inline]
 pub(crate) fn before_cr3_write(cr3: Cr3) {
-    if !cr3.keeps_tlb() && cr3.pcid() != Pcid::KERNEL {
+    if !cr3.keeps_tlb() && cr3.root().pa() == WATCHED.load(Relaxed) {
         SEEN[lamprey::this_cpu()].store(TABLES.load(Acquire), Release);
     }
 }

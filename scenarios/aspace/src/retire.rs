@@ -5,7 +5,7 @@ use lamprey::{cpu, mark, scenario};
 
 use crate::machine::Machine;
 use crate::property::nobody_is_on;
-use crate::scene::{Scene, Signal};
+use crate::scene::{Scene, Signal, switch_to_another};
 
 /// The last thread of A ends while another CPU is lazy on A: after `retire` nobody is on its tables.
 #[scenario]
@@ -49,6 +49,31 @@ fn retire_while_unusing() {
                 mark!("the space is retired");
             }
             Err(InUse) => mark!("the kernel thread was not done"),
+        }
+    });
+}
+
+/// The last user of A goes over to B at the very moment at which A is retired.
+#[scenario]
+fn retire_while_leaving() {
+    let scene = Scene::new(2);
+    let other = Scene::another();
+    let last_user = Signal::new("cpu0_is_the_last_user");
+    cpu(0, move || {
+        scene.start();
+        scene.switch_to();
+        last_user.give();
+        switch_to_another(other);
+    });
+    cpu(1, move || {
+        scene.start();
+        last_user.wait();
+        match scene.space.retire(&Machine) {
+            Ok(()) => {
+                nobody_is_on(scene.space, 2);
+                mark!("the space is retired");
+            }
+            Err(InUse) => mark!("its user was not gone"),
         }
     });
 }

@@ -25,10 +25,19 @@ impl Scene {
         let (kernel, root) = (new_root("kernel"), new_root("A"));
         let space = lamprey::new(Space::new(root));
         lamprey::name(space, "space_a");
+        property::watch_translations_of(space);
         // The first switch would do it otherwise, on whichever CPU comes first.
         let _ = space.ctx_id();
         lamprey::name_value(1 << 61, "LAM_U57");
         Self { space, kernel }
+    }
+
+    /// Builds a second space, in set-up.
+    pub(crate) fn another() -> &'static Space {
+        let space = lamprey::new(Space::new(new_root("B")));
+        lamprey::name(space, "space_b");
+        let _ = space.ctx_id();
+        space
     }
 
     /// Starts the crate on this CPU. The first thing a CPU does: set-up runs on CPU 0 alone and
@@ -75,6 +84,12 @@ impl Scene {
         self.switch_to();
         property::user_point(self.space, property::TAGGED);
     }
+}
+
+/// The scheduler switches this CPU to a thread of `space`, which is [another](Scene::another).
+pub(crate) fn switch_to_another(space: &'static Space) {
+    // SAFETY: no space here is ever freed.
+    unsafe { Core::switch_to(&Machine, space) };
 }
 
 fn new_root(name: &str) -> Root {
