@@ -81,7 +81,11 @@ fn read_all() -> anyhow::Result<Vec<Mutant>> {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
     paths.sort();
-    paths.iter().filter(|path| path.extension().is_some_and(|e| e == "mutant")).map(|path| read(path)).collect()
+    paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "mutant"))
+        .map(|path| read(path))
+        .collect()
 }
 
 /// A line `file: PATH`, then the text, a line `=====`, and what it becomes. Lines before are comments.

@@ -3,8 +3,6 @@
 //! - [`hypercall`]: the calls a guest makes, by symbol name.
 //! - [`table`]: the record of a scenario in the guest's image.
 //! - [`layout`]: addresses and numbers both sides rely on.
-//! - [`run`] (feature `run`, host only): verdicts and the events of a run, which `check` makes and
-//!   `report` renders.
 //!
 //! Invariant: this crate never contains behaviour, only shapes and their meaning.
 
@@ -13,6 +11,4 @@
 
 pub mod hypercall;
 pub mod layout;
-#[cfg(feature = "run")]
-pub mod run;
 pub mod table;

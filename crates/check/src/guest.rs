@@ -4,10 +4,10 @@ use std::path::Path;
 
 use abi::hypercall::Hypercall;
 use abi::layout::VERSION;
-use abi::run::ImageId;
 use abi::table::{SCENARIO_WORDS, SECTION};
 use image::{Image, ImageError};
 use machine::Segment;
+use outcome::ImageId;
 
 /// A loaded guest image.
 #[derive(Debug)]
@@ -44,7 +44,9 @@ pub enum LoadError {
     #[error(transparent)]
     Image(#[from] ImageError),
     /// The image has no scenario table.
-    #[error("{image}: no scenarios (no section {SECTION}); mark a function with #[lamprey::scenario], and link with the script that `lamprey check` uses")]
+    #[error(
+        "{image}: no scenarios (no section {SECTION}); mark a function with #[lamprey::scenario], and link with the script that `lamprey check` uses"
+    )]
     NoScenarios {
         /// The image.
         image: String,
@@ -58,7 +60,9 @@ pub enum LoadError {
         what: String,
     },
     /// Built with another version of the guest library.
-    #[error("{image}: built with version {found} of the guest library, this is version {VERSION}; build the guest again with the library of this release")]
+    #[error(
+        "{image}: built with version {found} of the guest library, this is version {VERSION}; build the guest again with the library of this release"
+    )]
     Version {
         /// The image.
         image: String,
@@ -101,11 +105,7 @@ impl Guest {
         let scenarios = Table { image: &image }.read()?;
         machine::Machine::new(&segments, &calls, machine::Config::default())
             .map_err(|what| LoadError::Layout { image: image.name().into(), what })?;
-        let id = ImageId {
-            name: image.name().into(),
-            id: image.id(),
-            compiler: image.producer(),
-        };
+        let id = ImageId { name: image.name().into(), id: image.id(), compiler: image.producer() };
         Ok(Guest { image, segments, calls, scenarios, id })
     }
 

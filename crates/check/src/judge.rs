@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use abi::run::{Finding, Mark, Outcome, Reason, Stats, Verdict};
 use explore::{Choice, Found, What, Why, Words};
 use machine::{Agent, Bad, Gap, Halt, State, Violation};
+use outcome::{Finding, Mark, Outcome, Reason, Stats, Verdict};
 
 use crate::guest::{Guest, Scenario};
 use crate::model::{Model, Recorder};
@@ -40,7 +40,8 @@ pub(crate) fn judge(
                 Teller { guest, scenario, model: &mut model, shared: &found.shared, changed: "" };
             match teller.tell(choices, Some(what)) {
                 Ok(told) => {
-                    let finding = Finding { switches: *switches, shortest: *shortest, ..told.finding };
+                    let finding =
+                        Finding { switches: *switches, shortest: *shortest, ..told.finding };
                     outcome.stats.switches = *switches;
                     outcome.verdict = verdict_of(scenario, &finding.property);
                     trail = Some(Trail::new(
@@ -197,8 +198,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     } else {
         " (the image has changed since the trail was written)"
     };
-    let mut model =
-        Model::new(guest, scenario, trail.masking()).map_err(ReplayError::Start)?;
+    let mut model = Model::new(guest, scenario, trail.masking()).map_err(ReplayError::Start)?;
     let choices = trail.choices();
     let told = Teller { guest, scenario, model: &mut model, shared: &trail.shared, changed }
         .tell(&choices, None)?;
@@ -231,11 +231,7 @@ struct Teller<'a> {
 
 impl Teller<'_> {
     /// `known` is what the search says of the last state; a violation that shows by itself needs none.
-    fn tell(
-        &mut self,
-        choices: &[Choice],
-        known: Option<&What<Bad>>,
-    ) -> Result<Told, ReplayError> {
+    fn tell(&mut self, choices: &[Choice], known: Option<&What<Bad>>) -> Result<Told, ReplayError> {
         let mut words = Words::fixed(self.shared);
         let mut narrator = Narrator::new(self.guest, &self.scenario.name);
         let mut runs: Vec<Run> = Vec::new();
@@ -270,8 +266,7 @@ impl Teller<'_> {
             );
             let rip = state.cpu(Agent(choice.agent).cpu()).rip();
             note_run(&mut runs, *choice, symbol(&self.guest.image, rip));
-            let result =
-                result.and_then(|()| self.judge_state(&state, &mut words, &mut narrator));
+            let result = result.and_then(|()| self.judge_state(&state, &mut words, &mut narrator));
             if let Err(halt) = result {
                 return self.ended_at(
                     halt,
@@ -340,28 +335,39 @@ impl Teller<'_> {
         runs: Vec<Run>,
         switches: u32,
     ) -> Result<Told, ReplayError> {
-        let early = |why: String, changed| ReplayError::Ends { step, steps: choices.len(), why, changed };
+        let early =
+            |why: String, changed| ReplayError::Ends { step, steps: choices.len(), why, changed };
         let bad = match halt {
             Halt::Bad(bad) => bad,
-            Halt::Gap(gap) => return Err(early(format!("not modelled: {}", gap.what), self.changed)),
+            Halt::Gap(gap) => {
+                return Err(early(format!("not modelled: {}", gap.what), self.changed));
+            }
             Halt::Discarded => return Err(early("`assume` does not hold".into(), self.changed)),
         };
         if step != choices.len() {
-            return Err(early("a property is violated before the trail's end".into(), self.changed));
+            return Err(early(
+                "a property is violated before the trail's end".into(),
+                self.changed,
+            ));
         }
         let (mut events, folded) = match state {
             Some(state) => narrator.events(self.model, state),
             None => (Vec::new(), 0),
         };
         let observed = bad.agent == Agent::OBSERVER;
-        let shown = if observed { choices.last().map_or(bad.agent, |c| Agent(c.agent)) } else { bad.agent };
+        let shown =
+            if observed { choices.last().map_or(bad.agent, |c| Agent(c.agent)) } else { bad.agent };
         let rip = if observed {
             state.map_or(bad.rip, |state| state.cpu(shown.cpu()).rip())
         } else {
             bad.rip
         };
         events.push(narrator.violation(shown, rip));
-        let place = if observed { None } else { narrator.stacks.place(&self.guest.image, bad.agent, bad.rip) };
+        let place = if observed {
+            None
+        } else {
+            narrator.stacks.place(&self.guest.image, bad.agent, bad.rip)
+        };
         let mut finding = Finding {
             property: String::new(),
             sentence: String::new(),
@@ -389,7 +395,7 @@ impl Teller<'_> {
                 finding.found = some(&failure.found);
                 if !failure.file.is_empty() {
                     let symbol = finding.place.take().map(|place| place.symbol);
-                    finding.place = Some(abi::run::Place {
+                    finding.place = Some(outcome::Place {
                         symbol: symbol.unwrap_or_else(|| symbol_of_check(failure)),
                         file: Some(failure.file.clone()),
                         line: u32::try_from(failure.line).ok(),

@@ -1,7 +1,7 @@
 //! Scenario, image, machine, search and properties make a verdict and a trail.
 //!
 //! [`Guest::open`] reads an image and its scenarios; [`check`] searches one scenario and gives an
-//! [`Outcome`](abi::run::Outcome), with a [`Trail`] where something was found; [`replay`] runs a trail
+//! [`Outcome`](outcome::Outcome), with a [`Trail`] where something was found; [`replay`] runs a trail
 //! again and tells the same story.
 //!
 //! # Invariants
@@ -73,7 +73,7 @@ pub struct Progress {
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// The verdict and all that belongs to it.
-    pub outcome: abi::run::Outcome,
+    pub outcome: outcome::Outcome,
     /// How to run the counterexample again.
     pub trail: Option<Trail>,
 }

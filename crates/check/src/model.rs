@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashSet};
 
 use explore::{Choice, Next, Stop, Touch, Words};
-use machine::{Access, Accesses, Agent, Bad, Config, Entry, Gap, Halt, Machine, Seen, State, Watch, Word};
+use machine::{
+    Access, Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, Seen, State, Watch, Word,
+};
 
 use crate::guest::{Guest, Scenario};
 
@@ -115,7 +117,9 @@ impl explore::Model for Model {
 
     fn next(&self, state: &State, agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
         let next = self.machine.next(state, Agent(agent))?;
-        touches.extend(next.touches().iter().map(|(word, write)| Touch { word: word.0, write: *write }));
+        touches.extend(
+            next.touches().iter().map(|(word, write)| Touch { word: word.0, write: *write }),
+        );
         Some(Next { point: next.point, reducible: next.reducible })
     }
 
@@ -231,5 +235,5 @@ impl Watch for Marks {
         }
     }
 
-    fn retired(&mut self, _: Agent, _: &machine::Op, _: u64, _: u64, _: u64) {}
+    fn retired(&mut self, _: Agent, _: u64, _: Flow, _: u64) {}
 }

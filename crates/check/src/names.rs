@@ -63,7 +63,8 @@ impl<'a> Names<'a> {
     pub(crate) fn cr3(&self, value: u64, pcide: bool) -> String {
         let root = value & 0x000f_ffff_ffff_f000;
         let known = self.registered.roots.iter().find(|(pa, _)| *pa == root);
-        let root = known.map_or_else(|| format!("root {root:#x}"), |(_, name)| format!("mm {name}"));
+        let root =
+            known.map_or_else(|| format!("root {root:#x}"), |(_, name)| format!("mm {name}"));
         let lam = match (value & CR3_LAM_U57 != 0, value & CR3_LAM_U48 != 0) {
             (false, false) => "lam off",
             (true, _) => "lam u57",

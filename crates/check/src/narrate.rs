@@ -1,7 +1,7 @@
 //! A run told as events.
 
-use abi::run::{Event, Instruction, Level, What};
-use machine::{Access, Agent, Op, Role, Seen, State, Watch};
+use machine::{Access, Agent, Flow, Role, Seen, State, Watch};
+use outcome::{Event, Instruction, Level, What};
 
 use crate::guest::Guest;
 use crate::model::Model;
@@ -27,7 +27,7 @@ pub(crate) struct Narrator<'a> {
 struct Raw {
     step: u32,
     agent: Agent,
-    stack: Vec<abi::run::Frame>,
+    stack: Vec<outcome::Frame>,
     rip: u64,
     access: Access,
 }
@@ -48,7 +48,7 @@ impl<'a> Narrator<'a> {
 
     /// The event of the violation itself.
     pub(crate) fn violation(&mut self, agent: Agent, rip: u64) -> Event {
-        let stack = self.stacks.frames(&self.guest.image, self.scenario, agent, rip);
+        let stack = self.frames(agent, rip);
         Event {
             step: self.step,
             cpu: agent.cpu(),
@@ -62,9 +62,14 @@ impl<'a> Narrator<'a> {
     /// The events so far, named, and the number of instructions that are not among them.
     pub(crate) fn events(&self, model: &Model, state: &State) -> (Vec<Event>, u64) {
         let names = Names::new(&self.guest.image, model.machine.registered());
+        // Where nothing can interrupt, nobody cares whether it may.
+        let interruptible = !model.machine.registered().handlers.is_empty();
+        let told =
+            |raw: &&Raw| interruptible || !matches!(raw.access, Access::InterruptFlag { .. });
         let events: Vec<Event> = self
             .raw
             .iter()
+            .filter(told)
             .filter_map(|raw| {
                 let what = self.what(&names, state, raw)?;
                 let instruction = model.machine.disassembly(raw.rip).map(|text| Instruction {
@@ -154,13 +159,23 @@ impl<'a> Narrator<'a> {
         if let [sender] = senders[..] { Some(sender) } else { None }
     }
 
+    fn frames(&mut self, agent: Agent, rip: u64) -> Vec<outcome::Frame> {
+        self.stacks.frames(&self.guest.image, self.scenario, agent, rip)
+    }
+
     fn keep(&mut self, seen: Seen) {
-        // Delivery and return belong to no function of the handler.
-        let stackless = matches!(seen.access, Access::Ipi { .. } | Access::IpiDone { .. });
-        let stack = if stackless {
-            Vec::new()
-        } else {
-            self.stacks.frames(&self.guest.image, self.scenario, seen.agent, seen.rip)
+        let stack = match seen.access {
+            // Delivery and return belong to no function of the handler.
+            Access::Ipi { .. } | Access::IpiDone { .. } => Vec::new(),
+            // The instruction's own wrapper says nothing that the event does not.
+            Access::WriteRegister { .. } | Access::InterruptFlag { .. } => {
+                let mut frames = self.frames(seen.agent, seen.rip);
+                if frames.len() > 1 {
+                    frames.pop();
+                }
+                frames
+            }
+            _ => self.frames(seen.agent, seen.rip),
         };
         self.raw.push(Raw {
             step: self.step.max(1),
@@ -195,12 +210,12 @@ impl Watch for Narrator<'_> {
         }
     }
 
-    fn retired(&mut self, agent: Agent, op: &Op, rip: u64, _: u64, rsp_after: u64) {
+    fn retired(&mut self, agent: Agent, rip: u64, flow: Flow, rsp_after: u64) {
         if !self.listening || agent == Agent::OBSERVER {
             return;
         }
         self.instructions += 1;
-        self.stacks.retired(agent, op, rip, rsp_after);
+        self.stacks.retired(agent, flow, rip, rsp_after);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use abi::run::{Frame, Place};
 use image::{Image, short_name};
-use machine::{Agent, Op};
+use machine::{Agent, Flow};
+use outcome::{Frame, Place};
 
 /// A call that has not returned.
 #[derive(Clone, Copy)]
@@ -28,15 +28,19 @@ pub(crate) struct Stacks {
 
 impl Stacks {
     /// An instruction has retired.
-    pub(crate) fn retired(&mut self, agent: Agent, op: &Op, rip: u64, rsp_after: u64) {
+    pub(crate) fn retired(&mut self, agent: Agent, flow: Flow, rip: u64, rsp_after: u64) {
         let calls = self.calls.entry(agent.0).or_default();
-        if op.is_call() {
-            self.count += 1;
-            calls.push(Call { site: rip, rsp: rsp_after, number: self.count });
-        } else if op.is_ret() {
-            while calls.last().is_some_and(|call| call.rsp < rsp_after) {
-                calls.pop();
+        match flow {
+            Flow::Call => {
+                self.count += 1;
+                calls.push(Call { site: rip, rsp: rsp_after, number: self.count });
             }
+            Flow::Return => {
+                while calls.last().is_some_and(|call| call.rsp < rsp_after) {
+                    calls.pop();
+                }
+            }
+            Flow::Other => {}
         }
     }
 

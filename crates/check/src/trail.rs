@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use abi::run::ImageId;
 use explore::Choice;
 use machine::{Agent, Role};
+use outcome::ImageId;
 
 const HEADER: &str = "lamprey-trail 1";
 
@@ -53,7 +53,9 @@ pub enum ReplayError {
     #[error("the image has no scenario {0}; it was renamed or removed since the trail was written")]
     NoScenario(String),
     /// A choice is not possible.
-    #[error("the trail does not fit{changed}: at step {step}, {wanted} cannot go on; possible: {possible}")]
+    #[error(
+        "the trail does not fit{changed}: at step {step}, {wanted} cannot go on; possible: {possible}"
+    )]
     Choice {
         /// From 1.
         step: usize,
@@ -141,7 +143,8 @@ impl Trail {
     ///
     /// The text is no trail; says at which line.
     pub fn parse(text: &str) -> Result<Trail, TrailError> {
-        let mut lines = (1..).zip(text.lines().map(|line| line.split('#').next().unwrap_or("").trim()));
+        let mut lines =
+            (1..).zip(text.lines().map(|line| line.split('#').next().unwrap_or("").trim()));
         if lines.next().map(|(_, line)| line) != Some(HEADER) {
             return Err(TrailError::Header);
         }
@@ -203,8 +206,11 @@ fn parse_run(content: &str) -> Result<Run, String> {
     if usize::from(cpu) >= abi::layout::MAX_CPUS {
         return Err(format!("there is no CPU {cpu}"));
     }
-    let mut run =
-        Run { count: 1, choice: Choice { agent: Agent::thread(cpu).0, pick: 0 }, at: String::new() };
+    let mut run = Run {
+        count: 1,
+        choice: Choice { agent: Agent::thread(cpu).0, pick: 0 },
+        at: String::new(),
+    };
     while let Some(word) = words.next() {
         if word == "irq" {
             run.choice.agent = Agent::interrupt(cpu).0;

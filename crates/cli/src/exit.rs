@@ -1,6 +1,6 @@
 //! Exit codes.
 
-use abi::run::Verdict;
+use outcome::Verdict;
 
 /// What a command's exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use abi::run::Outcome;
 use check::{Guest, Limits, Progress};
+use outcome::Outcome;
 
 use crate::interrupt;
 

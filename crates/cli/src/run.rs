@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Instant;
 
-use abi::run::{Outcome, Verdict};
+use outcome::{Outcome, Verdict};
 use report::Context;
 
 use crate::args::{Check, Format, Look, Model};

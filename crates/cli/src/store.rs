@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use abi::run::Outcome;
+use outcome::Outcome;
 use serde_json::{Value, json};
 
 use crate::atomic;

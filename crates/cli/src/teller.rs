@@ -1,6 +1,6 @@
 //! The report of a check, as it grows.
 
-use abi::run::{Outcome, Verdict};
+use outcome::{Outcome, Verdict};
 use report::{Context, Options, Text};
 
 use crate::args::Format;

@@ -6,9 +6,9 @@ use std::env;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-use abi::run::Verdict;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use outcome::Verdict;
 use report::{Options, Role, Text};
 
 use crate::args::{Color, Look};

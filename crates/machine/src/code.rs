@@ -46,7 +46,8 @@ impl Code {
 
     fn put(&mut self, offset: usize, slot: Slot) -> usize {
         self.slots.push(slot);
-        self.numbers[offset] = u32::try_from(self.slots.len()).expect("fewer than 2^32 instructions");
+        self.numbers[offset] =
+            u32::try_from(self.slots.len()).expect("fewer than 2^32 instructions");
         self.slots.len() - 1
     }
 

@@ -102,7 +102,7 @@ pub(crate) fn invpcid_legal(kind: u64, descriptor: [u64; 2], cr4: u64) -> bool {
     kind <= 3
         && pcid >> 12 == 0
         && !(needs_pcid_0 && pcid != 0)
-        && !(kind == 0 && !lam::canonical(address, cr4 & CR4_LA57 != 0))
+        && (kind != 0 || lam::canonical(address, cr4 & CR4_LA57 != 0))
 }
 
 pub(crate) fn fsgsbase(cr4: u64) -> bool {

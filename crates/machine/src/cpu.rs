@@ -138,7 +138,8 @@ impl Cpu {
         let mut bytes = Vec::with_capacity(640);
         let mut put = |value: u64| bytes.extend_from_slice(&value.to_le_bytes());
         let s = &self.system;
-        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux, s.arenas[0], s.arenas[1], self.pending] {
+        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux, s.arenas[0], s.arenas[1], self.pending]
+        {
             put(value);
         }
         put(u64::from(s.shadow) | u64::from(s.halting) << 1);

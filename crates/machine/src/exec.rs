@@ -38,11 +38,11 @@ pub trait Accesses {
 #[derive(Debug)]
 pub(crate) enum Stop {
     Fault(Fault),
-    /// It stands before a second visible operation.
-    Yield(NextOperation),
+    /// It stands before a second visible operation: [`Exec::pending`].
+    Yield,
     Unmodelled(String),
     /// The guest reports a violated property.
-    Fail(Failure),
+    Fail(Box<Failure>),
     /// `assume` does not hold.
     Discard,
 }
@@ -79,6 +79,8 @@ pub(crate) struct Exec<'a, A, W> {
     /// Lowest address stored to on the agent's own stack.
     pub(crate) low_water: u64,
     pub(crate) stack: (u64, u64),
+    /// What it stands before, after [`Stop::Yield`].
+    pub(crate) pending: NextOperation,
     /// Values of this instruction's accesses so far.
     done: Vec<u64>,
     /// One of them was visible.
@@ -109,6 +111,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             rip: 0,
             low_water: stack.1,
             stack,
+            pending: NextOperation::new(0, &[]),
             done: Vec::new(),
             visible: false,
             locked_open: false,
@@ -151,7 +154,8 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
                 self.credit = false;
                 self.locked_open = locked;
             } else if !(locked && self.locked_open) {
-                return Err(Stop::Yield(self.before(word, write, locked)));
+                self.pending = self.before(word, write, locked);
+                return Err(Stop::Yield);
             }
             self.visible = true;
         }

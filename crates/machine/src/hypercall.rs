@@ -10,7 +10,7 @@ use crate::lam;
 use crate::layout::{self, Want};
 use crate::state::{Agent, Part, Role};
 use crate::step::NextOperation;
-use crate::watch::{Access, Watch};
+use crate::watch::{Access, Flow, Watch};
 
 /// A function of the guest and its argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub(crate) enum Outcome {
     /// Discard the run.
     Discard,
     /// A property is violated.
-    Fail(Failure),
+    Fail(Box<Failure>),
     /// The entry that Lamprey called has returned.
     Returned,
 }
@@ -97,6 +97,8 @@ pub(crate) struct Context<'a> {
     pub(crate) cpu_count: usize,
     /// The alternative taken at the `choose` it stood before.
     pub(crate) pick: Option<u16>,
+    /// IPIs sent in this step: target and pending bit. They arrive when it ends.
+    pub(crate) sent: Vec<(u8, u32)>,
 }
 
 /// What a CPU shows of itself to others.
@@ -150,17 +152,18 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             }
             Hypercall::UserRead => self.user(a, b, c, false),
             Hypercall::UserWrite => self.user(a, b, c, true),
-            Hypercall::Fail => Ok(Outcome::Fail(self.failure(a)?)),
+            Hypercall::Fail => Ok(Outcome::Fail(Box::new(self.failure(a)?))),
             Hypercall::Return => self.entry_returns(regs),
         }
     }
 
     /// Discarding a run is visible to all: what others did before it counts, so they come first too.
-    fn discard(&self) -> Result<Outcome, Stop> {
+    fn discard(&mut self) -> Result<Outcome, Stop> {
         if self.alone || self.credit {
             return Ok(Outcome::Discard);
         }
-        Err(Stop::Yield(NextOperation::irreducible(self.rip)))
+        self.pending = NextOperation::irreducible(self.rip);
+        Err(Stop::Yield)
     }
 
     /// IRET of a handler turns interrupts on again; a thread that ends idles with interrupts on.
@@ -275,7 +278,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 *arena(self.system, self.agent).0 = after;
                 Outcome::Done(start)
             }
-            None => misuse(Hypercall::Alloc, "has no memory left (1 MiB in set-up, 16 KiB per CPU)"),
+            None => {
+                misuse(Hypercall::Alloc, "has no memory left (1 MiB in set-up, 16 KiB per CPU)")
+            }
         }
     }
 
@@ -367,6 +372,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         regs.gpr[RSP] = regs.gpr[RSP].wrapping_add(8);
         regs.gpr[RAX] = result;
         self.retire();
+        if W::ON {
+            self.watch.retired(self.agent, self.rip, Flow::Return, regs.gpr[RSP]);
+        }
         Ok(())
     }
 
@@ -375,7 +383,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         self.layout
             .kernel(va, size, Want::Read)
             .map(|location| self.memory.load(location, size))
-            .ok_or_else(|| Stop::Unmodelled(format!("a hypercall argument at {va:#x} is not mapped")))
+            .ok_or_else(|| {
+                Stop::Unmodelled(format!("a hypercall argument at {va:#x} is not mapped"))
+            })
     }
 
     fn text(&self, va: u64, length: u64) -> Result<String, Stop> {
@@ -404,13 +414,12 @@ fn arena(system: &mut System, agent: Agent) -> (&mut u64, u64) {
 
 fn misuse(call: Hypercall, what: &str) -> Outcome {
     let name = call.symbol().trim_start_matches("lamprey_");
-    Outcome::Fail(Failure {
+    Outcome::Fail(Box::new(Failure {
         property: "scenario-misuse".into(),
         sentence: format!("lamprey::{name} {what}"),
         expected: String::new(),
         found: String::new(),
         file: String::new(),
         line: 0,
-    })
+    }))
 }
-

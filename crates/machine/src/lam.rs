@@ -42,10 +42,13 @@ fn sign_extend(value: u64, bit: u32) -> u64 {
 mod tests {
     use super::*;
 
-    /// Vectors from the rule's table in Intel's chapter: pointer, 5-level, U48, U57, SUP, address used.
+    /// Pointer, 5-level paging, LAM_U48, LAM_U57, LAM_SUP, address used.
+    type Vector = (u64, bool, bool, bool, bool, Option<u64>);
+
+    /// Vectors from the rule's table in Intel's chapter.
     #[test]
     fn vectors_hold() {
-        let vectors: &[(u64, bool, bool, bool, bool, Option<u64>)] = &[
+        let vectors: &[Vector] = &[
             (0x2a00_7fff_dead_b000, false, false, false, false, None),
             (0x2a00_7fff_dead_b000, false, false, true, false, Some(0x7fff_dead_b000)),
             (0x2a00_7fff_dead_b000, false, true, true, false, Some(0x7fff_dead_b000)),
@@ -80,7 +83,7 @@ mod tests {
             let pointer = if noise & 1 == 0 { noise & !(noise << 7) } else { noise | (noise << 5) };
             for mode in 0..16u64 {
                 let cr3 = (mode & 3) << 61;
-                let cr4 = (mode >> 2 & 1) * CR4_LAM_SUP | (mode >> 3) * CR4_LA57;
+                let cr4 = (((mode >> 2) & 1) * CR4_LAM_SUP) | ((mode >> 3) * CR4_LA57);
                 let expected = check_then_mask(pointer, cr3, cr4);
                 assert_eq!(data_address(pointer, cr3, cr4), expected, "{pointer:#x} mode {mode}");
             }
@@ -89,7 +92,9 @@ mod tests {
 
     fn check_then_mask(pointer: u64, cr3: u64, cr4: u64) -> Option<u64> {
         let bits = |low: u32, high: u32| (pointer >> low) & ((1 << (high - low + 1)) - 1);
-        let all_equal = |low: u32, high: u32, bit: u64| bits(low, high) == if bit == 0 { 0 } else { (1 << (high - low + 1)) - 1 };
+        let all_equal = |low: u32, high: u32, bit: u64| {
+            bits(low, high) == if bit == 0 { 0 } else { (1 << (high - low + 1)) - 1 }
+        };
         let top = pointer >> 63;
         let la57 = cr4 & CR4_LA57 != 0;
         let (legal, low, ignored) = if top == 0 && cr3 & CR3_LAM_U57 != 0 {

@@ -65,7 +65,9 @@ impl Layout {
             }
         }
         if end - IMAGE_BASE > 1 << 30 {
-            return Err(format!("the image ends at {end:#x}, more than 1 GiB after {IMAGE_BASE:#x}"));
+            return Err(format!(
+                "the image ends at {end:#x}, more than 1 GiB after {IMAGE_BASE:#x}"
+            ));
         }
         let image_pages = (end - IMAGE_BASE).div_ceil(PAGE);
         let heap_pages = (SETUP_BYTES + u64::from(AGENTS) * SLOT_BYTES) / PAGE;

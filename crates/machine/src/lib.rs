@@ -31,6 +31,7 @@
 //! - What is not modelled is a [`Gap`], never skipped.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::as_conversions)]
 
 mod code;
 mod control;
@@ -51,8 +52,8 @@ pub use cpu::{Activity, Cpu};
 pub use exec::Accesses;
 pub use hypercall::{Entry, Failure, Named, Registered};
 pub use layout::{Layout, Segment};
-pub use state::{Agent, Role, State, Word};
 pub use machine::{Config, Machine};
+pub use state::{Agent, Role, State, Word};
 pub use step::{Bad, Gap, Halt, NextOperation, Violation};
-pub use watch::{Access, Seen, Watch};
-pub use x86::{Fault, Op};
+pub use watch::{Access, Flow, Seen, Watch};
+pub use x86::Fault;

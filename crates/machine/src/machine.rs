@@ -67,14 +67,22 @@ impl Machine {
             }
         }
         let code = Code::new(&layout, segments, calls);
-        let return_address = calls
-            .iter()
-            .find(|(_, call)| *call == Hypercall::Return)
-            .map(|(va, _)| *va)
-            .ok_or("the image has no symbol `lamprey_return`; it is not built with the guest library")?;
+        let return_address =
+            calls.iter().find(|(_, call)| *call == Hypercall::Return).map(|(va, _)| *va).ok_or(
+                "the image has no symbol `lamprey_return`; it is not built with the guest library",
+            )?;
         let registered = Registered::default();
         let heap_next = layout::SETUP_ARENA.0;
-        Ok(Machine { layout, code, config, registered, return_address, heap_next, boot, instructions: 0 })
+        Ok(Machine {
+            layout,
+            code,
+            config,
+            registered,
+            return_address,
+            heap_next,
+            boot,
+            instructions: 0,
+        })
     }
 
     /// What the set-up registered.
@@ -122,7 +130,14 @@ impl Machine {
         let mut state = State { memory: self.boot.clone(), cpus: vec![Arc::new(Cpu::new(0))] };
         state.cpu_mut(0).system.arenas[0] = layout::SETUP_ARENA.0;
         let others = look(&state);
-        self.run_alone(&mut state, Entry { function: entry, data: 0 }, true, &others, &mut Unseen, watch)?;
+        self.run_alone(
+            &mut state,
+            Entry { function: entry, data: 0 },
+            true,
+            &others,
+            &mut Unseen,
+            watch,
+        )?;
         self.heap_next = state.cpu(0).system.arenas[0];
         self.place_cpus(&mut state);
         self.handlers_may_start(state.cpu_count(), accesses);
@@ -150,7 +165,8 @@ impl Machine {
 
     /// Gives each CPU what the set-up registered for it.
     fn place_cpus(&self, state: &mut State) {
-        let used = self.registered.cpus.iter().rposition(Option::is_some).map_or(1, |last| last + 1);
+        let used =
+            self.registered.cpus.iter().rposition(Option::is_some).map_or(1, |last| last + 1);
         for number in 0..u8::try_from(used).expect("at most 8") {
             let mut cpu = Cpu::new(number);
             if number == 0 {

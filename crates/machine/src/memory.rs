@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn loads_give_back_what_stores_put_across_words() {
         let mut memory = Memory::new(1 << 20);
-        for (offset, size) in [(0, 8), (3, 8), (7, 2), (5, 4), (1, 1), (6, 2), (255, 8), (4093, 8)] {
+        for (offset, size) in [(0, 8), (3, 8), (7, 2), (5, 4), (1, 1), (6, 2), (255, 8), (4093, 8)]
+        {
             let before = memory.load(offset + 16, 8);
             memory.store(offset, size, 0x1122_3344_5566_7788);
             assert_eq!(memory.load(offset, size), 0x1122_3344_5566_7788 & mask(size));

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use abi::layout::MAX_CPUS;
-
 use crate::cpu::Cpu;
 use crate::memory::{Memory, mix};
 
 const CPUS: u8 = 8;
-const _: () = assert!(CPUS as usize == MAX_CPUS);
 
 /// How many agents there can be.
 pub(crate) const AGENTS: u8 = 2 * CPUS + 1;
@@ -69,7 +66,6 @@ pub struct Word(pub u32);
 const PARTS: u32 = 8;
 const PART_NAMES: [&str; 6] = ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts"];
 const FIRST_MEMORY: u32 = 64;
-const _: () = assert!(FIRST_MEMORY == PARTS * CPUS as u32);
 
 /// A part of a CPU that counts as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +79,7 @@ pub(crate) enum Part {
 }
 
 impl Word {
-    pub(crate) const fn part(cpu: u8, part: Part) -> Word {
+    pub(crate) fn part(cpu: u8, part: Part) -> Word {
         let part = match part {
             Part::Cr0 => 0,
             Part::Cr2 => 1,
@@ -92,8 +88,7 @@ impl Word {
             Part::InterruptFlag => 4,
             Part::Pending => 5,
         };
-        // Lossless: at most 63. `From` is not const.
-        Word((cpu as u32) * PARTS + part)
+        Word(u32::from(cpu) * PARTS + part)
     }
 
     #[inline]
@@ -109,8 +104,7 @@ impl Word {
     /// CPU and name, for a part of a CPU.
     pub fn cpu_part(self) -> Option<(u8, &'static str)> {
         let name = PART_NAMES.get(usize::try_from(self.0 % PARTS).ok()?)?;
-        (self.0 < FIRST_MEMORY)
-            .then(|| (u8::try_from(self.0 / PARTS).expect("at most 7"), *name))
+        (self.0 < FIRST_MEMORY).then(|| (u8::try_from(self.0 / PARTS).expect("at most 7"), *name))
     }
 }
 
@@ -182,5 +176,25 @@ impl State {
     pub fn bytes(&self) -> usize {
         const LEAF_AND_NODES: usize = 256 + 2 * 16 * 8 + 3 * 16;
         size_of::<State>() + self.cpus.len() * 8 + size_of::<Cpu>() + 2 * LEAF_AND_NODES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use abi::layout::MAX_CPUS;
+
+    use super::*;
+
+    #[test]
+    fn numbers_of_agents_and_words_do_not_overlap() {
+        assert_eq!(usize::from(CPUS), MAX_CPUS);
+        assert_eq!(FIRST_MEMORY, PARTS * u32::from(CPUS));
+        let agents = (0..AGENTS).map(|agent| Agent(agent).role());
+        let interrupts = agents.filter(|role| matches!(role, Role::Interrupt(_))).count();
+        assert_eq!(interrupts, usize::from(CPUS));
+        let last = Word::part(CPUS - 1, Part::Pending);
+        assert_eq!(last.cpu_part(), Some((CPUS - 1, "pending interrupts")));
+        assert_eq!(Word::memory(0).location(), Some(0));
+        assert_eq!(last.location(), None);
     }
 }

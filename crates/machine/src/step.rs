@@ -1,6 +1,9 @@
 //! One step: from one scheduling point to the next.
 
-use x86::{Fault, RSP};
+use std::sync::Arc;
+
+use abi::hypercall::Hypercall;
+use x86::{Fault, Op, RSP, Regs};
 
 use crate::code::Slot;
 use crate::cpu::{Activity, Cpu, blank_regs};
@@ -11,7 +14,7 @@ use crate::layout::{Layout, Want};
 use crate::machine::{Machine, look};
 use crate::memory::Memory;
 use crate::state::{Agent, Part, Role, State, Word};
-use crate::watch::{Access, Seen, Watch};
+use crate::watch::{Access, Flow, Seen, Watch};
 
 /// Instructions after which a step ends even without a visible operation, so that an endless private
 /// loop becomes a cycle of states. An extra scheduling point never loses a behaviour.
@@ -67,7 +70,7 @@ pub struct Bad {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
     /// The guest said so.
-    Failure(Failure),
+    Failure(Box<Failure>),
     /// A fault nobody handles.
     Fault(Fault),
     /// Code that runs by itself does not end.
@@ -97,7 +100,6 @@ pub enum Halt {
     /// `assume` did not hold.
     Discarded,
 }
-
 
 /// How a stretch of instructions ended.
 pub(crate) enum End {
@@ -207,72 +209,50 @@ impl Machine {
         let Machine { layout, code, registered, instructions, config, .. } = self;
         let State { memory, cpus } = state;
         let cpu_count = cpus.len();
-        let Cpu { regs, system, .. } = std::sync::Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
-        let mut context =
-            Context { registered, setup: mode.setup, others, pick: mode.pick, cpu_count };
+        let Cpu { regs, system, .. } = Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
+        let mut context = Context {
+            registered,
+            setup: mode.setup,
+            others,
+            pick: mode.pick,
+            cpu_count,
+            sent: Vec::new(),
+        };
         let mut exec = Exec::new(layout, memory, system, accesses, watch, agent);
         exec.alone = mode.alone;
         exec.credit = mode.credit;
-        let mut sent = Vec::new();
         let mut left = mode.limit;
         let stop = loop {
             let rip = regs.rip;
             exec.begin(rip);
-            let Some(slot) = code.at(layout, rip) else {
-                let present = u32::from(layout.kernel(rip, 1, Want::Read).is_some());
-                break Err(Stop::Fault(Fault { vector: 14, code: 1 << 4 | present, va: rip }));
-            };
-            let stop = match code.slot(slot) {
-                Slot::Op(op) => {
-                    let result = x86::exec(op, regs, &mut exec);
-                    if result.is_ok() {
-                        exec.retire();
-                        if W::ON {
-                            exec.watch.retired(agent, op, rip, regs.rip, regs.gpr[RSP]);
-                        }
-                    }
-                    result.map(|()| exec.system.halting.then_some(End::Halted))
-                }
-                Slot::Hypercall(call) => {
-                    exec.hypercall(*call, regs, &mut context).and_then(|outcome| match outcome {
-                        Outcome::Done(result) => exec.finish_call(regs, result).map(|()| None),
-                        Outcome::Send { to, bit } => {
-                            sent.push((to, bit));
-                            exec.finish_call(regs, 0).map(|()| None)
-                        }
-                        Outcome::Choose(of) => Ok(Some(End::Choose(of))),
-                        Outcome::Returned => Ok(Some(End::Returned)),
-                        Outcome::Discard => Err(Stop::Discard),
-                        Outcome::Fail(failure) => Err(Stop::Fail(failure)),
-                    })
-                }
-                Slot::Unsupported => Err(Stop::Unmodelled("this instruction".into())),
-            };
             *instructions += 1;
             left -= 1;
-            match stop {
-                Ok(None) if left == 0 => {
-                    break Ok(End::Before(NextOperation::new(regs.rip, &[])));
-                }
-                Ok(None) => {}
+            let result = match code.at(layout, rip).map(|number| code.slot(number)) {
+                Some(Slot::Op(op)) => exec.instruction(op, regs),
+                Some(Slot::Hypercall(call)) => exec.call(*call, regs, &mut context),
+                Some(Slot::Unsupported) => Err(Stop::Unmodelled("this instruction".into())),
+                None => Err(exec.fetch_fault(rip)),
+            };
+            match result {
+                Ok(None) if left > 0 => {}
+                Ok(None) => break Ok(End::Before(NextOperation::new(regs.rip, &[]))),
                 Ok(Some(end)) => break Ok(end),
-                Err(Stop::Yield(next)) => {
+                Err(Stop::Yield) => {
                     exec.suspend();
-                    break Ok(End::Before(next));
+                    break Ok(End::Before(exec.pending));
                 }
                 Err(stop) => break Err(stop),
             }
         };
-        exec.system.halting = false;
-        let (low_water, stack) = (exec.low_water, exec.stack);
         if config.masking {
+            let (low, top) = (exec.low_water, exec.stack.1);
             let live = match stop {
-                Ok(End::Returned) => stack.1,
-                _ => regs.gpr[RSP].saturating_sub(RED_ZONE),
+                Ok(End::Returned) => top,
+                _ => regs.gpr[RSP].saturating_sub(RED_ZONE).min(top),
             };
-            clear_dead(layout, memory, low_water, live.min(stack.1));
+            clear_dead(layout, memory, low, live);
         }
-        let rip = regs.rip;
+        let (rip, sent) = (regs.rip, context.sent);
         for (to, bit) in sent {
             state.cpu_mut(to).pending |= 1 << bit;
         }
@@ -285,13 +265,57 @@ impl Machine {
             Stop::Fail(failure) => Violation::Failure(failure),
             Stop::Discard => return Halt::Discarded,
             Stop::Unmodelled(what) => return self.gap(agent, rip, what),
-            Stop::Yield(_) => Violation::Endless,
+            Stop::Yield => unreachable!("the loop turns it into the end of a step"),
         };
         Halt::Bad(Bad { agent, rip, what })
     }
 
     pub(crate) fn gap(&self, agent: Agent, rip: u64, what: String) -> Halt {
         Halt::Gap(Gap { agent, rip, what, instruction: self.disassembly(rip) })
+    }
+}
+
+impl<A: Accesses, W: Watch> Exec<'_, A, W> {
+    /// Executes one instruction.
+    #[inline]
+    fn instruction(&mut self, op: &Op, regs: &mut Regs) -> Result<Option<End>, Stop> {
+        x86::exec(op, regs, self)?;
+        self.retire();
+        if W::ON {
+            let flow = match (op.is_call(), op.is_ret()) {
+                (true, _) => Flow::Call,
+                (_, true) => Flow::Return,
+                _ => Flow::Other,
+            };
+            self.watch.retired(self.agent, self.rip, flow, regs.gpr[RSP]);
+        }
+        Ok(std::mem::take(&mut self.system.halting).then_some(End::Halted))
+    }
+
+    /// Acts on a hypercall, and returns to its caller unless it ends the step.
+    fn call(
+        &mut self,
+        call: Hypercall,
+        regs: &mut Regs,
+        context: &mut Context<'_>,
+    ) -> Result<Option<End>, Stop> {
+        match self.hypercall(call, regs, context)? {
+            Outcome::Done(result) => self.finish_call(regs, result).map(|()| None),
+            Outcome::Send { to, bit } => {
+                context.sent.push((to, bit));
+                self.finish_call(regs, 0).map(|()| None)
+            }
+            Outcome::Choose(of) => Ok(Some(End::Choose(of))),
+            Outcome::Returned => Ok(Some(End::Returned)),
+            Outcome::Discard => Err(Stop::Discard),
+            Outcome::Fail(failure) => Err(Stop::Fail(failure)),
+        }
+    }
+
+    /// Nothing executable is mapped at `rip`. Bit 4 of the code: an instruction fetch.
+    fn fetch_fault(&self, rip: u64) -> Stop {
+        let present = u32::from(self.layout.kernel(rip, 1, Want::Read).is_some());
+        Stop::Fault(Fault { vector: 14, code: 1 << 4 | present, va: rip })
     }
 }
 

@@ -2,8 +2,6 @@
 //!
 //! The search watches nothing (`()`), and the calls vanish.
 
-use x86::Op;
-
 use crate::state::Agent;
 
 /// Something that happens during a step.
@@ -126,6 +124,17 @@ pub struct Seen {
     pub access: Access,
 }
 
+/// What an instruction does to the call stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// CALL.
+    Call,
+    /// RET, or the end of a hypercall.
+    Return,
+    /// Anything else.
+    Other,
+}
+
 /// A watcher.
 pub trait Watch {
     /// `false` makes every report vanish at compile time.
@@ -134,8 +143,8 @@ pub trait Watch {
     /// Something happened.
     fn seen(&mut self, seen: Seen);
 
-    /// An instruction at `rip` retired; RIP and RSP are now these.
-    fn retired(&mut self, agent: Agent, op: &Op, rip: u64, rip_after: u64, rsp_after: u64);
+    /// An instruction at `rip`, or the hypercall there, has been executed; RSP is now this.
+    fn retired(&mut self, agent: Agent, rip: u64, flow: Flow, rsp_after: u64);
 }
 
 impl Watch for () {
@@ -143,5 +152,5 @@ impl Watch for () {
 
     fn seen(&mut self, _: Seen) {}
 
-    fn retired(&mut self, _: Agent, _: &Op, _: u64, _: u64, _: u64) {}
+    fn retired(&mut self, _: Agent, _: u64, _: Flow, _: u64) {}
 }

@@ -1,6 +1,6 @@
 //! A run with the machine code under each event.
 
-use abi::run::Outcome;
+use outcome::Outcome;
 
 use crate::columns::told;
 use crate::{Context, Options, Text};

@@ -4,7 +4,7 @@ pub(crate) mod layout;
 pub(crate) mod story;
 pub(crate) mod words;
 
-use abi::run::{Finding, Outcome, Verdict};
+use outcome::{Finding, Outcome, Verdict};
 
 use crate::key::mentioned_write;
 use crate::lines::{TIME_ENDS, count, figures, seconds, verdict_line, verdict_word};

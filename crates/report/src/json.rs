@@ -1,6 +1,6 @@
 //! An outcome for other tools.
 
-use abi::run::{Event, Finding, Mark, Outcome, Place, Reason, Verdict};
+use outcome::{Event, Finding, Mark, Outcome, Place, Reason, Verdict};
 use serde_json::{Value, json as object};
 
 use crate::{Context, first_line};
@@ -27,7 +27,7 @@ use crate::{Context, first_line};
 /// | `trail`, `replay` | name of the trail, command that runs it |
 ///
 /// A `place` is `{symbol, file, line}`. An event is `{step, cpu, level, stack, instruction, what}`;
-/// `what` has a `kind` in kebab-case and the fields of [`abi::run::What`]; an instruction's
+/// `what` has a `kind` in kebab-case and the fields of [`outcome::What`]; an instruction's
 /// `address` is a string, `0x…`, for a number would lose digits in many readers.
 pub fn json(outcome: &Outcome, context: &Context) -> Value {
     let stats = &outcome.stats;
@@ -107,7 +107,7 @@ fn told(finding: &Finding) -> Value {
     })
 }
 
-/// The events as [`abi::run`] serialises them, addresses apart.
+/// The events as [`outcome`] serialises them, addresses apart.
 fn events(finding: &Finding) -> Vec<Value> {
     let value = |event: &Event| {
         let mut value = serde_json::to_value(event).expect("an event has only string keys");

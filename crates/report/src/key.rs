@@ -1,6 +1,6 @@
 //! What identifies a finding: the violating CPU's function, and the other party's.
 
-use abi::run::{Event, Finding, Outcome, What};
+use outcome::{Event, Finding, Outcome, What};
 
 use crate::wrap::clean;
 

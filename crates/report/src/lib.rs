@@ -1,7 +1,7 @@
 //! A verdict and its run, told as text: one line, CPU columns, a mail, assembly, or JSON.
 //!
 //! ```text
-//! abi::run::Outcome ──► Text      verdict_line, columns, asm, mail, summary
+//! outcome::Outcome ──► Text      verdict_line, columns, asm, mail, summary
 //!                   └─► Value     json
 //! ```
 //!
@@ -23,7 +23,7 @@
 //! # Invariants
 //!
 //! This crate never reads or writes anything, never looks at the environment, and knows neither the
-//! machine nor the search: its input is [`abi::run`]. Equal input gives equal output. It emits no
+//! machine nor the search: its input is [`outcome`]. Equal input gives equal output. It emits no
 //! colour codes: a [`Text`] carries [`Role`]s, and the caller may paint those, but whatever a role
 //! says is also said in words. One `char` counts as one column.
 

@@ -1,6 +1,6 @@
 //! One line per scenario, and the lines below it that say why nothing is claimed.
 
-use abi::run::{Outcome, Place, Reason, Stats, Verdict};
+use outcome::{Outcome, Place, Reason, Stats, Verdict};
 
 use crate::Options;
 use crate::text::{Line, Role, Text};

@@ -1,6 +1,6 @@
 //! A run in the shape in which races are told on kernel lists.
 
-use abi::run::{Finding, Outcome, Reason, Verdict};
+use outcome::{Finding, Outcome, Reason, Verdict};
 
 use crate::Context;
 use crate::columns::layout::{Sheet, table};

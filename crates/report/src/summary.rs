@@ -1,6 +1,6 @@
 //! The last lines of a check.
 
-use abi::run::{Outcome, Verdict};
+use outcome::{Outcome, Verdict};
 
 use crate::Bounds;
 use crate::lines::{TIME_ENDS, count};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use abi::run::Verdict;
+use outcome::Verdict;
 
 /// What a part of a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use abi::run::Outcome;
+use outcome::Outcome;
 use report::{Bounds, Context, Options, Role, Text};
 use serde::Deserialize;
 

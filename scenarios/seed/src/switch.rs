@@ -33,6 +33,7 @@ pub(crate) fn switch_mm_irqs_off<V: Variant>(next: &'static Mm) {
         tlb_gen = next.tlb_gen.load(Relaxed);
         if cpu.ctxs[prev_asid].tlb_gen.load(Relaxed) == tlb_gen {
             if !V::COMPARE || cpu.lam.load(Relaxed) == next.lam_cr3_mask.load(Relaxed) {
+                lamprey::note!("same mm, TLB current: CR3 is kept");
                 return;
             }
             // The second patch of the RFC goes on from here, but sets the ASID only in the branch
@@ -103,6 +104,7 @@ pub(crate) fn enter_lazy_tlb() {
     let cpu = this_cpu();
     if !is_init_mm(cpu.loaded_mm.load(Relaxed)) {
         cpu.is_lazy.store(true, Relaxed);
+        lamprey::note!("lazy: CR3 stays on the mm");
     }
 }
 

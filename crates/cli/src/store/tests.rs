@@ -1,4 +1,4 @@
-use abi::run::{Finding, Verdict};
+use outcome::{Finding, Verdict};
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use abi::run::{Event, Finding, Frame, Level, What};
+use outcome::{Event, Finding, Frame, Level, What};
 
 use super::words::{Voice, words};
 use crate::key::mentioned_write;

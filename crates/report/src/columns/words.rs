@@ -1,6 +1,6 @@
 //! One event in words.
 
-use abi::run::{Level, What};
+use outcome::{Level, What};
 
 /// Who is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

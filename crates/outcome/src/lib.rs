@@ -1,9 +1,10 @@
-//! Verdicts and the events of a run: what `check` makes and `report` renders. Host only.
+//! Verdicts and the events of a run: what `check` makes and `report` renders.
+//!
+//! Invariant: only shapes and their meaning, no behaviour. Apart from `abi` because a guest must not
+//! link what these need.
 
-extern crate alloc;
+#![forbid(unsafe_code)]
 
-use alloc::string::String;
-use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What is known of a scenario after its check.
