@@ -105,7 +105,8 @@ impl Guest {
         let scenarios = Table { image: &image }.read()?;
         machine::Machine::new(&segments, &calls, machine::Config::default())
             .map_err(|what| LoadError::Layout { image: image.name().into(), what })?;
-        let id = ImageId { name: image.name().into(), id: image.id(), compiler: image.producer() };
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let id = ImageId { name, id: image.id(), compiler: image.producer() };
         Ok(Guest { image, segments, calls, scenarios, id })
     }
 

@@ -1,0 +1,315 @@
+//! The samples in the documentation are what the program says.
+//!
+//! `BLESS=1 cargo test -p lamprey-cli --test docs` writes what is said now. In `README.md`,
+//! `ARCHITECTURE.md`, `CONTRIBUTING.md` and `docs/*.md` these comments, right before a fenced block,
+//! say what the block is:
+//!
+//! | comment | the block |
+//! |---|---|
+//! | `<!-- output: lamprey … -->` | what the command prints on standard output at the root |
+//! | `<!-- output in mine: lamprey … -->` | the same in the crate that `lamprey new mine` makes |
+//! | `<!-- output in mine, mended: lamprey … -->` | the same after its bug is mended |
+//! | `<!-- part of: PATH -->` | lines of that file, in one piece; not written by `BLESS` |
+//!
+//! What differs from one machine or run to the next has a stable form in samples: times are `0.01s`,
+//! the digits of a trail's name `0000`, offsets into functions `+0x0`, the image in a mail is its file
+//! name with the id 0. Scenarios are checked one at a time, so that lines keep their order, and
+//! without UTF-8.
+//!
+//! Counts of states, steps and folded instructions are those of the machine code, and so of one
+//! compiler: the one named in the comment `<!-- samples: … -->` of `docs/reports.md`. With another
+//! compiler only verdicts and names are compared.
+
+mod tool;
+
+use std::cell::OnceCell;
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tool::{folder, run};
+
+const VERDICTS: [&str; 6] = ["PASS", "FAIL", "FOUND", "LOST", "UNDECIDED", "SKIP"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout")
+}
+
+fn pages() -> Vec<PathBuf> {
+    let root = root();
+    let mut pages: Vec<PathBuf> =
+        fs::read_dir(root.join("docs")).expect("docs").map(|e| e.expect("a file").path()).collect();
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    pages.extend(["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|page| root.join(page)));
+    pages.sort();
+    pages
+}
+
+/// Where commands run.
+struct Bench {
+    folder: tempfile::TempDir,
+    made: OnceCell<PathBuf>,
+}
+
+impl Bench {
+    /// With `lamprey` in a folder of its own, so that it is called by its name.
+    fn new() -> Self {
+        let folder = folder();
+        symlink(env!("CARGO_BIN_EXE_lamprey"), folder.path().join("lamprey")).expect("a link");
+        Self { folder, made: OnceCell::new() }
+    }
+
+    fn shell(&self, line: &str, place: &Path) -> Command {
+        let mut command = tool::shell(place, line);
+        let path = env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", self.folder.path().display()));
+        let builds = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+        command.env("CARGO_TARGET_DIR", builds).env("LAMPREY_JOBS", "1");
+        command
+    }
+
+    /// The crate that `lamprey new mine` makes.
+    fn mine(&self) -> &Path {
+        self.made.get_or_init(|| {
+            let (exit, _, err) = run(&mut self.shell("lamprey new mine", self.folder.path()));
+            assert_eq!(exit, 0, "{err}");
+            self.folder.path().join("mine")
+        })
+    }
+
+    fn mend(&self) {
+        let source = self.mine().join("src/main.rs");
+        let text = fs::read_to_string(&source).expect("made");
+        let bug = "            let left = references.load(Relaxed) - 1;\n            \
+                   references.store(left, Relaxed);\n";
+        let mended = text.replace(bug, "").replace("// let left", "let left");
+        fs::write(&source, mended).expect("written");
+    }
+
+    fn output(&self, place: &str, line: &str) -> String {
+        let (_, out, err) = match place {
+            "" => run(&mut self.shell(line, &root())),
+            " in mine" => run(&mut self.shell(line, self.mine())),
+            " in mine, mended" => {
+                self.mend();
+                run(&mut self.shell(line, self.mine()))
+            }
+            _ => panic!("`output{place}:` is no kind of sample"),
+        };
+        assert!(!out.is_empty(), "{line}: {err}");
+        stable(&out)
+    }
+
+    fn compiler(&self) -> String {
+        let line = "lamprey check -q --format json example::lost_update";
+        let (_, out, err) = run(&mut self.shell(line, &root()));
+        let outcome: Value = serde_json::from_str(&out).expect(&err);
+        outcome["image"]["compiler"].as_str().expect("a compiler").to_owned()
+    }
+}
+
+/// What does not depend on machine and run.
+fn stable(out: &str) -> String {
+    let mut text = String::new();
+    let mut lines = out.lines().peekable();
+    while let Some(line) = lines.next() {
+        let mut line = line.to_owned();
+        if line.starts_with("Image ") {
+            while let Some(more) = lines.next_if(|next| next.starts_with("  ")) {
+                line += &format!(" {}", more.trim());
+            }
+            line = image(&line);
+        }
+        if let Some(start) = line.strip_suffix('\\') {
+            line = start.to_owned() + lines.next().unwrap_or_default().trim();
+        }
+        text += offsets(&trail(&time(&line))).trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// `Image   /a/b/seed, id 0123, rustc 1`, with the file's name only.
+fn image(line: &str) -> String {
+    let mut parts = line["Image".len()..].trim().splitn(3, ", ");
+    let mut part = || parts.next().unwrap_or_default();
+    let (path, _, rest) = (part(), part(), part());
+    let name = path.rsplit('/').next().unwrap_or_default();
+    format!("Image   {name}, id 0000000000000000, {rest}")
+}
+
+/// `[   1.23s]` as `[   0.01s]`; where there is no room to fill, `[0.01s]`.
+fn time(line: &str) -> String {
+    let Some((before, after)) = line.rsplit_once('[') else { return line.to_owned() };
+    let Some((inner, rest)) = after.split_once(']') else { return line.to_owned() };
+    let is_time = |c: char| c.is_ascii_digit() || " .msh".contains(c);
+    if !inner.ends_with('s') || !inner.chars().all(is_time) {
+        return line.to_owned();
+    }
+    let width = if inner.starts_with(' ') { inner.len() } else { 0 };
+    format!("{before}[{:>width$}]{rest}", "0.01s")
+}
+
+/// `seed.before.x-d8b4` as `seed.before.x-0000`.
+fn trail(line: &str) -> String {
+    let words = line.split_inclusive(' ').map(|word| {
+        let name = word.trim_end();
+        match name.rsplit_once('-') {
+            Some((scenario, digits))
+                if scenario.contains('.')
+                    && digits.len() == 4
+                    && digits.chars().all(|c| c.is_ascii_hexdigit()) =>
+            {
+                word.replace(name, &format!("{scenario}-0000"))
+            }
+            _ => word.to_owned(),
+        }
+    });
+    words.collect()
+}
+
+/// `f+0x1a` as `f+0x0`.
+fn offsets(line: &str) -> String {
+    let mut pieces = line.split("+0x");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        text += "+0x0";
+        text += piece.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
+    text
+}
+
+/// Verdicts and names, which no compiler changes.
+fn verdicts(text: &str) -> Vec<String> {
+    let words = text.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>());
+    let told = words.filter(|words| words.first().is_some_and(|word| VERDICTS.contains(word)));
+    told.map(|words| words.join(" ")).collect()
+}
+
+/// A block with a comment before it: what kind of sample it is, of what, and the block's lines.
+struct Sample<'t> {
+    kind: &'t str,
+    of: &'t str,
+    /// Lines of the page: the first within the fence, and the fence's end.
+    lines: (usize, usize),
+}
+
+fn samples(page: &str) -> Vec<Sample<'_>> {
+    let lines: Vec<&str> = page.lines().collect();
+    let mut samples = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let inner = line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"));
+        let Some((kind, of)) = inner.and_then(|inner| inner.split_once(": ")) else { continue };
+        if !kind.starts_with("output") && kind != "part of" {
+            continue;
+        }
+        assert!(lines[at + 1].starts_with("```"), "no block after {line}");
+        let length = lines[at + 2..].iter().position(|line| *line == "```").expect("its end");
+        samples.push(Sample { kind, of, lines: (at + 2, at + 2 + length) });
+    }
+    samples
+}
+
+/// Replaces the blocks of outputs in `page`.
+fn with_outputs(page: &str, bench: &Bench) -> String {
+    let lines: Vec<&str> = page.lines().collect();
+    let (mut text, mut at) = (String::new(), 0);
+    for sample in samples(page).iter().filter(|sample| sample.kind != "part of") {
+        lines[at..sample.lines.0].iter().for_each(|line| text += &format!("{line}\n"));
+        let place = &sample.kind["output".len()..];
+        text += &bench.output(place, sample.of);
+        at = sample.lines.1;
+    }
+    lines[at..].iter().for_each(|line| text += &format!("{line}\n"));
+    text
+}
+
+#[test]
+fn outputs_are_what_the_program_prints() {
+    let bench = Bench::new();
+    let bless = env::var_os("BLESS").is_some();
+    let compiler = bench.compiler();
+    let made_with = format!("<!-- samples: {compiler} -->");
+    let reports = fs::read_to_string(root().join("docs/reports.md")).expect("docs/reports.md");
+    let same_compiler = reports.contains(&made_with);
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let before = fs::read_to_string(&page).expect("readable");
+        let after = with_outputs(&before, &bench);
+        if bless {
+            let named = |line: &str| match line.starts_with("<!-- samples: ") {
+                true => made_with.clone() + "\n",
+                false => line.to_owned() + "\n",
+            };
+            fs::write(&page, after.lines().map(named).collect::<String>()).expect("written");
+        } else if same_compiler && before != after || verdicts(&before) != verdicts(&after) {
+            let differs = before.lines().zip(after.lines()).find(|(a, b)| a != b);
+            wrong.push(format!("{}: {differs:?}", page.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "BLESS=1 writes what is said now\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn code_samples_are_in_the_files_they_name() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("readable");
+        let lines: Vec<&str> = text.lines().collect();
+        for sample in samples(&text).iter().filter(|sample| sample.kind == "part of") {
+            let block = lines[sample.lines.0..sample.lines.1].join("\n");
+            let file = fs::read_to_string(root().join(sample.of)).expect(sample.of);
+            assert!(file.contains(&block), "{}: not in {}:\n{block}", page.display(), sample.of);
+        }
+    }
+}
+
+/// Files in backquotes, and links within the repository. What is said to be planned need not be there.
+#[test]
+fn files_and_scenarios_that_are_named_are_there() {
+    let bench = Bench::new();
+    let (exit, list, err) = run(&mut bench.shell("lamprey list -q", &root()));
+    assert_eq!(exit, 0, "{err}");
+    let scenarios: Vec<&str> = list.lines().collect();
+    let mut missing = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("readable");
+        for line in text.lines().filter(|line| !line.contains("planned")) {
+            for name in line.split('`').skip(1).step_by(2) {
+                let rooms = ["crates/", "guest/", "scenarios/", "tests/", "xtask/", "docs/"];
+                let is_file = rooms.iter().any(|room| name.starts_with(room));
+                let is_path = is_file && !name.contains(|c: char| " *{<".contains(c));
+                if is_path && !root().join(name).exists() {
+                    missing.push(format!("{}: {name}", page.display()));
+                }
+                let guests = ["seed::", "example::", "aspace_scenarios::"];
+                let is_scenario = guests.iter().any(|guest| name.starts_with(guest));
+                if is_scenario && !scenarios.iter().any(|scenario| scenario.contains(name)) {
+                    missing.push(format!("{}: {name}", page.display()));
+                }
+            }
+            for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let file = target.split('#').next().unwrap_or_default();
+                let there = page.parent().expect("a folder").join(file);
+                if !target.starts_with("http") && !there.exists() {
+                    missing.push(format!("{}: {target}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn what_differs_from_run_to_run_gets_a_stable_form() {
+    let out = "PASS x  [  12.30s]\nFOUND y  [1.23s]\n  replay   lamprey replay a.b-12af --mail\n";
+    let same = "PASS x  [   0.01s]\nFOUND y  [0.01s]\n  replay   lamprey replay a.b-0000 --mail\n";
+    assert_eq!(stable(out), same);
+    let out = "Image   /a/b/se\n        ed, id 12, rustc 1\nat f+0xb9  x.rs:2\nReplay  l \\\n     x.y-beef\n";
+    let same =
+        "Image   se ed, id 0000000000000000, rustc 1\nat f+0x0  x.rs:2\nReplay  l x.y-0000\n";
+    assert_eq!(stable(out), same);
+    assert_eq!(stable("{mm [x]}\n"), "{mm [x]}\n");
+}

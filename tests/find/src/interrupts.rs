@@ -1,0 +1,197 @@
+//! Where interrupts come, and what they find.
+
+use core::arch::asm;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::cpu::{cli, hlt, sti};
+
+const VECTOR: u8 = 40;
+
+/// HLT with interrupts off: nothing wakes the CPU.
+// switches: 0
+#[lamprey::scenario(finds = "deadlock")]
+fn halt_with_interrupts_off() {
+    lamprey::handler(VECTOR, || {});
+    lamprey::cpu(0, || {
+        cli();
+        hlt();
+    });
+    lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
+}
+
+/// HLT and nobody who sends.
+// switches: 0
+#[lamprey::scenario(finds = "deadlock")]
+fn halt_alone() {
+    lamprey::cpu(0, hlt);
+}
+
+/// Between the check and HLT the wake-up comes, and is lost.
+#[lamprey::scenario(finds = "deadlock")]
+fn check_then_halt() {
+    let woken = lamprey::new(AtomicU64::new(0));
+    lamprey::handler(VECTOR, move || woken.store(1, Relaxed));
+    lamprey::cpu(0, move || {
+        while woken.load(Relaxed) == 0 {
+            hlt();
+        }
+    });
+    lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
+}
+
+/// STI; NOP; HLT: one instruction too many, the wake-up comes before HLT.
+#[lamprey::scenario(finds = "deadlock")]
+fn sti_nop_halt() {
+    let woken = lamprey::new(AtomicU64::new(0));
+    lamprey::handler(VECTOR, move || woken.store(1, Relaxed));
+    lamprey::cpu(0, move || {
+        cli();
+        if woken.load(Relaxed) == 0 {
+            // SAFETY: waits for an interrupt.
+            unsafe { asm!("sti", "nop", "hlt", options(nostack)) };
+        } else {
+            sti();
+        }
+    });
+    lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
+}
+
+fn region(run: impl FnOnce(&'static AtomicU64) + Send + 'static) {
+    let region = lamprey::new(AtomicU64::new(0));
+    lamprey::handler(VECTOR, move || {
+        lamprey::require!(region.load(Relaxed) != 1, "interrupted", "an interrupt in the region");
+    });
+    lamprey::cpu(0, move || run(region));
+    lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
+}
+
+/// After STI; NOP interrupts come, though the next instruction is CLI and nothing is shared there.
+#[lamprey::scenario(finds = "interrupted")]
+fn sti_nop_cli() {
+    region(|region| {
+        cli();
+        region.store(1, Relaxed);
+        // SAFETY: touches nothing but RFLAGS.IF.
+        unsafe { asm!("sti", "nop", "cli", options(nostack)) };
+        region.store(2, Relaxed);
+        sti();
+    });
+}
+
+/// POPF has no shadow: interrupts come right after it.
+#[lamprey::scenario(finds = "interrupted")]
+fn popf_cli() {
+    region(|region| {
+        // SAFETY: the flags are put back as they were.
+        unsafe {
+            asm!(
+                "pushfq", "cli", "mov qword ptr [{region}], 1", "popfq", "cli",
+                "mov qword ptr [{region}], 2", "sti",
+                region = in(reg) region.as_ptr(),
+            );
+        }
+    });
+}
+
+/// STI with interrupts on already has no shadow.
+#[lamprey::scenario(finds = "interrupted")]
+fn sti_when_on() {
+    region(|region| {
+        region.store(1, Relaxed);
+        // SAFETY: touches nothing but RFLAGS.IF.
+        unsafe { asm!("sti", "cli", options(nostack)) };
+        region.store(2, Relaxed);
+        sti();
+    });
+}
+
+/// Between two instructions that touch nothing shared but what the handler looks at.
+#[lamprey::scenario(finds = "half-done")]
+fn between_two_stores() {
+    let a = lamprey::new(AtomicU64::new(0));
+    let b = lamprey::new(AtomicU64::new(0));
+    lamprey::handler(VECTOR, move || {
+        let (a, b) = (a.load(Relaxed), b.load(Relaxed));
+        lamprey::require!(a == b, "half-done", "{a} and {b}");
+    });
+    lamprey::cpu(0, move || {
+        a.store(1, Relaxed);
+        b.store(1, Relaxed);
+    });
+    lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
+}
+
+/// A CPU that interrupts itself, with interrupts on.
+// switches: 0
+#[lamprey::scenario(finds = "interrupted")]
+fn self_ipi() {
+    let seen = lamprey::new(AtomicU64::new(0));
+    lamprey::handler(VECTOR, move || {
+        lamprey::require!(seen.load(Relaxed) == 0, "interrupted", "after the store");
+    });
+    lamprey::cpu(0, move || {
+        cli();
+        lamprey::send_ipi(0, VECTOR);
+        seen.store(1, Relaxed);
+        sti();
+    });
+}
+
+/// Two interrupts of one vector can be one.
+#[lamprey::scenario(finds = "merged")]
+fn equal_vectors_merge() {
+    let count = lamprey::new(AtomicU64::new(0));
+    lamprey::handler(VECTOR, move || {
+        count.fetch_add(1, Relaxed);
+    });
+    lamprey::cpu(0, || {
+        lamprey::send_ipi(1, VECTOR);
+        lamprey::send_ipi(1, VECTOR);
+    });
+    lamprey::cpu(1, || {});
+    lamprey::finally(move || {
+        lamprey::require_eq!(count.load(Relaxed), 2, "merged", "two were sent");
+    });
+}
+
+/// The lower vector comes first if it is sent first, and the CPU takes it before the other.
+#[lamprey::scenario(finds = "low-first")]
+fn low_vector_first() {
+    let first = lamprey::new(AtomicU64::new(0));
+    for vector in [50, 60u8] {
+        lamprey::handler(vector, move || {
+            _ = first.compare_exchange(0, u64::from(vector), Relaxed, Relaxed);
+        });
+    }
+    lamprey::cpu(0, || {
+        lamprey::send_ipi(1, 50);
+        lamprey::send_ipi(1, 60);
+    });
+    lamprey::cpu(1, || {});
+    lamprey::finally(move || {
+        lamprey::require!(first.load(Relaxed) == 60, "low-first", "the lower one came first");
+    });
+}
+
+/// A fault in a handler is the kernel's.
+#[lamprey::scenario(finds = "fault")]
+fn fault_in_handler() {
+    // SAFETY: never returns.
+    lamprey::handler(VECTOR, || unsafe { asm!("ud2", options(noreturn)) });
+    lamprey::cpu(0, || {});
+    lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
+}
+
+/// A CPU that runs nothing takes interrupts, too.
+#[lamprey::scenario(finds = "interrupted")]
+fn idle_cpu() {
+    let done = lamprey::new(AtomicU64::new(0));
+    lamprey::handler(VECTOR, move || {
+        lamprey::require!(done.load(Relaxed) == 0, "interrupted", "after CPU 1 is done");
+    });
+    lamprey::cpu(1, move || {
+        lamprey::send_ipi(0, VECTOR);
+        done.store(1, Relaxed);
+    });
+}

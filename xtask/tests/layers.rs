@@ -1,0 +1,99 @@
+//! The direction of imports: who may depend on whom, as ARCHITECTURE.md draws it.
+//!
+//! Read from `cargo metadata`, so it sees what cargo sees. An arrow that is not listed is a failure, and
+//! so is a listed one that nothing uses any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// Every arrow between our own crates, without those of tests.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("abi", &[]),
+    ("outcome", &[]),
+    ("x86", &[]),
+    ("explore", &[]),
+    ("image", &[]),
+    ("native", &["x86"]),
+    ("machine", &["abi", "x86"]),
+    ("check", &["abi", "explore", "image", "machine", "outcome"]),
+    ("report", &["outcome"]),
+    ("lamprey-cli", &["check", "outcome", "report"]),
+    ("lamprey-macros", &[]),
+    ("lamprey", &["abi", "lamprey-macros"]),
+    ("aspace", &[]),
+    ("xtask", &["native"]),
+];
+
+#[test]
+fn imports_run_downwards_only() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let metadata =
+        MetadataCommand::new().manifest_path(manifest).no_deps().exec().expect("cargo metadata");
+    let ours: BTreeSet<String> =
+        metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    let arrows = |kind: fn(DependencyKind) -> bool| -> BTreeMap<String, BTreeSet<String>> {
+        metadata
+            .packages
+            .iter()
+            .map(|package| {
+                let to = package.dependencies.iter().filter(|d| kind(d.kind));
+                let to = to.map(|d| d.name.clone()).filter(|name| ours.contains(name)).collect();
+                (package.name.to_string(), to)
+            })
+            .collect()
+    };
+    let declared: BTreeMap<String, BTreeSet<String>> = LAYERS
+        .iter()
+        .map(|(from, to)| ((*from).to_owned(), to.iter().map(|to| (*to).to_owned()).collect()))
+        .collect();
+    assert_eq!(arrows(|kind| kind != DependencyKind::Development), declared);
+
+    // Tests may reach further, but never upwards.
+    let height = |name: &str| LAYERS.iter().position(|(layer, _)| *layer == name);
+    for (from, to) in arrows(|kind| kind == DependencyKind::Development) {
+        for to in to {
+            assert!(
+                height(&to) < height(&from),
+                "a test of {from} depends on {to}, which is above"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_but_the_command_line_prints() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");
+    for (name, _) in LAYERS {
+        let folder = match *name {
+            "lamprey-cli" | "xtask" => continue,
+            "aspace" => root.join("aspace/src"),
+            "lamprey" | "lamprey-macros" => root.join("guest").join(name).join("src"),
+            _ => root.join("crates").join(name).join("src"),
+        };
+        for file in files(&folder) {
+            let text = std::fs::read_to_string(&file).expect("a source file");
+            for macro_name in ["println!", "eprintln!", "print!(", "eprint!(", "dbg!("] {
+                let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+                assert!(
+                    !code.into_iter().any(|line| line.contains(macro_name)),
+                    "{}: {macro_name} outside the command line",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
