@@ -5,45 +5,8 @@
 use abi::layout::HEAP_PHYS;
 use x86::Fault;
 
-use crate::cpu::{PHYSICAL_BITS, System};
+use crate::bits::*;
 use crate::lam;
-
-/// LAM for user pointers, bits 62:57 ignored.
-pub const CR3_LAM_U57: u64 = 1 << 61;
-/// LAM for user pointers, bits 62:48 ignored.
-pub const CR3_LAM_U48: u64 = 1 << 62;
-const CR3_NOFLUSH: u64 = 1 << 63;
-
-const CR0_PE: u64 = 1;
-const CR0_WP: u64 = 1 << 16;
-const CR0_PG: u64 = 1 << 31;
-const CR0_DEFINED: u64 = CR0_PE | 0x3e | CR0_WP | 1 << 18 | 1 << 29 | 1 << 30 | CR0_PG;
-
-const CR4_PAE: u64 = 1 << 5;
-const CR4_PGE: u64 = 1 << 7;
-const CR4_OSFXSR: u64 = 1 << 9;
-const CR4_OSXMMEXCPT: u64 = 1 << 10;
-pub(crate) const CR4_LA57: u64 = 1 << 12;
-const CR4_FSGSBASE: u64 = 1 << 16;
-/// PCIDs are in use.
-pub const CR4_PCIDE: u64 = 1 << 17;
-const CR4_SMEP: u64 = 1 << 20;
-pub(crate) const CR4_LAM_SUP: u64 = 1 << 28;
-/// VME, PVI, TSD, DE, PSE, MCE, PCE and UMIP have no effect on what is modelled.
-const CR4_INERT: u64 = 0x1f | 1 << 6 | 1 << 8 | 1 << 11;
-const CR4_DEFINED: u64 = CR4_INERT
-    | CR4_PAE
-    | CR4_PGE
-    | CR4_OSFXSR
-    | CR4_OSXMMEXCPT
-    | CR4_FSGSBASE
-    | CR4_PCIDE
-    | CR4_SMEP
-    | CR4_LAM_SUP;
-
-pub(crate) const CR0_INITIAL: u64 = CR0_PE | 1 << 1 | 1 << 4 | 1 << 5 | CR0_WP | CR0_PG;
-pub(crate) const CR4_INITIAL: u64 =
-    CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_PCIDE;
 
 /// Either what the architecture does, or a place where the model ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,7 +29,7 @@ pub(crate) fn new_cr3(value: u64, cr4: u64) -> Result<u64, Refusal> {
 }
 
 /// The value of CR4 after MOV to CR4 of `value`.
-pub(crate) fn new_cr4(value: u64, system: &System) -> Result<u64, Refusal> {
+pub(crate) fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
     if value & !CR4_DEFINED != 0 || value & CR4_PAE == 0 {
         return Err(Refusal::Fault(Fault::GP));
     }
@@ -75,21 +38,21 @@ pub(crate) fn new_cr4(value: u64, system: &System) -> Result<u64, Refusal> {
         return Err(Refusal::Unmodelled("CR4.LAM_SUP: tags in supervisor pointers".into()));
     }
     // SDM vol. 3 §4.10.1: PCIDs can only be turned on while the current one is 0.
-    let enables_pcid = value & !system.cr4 & CR4_PCIDE != 0;
-    if enables_pcid && system.cr3 & 0xfff != 0 {
+    let enables_pcid = value & !cr4 & CR4_PCIDE != 0;
+    if enables_pcid && cr3 & 0xfff != 0 {
         return Err(Refusal::Fault(Fault::GP));
     }
     Ok(value)
 }
 
 /// The value of CR0 after MOV to CR0 of `value`.
-pub(crate) fn new_cr0(value: u64, system: &System) -> Result<u64, Refusal> {
+pub(crate) fn new_cr0(value: u64, cr0: u64, cr4: u64) -> Result<u64, Refusal> {
     let nonsense = value & CR0_PG != 0 && value & CR0_PE == 0;
-    let paging_off_with_pcid = value & CR0_PG == 0 && system.cr4 & CR4_PCIDE != 0;
+    let paging_off_with_pcid = value & CR0_PG == 0 && cr4 & CR4_PCIDE != 0;
     if value >> 32 != 0 || nonsense || paging_off_with_pcid {
         return Err(Refusal::Fault(Fault::GP));
     }
-    if (value ^ system.cr0) & (CR0_PG | CR0_PE | CR0_WP) != 0 {
+    if (value ^ cr0) & (CR0_PG | CR0_PE | CR0_WP) != 0 {
         return Err(Refusal::Unmodelled("a change of CR0.PG, CR0.PE or CR0.WP".into()));
     }
     Ok(value & CR0_DEFINED | 1 << 4)
@@ -144,16 +107,11 @@ pub(crate) fn cpuid(leaf: u32, subleaf: u32, cpu: u8) -> Option<[u32; 4]> {
     })
 }
 
-const _: () = assert!(HEAP_PHYS & 0xfff == 0);
+const _: () = assert!(HEAP_PHYS & 0xfff == 0 && HEAP_PHYS < 1 << PHYSICAL_BITS);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::Cpu;
-
-    fn system() -> System {
-        Cpu::new(0).system
-    }
 
     #[test]
     fn noflush_is_not_stored_and_needs_pcid() {
@@ -172,13 +130,10 @@ mod tests {
 
     #[test]
     fn pcid_is_enabled_only_under_pcid_0() {
-        let mut system = system();
-        system.cr4 &= !CR4_PCIDE;
-        system.cr3 = 0x5001;
-        assert!(new_cr4(CR4_INITIAL, &system).is_err());
-        system.cr3 = 0x5000;
-        assert_eq!(new_cr4(CR4_INITIAL, &system), Ok(CR4_INITIAL));
-        assert!(new_cr4(CR4_INITIAL | CR4_LA57, &system).is_err());
+        let off = CR4_INITIAL & !CR4_PCIDE;
+        assert!(new_cr4(CR4_INITIAL, 0x5001, off).is_err());
+        assert_eq!(new_cr4(CR4_INITIAL, 0x5000, off), Ok(CR4_INITIAL));
+        assert!(new_cr4(CR4_INITIAL | CR4_LA57, 0x5000, off).is_err());
     }
 
     #[test]

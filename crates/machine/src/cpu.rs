@@ -1,13 +1,12 @@
 //! One CPU.
 
-use abi::layout::HEAP_PHYS;
 use x86::{Regs, flags};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::control::{CR0_INITIAL, CR4_INITIAL};
+use crate::agent::Agent;
+use crate::bits::{CR0_INITIAL, CR4_INITIAL};
 use crate::layout;
-use crate::state::Agent;
-use crate::step::NextOperation;
+use crate::next::NextOperation;
 
 /// What a CPU's thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +185,3 @@ pub(crate) fn blank_regs() -> Regs {
         kernel_gs_base: 0,
     }
 }
-
-/// Number of physical address bits the modelled CPU has.
-pub(crate) const PHYSICAL_BITS: u32 = 46;
-const _: () = assert!(HEAP_PHYS < 1 << PHYSICAL_BITS);

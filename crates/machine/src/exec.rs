@@ -15,15 +15,16 @@
 use abi::layout::HEAP_BASE;
 use x86::{At, Env, Fault, Fence, IfChange, Regs, flags};
 
+use crate::agent::{Agent, Role};
 use crate::control::{self, Refusal, msr};
 use crate::cpu::System;
-use crate::hypercall::Failure;
+use crate::halt::Failure;
 use crate::lam;
 use crate::layout::{Layout, Want};
 use crate::memory::Memory;
-use crate::state::{Agent, Part, Role, Word};
-use crate::step::NextOperation;
+use crate::next::NextOperation;
 use crate::watch::{Access, Seen, Watch};
+use crate::word::{Part, Word};
 
 /// What the caller knows of words, and learns.
 pub trait Accesses {
@@ -408,10 +409,20 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
 
     fn write_cr(&mut self, cr: u8, value: u64) -> Result<(), Stop> {
         let (part, register, old, new) = match cr {
-            0 => (Part::Cr0, "CR0", self.system.cr0, control::new_cr0(value, self.system)?),
+            0 => (
+                Part::Cr0,
+                "CR0",
+                self.system.cr0,
+                control::new_cr0(value, self.system.cr0, self.system.cr4)?,
+            ),
             2 => (Part::Cr2, "CR2", self.system.cr2, value),
             3 => (Part::Cr3, "CR3", self.system.cr3, control::new_cr3(value, self.system.cr4)?),
-            4 => (Part::Cr4, "CR4", self.system.cr4, control::new_cr4(value, self.system)?),
+            4 => (
+                Part::Cr4,
+                "CR4",
+                self.system.cr4,
+                control::new_cr4(value, self.system.cr3, self.system.cr4)?,
+            ),
             _ => return Err(Stop::Unmodelled(format!("mov to CR{cr}"))),
         };
         if self.part_of_cpu(part, true)? {

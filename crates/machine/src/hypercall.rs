@@ -1,74 +1,22 @@
 //! What a guest asks of the machine.
 
 use abi::hypercall::{FAILURE_WORDS, Hypercall};
-use abi::layout::{FIRST_VECTOR, MAX_CPUS};
+use abi::layout::FIRST_VECTOR;
 use x86::{At, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP, Regs};
 
+use crate::agent::{Agent, Role};
 use crate::cpu::System;
 use crate::exec::{Accesses, Exec, Stop};
+use crate::halt::Failure;
 use crate::lam;
 use crate::layout::{self, Want};
-use crate::state::{Agent, Part, Role};
-use crate::step::NextOperation;
+use crate::look::Look;
+use crate::next::NextOperation;
+use crate::registered::Entry;
+use crate::registered::Named;
+use crate::registered::Registered;
 use crate::watch::{Access, Flow, Watch};
-
-/// A function of the guest and its argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its address.
-    pub function: u64,
-    /// What it is called with.
-    pub data: u64,
-}
-
-/// A name the guest gave to an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    /// Address.
-    pub va: u64,
-    /// Size in bytes.
-    pub size: u64,
-    /// Name.
-    pub name: String,
-    /// Rust type, as `core::any::type_name` gives it.
-    pub type_name: String,
-}
-
-/// What the set-up registered.
-#[derive(Clone, Debug, Default)]
-pub struct Registered {
-    /// What each CPU runs.
-    pub cpus: [Option<Entry>; MAX_CPUS],
-    /// Invariants.
-    pub always: Vec<Entry>,
-    /// Final checks.
-    pub finally: Vec<Entry>,
-    /// Interrupt handlers by vector; their order is that of the vectors.
-    pub handlers: Vec<(u8, Entry)>,
-    /// Names of objects.
-    pub objects: Vec<Named>,
-    /// Names of values.
-    pub values: Vec<(u64, String)>,
-    /// Names of page-table roots, by physical address.
-    pub roots: Vec<(u64, String)>,
-}
-
-/// A property that the guest found violated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The property, in kebab-case.
-    pub property: String,
-    /// What is wrong.
-    pub sentence: String,
-    /// What the property asks for; may be empty.
-    pub expected: String,
-    /// What there is; may be empty.
-    pub found: String,
-    /// Source file of the check; may be empty.
-    pub file: String,
-    /// Line.
-    pub line: u64,
-}
+use crate::word::Part;
 
 /// How a hypercall ends, other than by returning to the guest.
 #[derive(Debug)]
@@ -99,14 +47,6 @@ pub(crate) struct Context<'a> {
     pub(crate) pick: Option<u16>,
     /// IPIs sent in this step: target and pending bit. They arrive when it ends.
     pub(crate) sent: Vec<(u8, u32)>,
-}
-
-/// What a CPU shows of itself to others.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
-    pub(crate) cr3: u64,
-    pub(crate) cr4: u64,
-    pub(crate) interrupts_on: bool,
 }
 
 const LONGEST_TEXT: u64 = 1 << 16;
@@ -162,7 +102,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.alone || self.credit {
             return Ok(Outcome::Discard);
         }
-        self.pending = NextOperation::irreducible(self.rip);
+        self.pending = NextOperation::irreducible(self.rip, &[]);
         Err(Stop::Yield)
     }
 

@@ -7,10 +7,10 @@
 
 use x86::flags;
 
+use crate::agent::Agent;
 use crate::cpu::{Activity, Cpu, Interrupted, blank_regs};
-use crate::hypercall::Entry;
 use crate::layout;
-use crate::state::Agent;
+use crate::registered::Entry;
 
 /// Starts the handler `entry` of `vector`, whose pending bit is `bit`.
 pub(crate) fn deliver(cpu: &mut Cpu, number: u8, vector: u8, bit: u16, entry: Entry) {

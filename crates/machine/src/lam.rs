@@ -5,7 +5,7 @@
 //! `LAM_U48` ignored. Written in the shorter of the two known wordings: sign-extend from bit 56 or 47,
 //! put bit 63 back, then apply the plain check of canonicality.
 
-use crate::control::{CR3_LAM_U48, CR3_LAM_U57, CR4_LA57, CR4_LAM_SUP};
+use crate::bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_LA57, CR4_LAM_SUP};
 
 /// The linear address that a data access through `pointer` uses; `None` where it is not canonical
 /// (`#GP(0)`, or `#SS(0)` for a stack reference).

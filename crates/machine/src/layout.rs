@@ -6,7 +6,7 @@
 
 use abi::layout::{HEAP_BASE, IMAGE_BASE, USER_BASE, USER_SIZE};
 
-use crate::state::{AGENTS, Agent};
+use crate::agent::{AGENTS, Agent};
 
 pub(crate) const PAGE: u64 = 4096;
 const SETUP_BYTES: u64 = 1 << 20;

@@ -8,20 +8,24 @@
 //!
 //! # Rooms
 //!
+//! From the bottom up; a file imports only from files above it in this table.
+//!
 //! | file | holds |
 //! | --- | --- |
+//! | `agent`, `word` | who acts, and on what |
+//! | `bits`, `lam`, `control` | control registers, MSRs, CPUID, LAM: rules of values, pure |
 //! | `layout` | where things are; address to location; permissions |
 //! | `memory` | copy-on-write words and their fingerprint |
-//! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
-//! | `state` | lists the parts; fingerprint |
 //! | `code` | decoded instructions |
-//! | `lam` | Linear Address Masking and canonicality, pure |
-//! | `control` | control registers, MSRs, CPUID, INVPCID: their rules |
+//! | `next`, `halt`, `watch`, `registered` | what an agent stands before; why a run ends; what is told; what set-up said |
+//! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
+//! | `state`, `look` | lists the parts; what a CPU shows of itself |
 //! | `exec` | what an instruction sees: accesses, faults, suspension |
 //! | `hypercall` | what a guest asks of the machine |
 //! | `interrupt` | IPIs: pending, delivery, return |
-//! | `machine` | loading, set-up, choices, observers |
+//! | `machine` | loading, and what can happen next |
 //! | `step` | one step: from a scheduling point to the next |
+//! | `alone` | set-up, invariants and final checks |
 //!
 //! # Invariants
 //!
@@ -33,27 +37,38 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::as_conversions)]
 
+mod agent;
+mod alone;
+mod bits;
 mod code;
 mod control;
 mod cpu;
 mod exec;
+mod halt;
 mod hypercall;
 mod interrupt;
 pub mod lam;
 mod layout;
+mod look;
 mod machine;
 mod memory;
+mod next;
+mod registered;
 mod state;
 mod step;
 mod watch;
+mod word;
 
-pub use control::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE};
+pub use agent::{Agent, Role};
+pub use bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE};
 pub use cpu::{Activity, Cpu};
 pub use exec::Accesses;
-pub use hypercall::{Entry, Failure, Named, Registered};
+pub use halt::{Bad, Failure, Gap, Halt, Violation};
 pub use layout::{Layout, Segment};
 pub use machine::{Config, Machine};
-pub use state::{Agent, Role, State, Word};
-pub use step::{Bad, Gap, Halt, NextOperation, Violation};
+pub use next::NextOperation;
+pub use registered::{Entry, Named, Registered};
+pub use state::State;
 pub use watch::{Access, Flow, Seen, Watch};
+pub use word::Word;
 pub use x86::Fault;

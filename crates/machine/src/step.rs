@@ -5,101 +5,30 @@ use std::sync::Arc;
 use abi::hypercall::Hypercall;
 use x86::{Fault, Op, RSP, Regs};
 
+use crate::agent::{Agent, Role};
 use crate::code::Slot;
 use crate::cpu::{Activity, Cpu, blank_regs};
 use crate::exec::{Accesses, Exec, Stop};
-use crate::hypercall::{Context, Failure, Look, Outcome};
+use crate::halt::Bad;
+use crate::halt::Gap;
+use crate::halt::Halt;
+use crate::halt::Violation;
+use crate::hypercall::{Context, Outcome};
 use crate::interrupt;
 use crate::layout::{Layout, Want};
-use crate::machine::{Machine, look};
+use crate::look::{Look, look};
+use crate::machine::Machine;
 use crate::memory::Memory;
-use crate::state::{Agent, Part, Role, State, Word};
+use crate::next::NextOperation;
+use crate::state::State;
 use crate::watch::{Access, Flow, Seen, Watch};
+use crate::word::{Part, Word};
 
 /// Instructions after which a step ends even without a visible operation, so that an endless private
 /// loop becomes a cycle of states. An extra scheduling point never loses a behaviour.
 const STEP_INSTRUCTIONS: u64 = 1 << 16;
 /// SysV ABI: bytes below RSP that a leaf function may use. Precompiled `core` does.
 const RED_ZONE: u64 = 128;
-
-/// What an agent does next: the visible operation it stands before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NextOperation {
-    /// Program point: instruction, and how far into it.
-    pub point: u64,
-    /// Depends on nothing but what it touches.
-    pub reducible: bool,
-    touches: [(Word, bool); 2],
-    count: u8,
-}
-
-impl NextOperation {
-    pub(crate) fn new(point: u64, touches: &[(Word, bool)]) -> NextOperation {
-        let mut next = NextOperation {
-            point,
-            reducible: true,
-            touches: [(Word(0), false); 2],
-            count: u8::try_from(touches.len()).expect("at most 2"),
-        };
-        next.touches[..touches.len()].copy_from_slice(touches);
-        next
-    }
-
-    pub(crate) fn irreducible(point: u64) -> NextOperation {
-        NextOperation { reducible: false, ..NextOperation::new(point, &[]) }
-    }
-
-    /// The words it touches, and whether it writes them.
-    pub fn touches(&self) -> &[(Word, bool)] {
-        &self.touches[..usize::from(self.count)]
-    }
-}
-
-/// A property is violated by what an agent did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bad {
-    /// Who.
-    pub agent: Agent,
-    /// At this instruction.
-    pub rip: u64,
-    /// What.
-    pub what: Violation,
-}
-
-/// How a property is violated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// The guest said so.
-    Failure(Box<Failure>),
-    /// A fault nobody handles.
-    Fault(Fault),
-    /// Code that runs by itself does not end.
-    Endless,
-}
-
-/// The model ends here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Who.
-    pub agent: Agent,
-    /// At this instruction.
-    pub rip: u64,
-    /// What is not modelled.
-    pub what: String,
-    /// The instruction, disassembled.
-    pub instruction: Option<String>,
-}
-
-/// Why a run does not go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Halt {
-    /// A violation.
-    Bad(Bad),
-    /// Not modelled.
-    Gap(Gap),
-    /// `assume` did not hold.
-    Discarded,
-}
 
 /// How a stretch of instructions ended.
 pub(crate) enum End {
@@ -180,13 +109,13 @@ impl Machine {
             End::Before(next) => Some(next),
             End::Choose(of) => {
                 cpu.choosing = Some(of);
-                Some(NextOperation::irreducible(rip))
+                Some(NextOperation::irreducible(rip, &[]))
             }
             End::Halted => {
                 cpu.activity = Activity::Halted;
                 // It goes on when an interrupt comes.
                 let waits_for = (Word::part(number, Part::Pending), false);
-                Some(NextOperation { reducible: false, ..NextOperation::new(rip, &[waits_for]) })
+                Some(NextOperation::irreducible(rip, &[waits_for]))
             }
             End::Returned => {
                 returned(cpu, agent, rip, watch);
@@ -194,6 +123,24 @@ impl Machine {
             }
         };
         Ok(())
+    }
+
+    pub(crate) fn deliver<A: Accesses, W: Watch>(
+        &self,
+        state: &mut State,
+        number: u8,
+        bit: u16,
+        accesses: &mut A,
+        watch: &mut W,
+    ) {
+        let agent = Agent::interrupt(number);
+        accesses.touch(agent, Word::part(number, Part::InterruptFlag), true);
+        accesses.touch(agent, Word::part(number, Part::Pending), true);
+        let (vector, entry) = self.registered.handlers[usize::from(bit)];
+        let rip = state.cpu(number).regs.rip;
+        watch.seen(Seen { agent, rip, access: Access::Ipi { vector } });
+        interrupt::deliver(state.cpu_mut(number), number, vector, bit, entry);
+        self.push_return(&mut state.memory, agent);
     }
 
     /// Executes instructions of `agent` until its next visible operation.

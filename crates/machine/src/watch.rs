@@ -2,7 +2,7 @@
 //!
 //! The search watches nothing (`()`), and the calls vanish.
 
-use crate::state::Agent;
+use crate::agent::Agent;
 
 /// Something that happens during a step.
 #[derive(Clone, Debug, PartialEq, Eq)]

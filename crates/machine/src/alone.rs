@@ -1,0 +1,159 @@
+//! Code that runs by itself: set-up, invariants, final checks.
+
+use std::sync::Arc;
+
+use x86::{RDI, RSP};
+
+use crate::agent::Agent;
+use crate::cpu::{Activity, Cpu, blank_regs};
+use crate::exec::Accesses;
+use crate::halt::{Bad, Halt, Violation};
+use crate::layout;
+use crate::look::{Look, look};
+use crate::machine::Machine;
+use crate::memory::Memory;
+use crate::registered::{Entry, Registered};
+use crate::state::State;
+use crate::step::{End, Mode};
+use crate::watch::Watch;
+use crate::word::{Part, Word};
+
+/// Instructions after which code that runs by itself counts as endless.
+const ALONE_INSTRUCTIONS: u64 = 200_000_000;
+
+impl Machine {
+    /// Runs the scenario's set-up alone on CPU 0, then brings every CPU to its first scheduling point.
+    ///
+    /// # Errors
+    ///
+    /// A violation or a gap, in set-up or before a first visible operation.
+    pub fn start<A: Accesses, W: Watch>(
+        &mut self,
+        entry: u64,
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<State, Halt> {
+        self.registered = Registered::default();
+        let mut state = State { memory: self.boot.clone(), cpus: vec![Arc::new(Cpu::new(0))] };
+        state.cpu_mut(0).system.arenas[0] = layout::SETUP_ARENA.0;
+        let others = look(&state);
+        self.run_alone(
+            &mut state,
+            Entry { function: entry, data: 0 },
+            true,
+            &others,
+            &mut Unseen,
+            watch,
+        )?;
+        self.heap_next = state.cpu(0).system.arenas[0];
+        self.place_cpus(&mut state);
+        self.handlers_may_start(state.cpu_count(), accesses);
+        for number in 0..state.cpu_count() {
+            if state.cpu(number).activity == Activity::Running {
+                self.run(&mut state, Agent::thread(number), None, false, accesses, watch)?;
+            }
+        }
+        Ok(state)
+    }
+
+    /// What the start of a handler depends on counts as touched from the beginning: were it only
+    /// recorded when a handler starts, an agent that turns interrupts off and on again in one step
+    /// would hide that it could.
+    fn handlers_may_start<A: Accesses>(&self, cpus: u8, accesses: &mut A) {
+        if self.registered.handlers.is_empty() {
+            return;
+        }
+        for number in 0..cpus {
+            for part in [Part::InterruptFlag, Part::Pending] {
+                accesses.touch(Agent::interrupt(number), Word::part(number, part), true);
+            }
+        }
+    }
+
+    /// Gives each CPU what the set-up registered for it.
+    fn place_cpus(&self, state: &mut State) {
+        let used =
+            self.registered.cpus.iter().rposition(Option::is_some).map_or(1, |last| last + 1);
+        for number in 0..u8::try_from(used).expect("at most 8") {
+            let mut cpu = Cpu::new(number);
+            if number == 0 {
+                // What set-up did to the control registers of CPU 0 stays.
+                let arenas = cpu.system.arenas;
+                cpu.system = state.cpu(0).system.clone();
+                cpu.system.arenas = arenas;
+            }
+            if let Some(entry) = self.registered.cpus[usize::from(number)] {
+                cpu.activity = Activity::Running;
+                self.enter(&mut state.memory, &mut cpu, Agent::thread(number), entry);
+            }
+            match state.cpus.get_mut(usize::from(number)) {
+                Some(slot) => *slot = Arc::new(cpu),
+                None => state.cpus.push(Arc::new(cpu)),
+            }
+        }
+    }
+
+    /// Sets registers and stack for a call of `entry` that returns to `lamprey_return`.
+    fn enter(&self, memory: &mut Memory, cpu: &mut Cpu, agent: Agent, entry: Entry) {
+        cpu.regs = blank_regs();
+        cpu.regs.rip = entry.function;
+        cpu.regs.gpr[RDI] = entry.data;
+        cpu.regs.gpr[RSP] = layout::stack(agent).1 - 8;
+        self.push_return(memory, agent);
+    }
+
+    /// Runs `entry` on a copy of `state` where nothing else moves: an invariant or a final check.
+    ///
+    /// # Errors
+    ///
+    /// A violation or a gap.
+    pub fn observe<A: Accesses, W: Watch>(
+        &mut self,
+        state: &State,
+        entry: Entry,
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<(), Halt> {
+        let mut copy = state.clone();
+        let cpu = copy.cpu_mut(0);
+        cpu.system.latch.clear();
+        cpu.system.arenas[0] = self.heap_next;
+        self.run_alone(&mut copy, entry, false, &look(state), accesses, watch)
+    }
+
+    /// Runs `entry` as the observer, to its end. What it asks about CPUs is answered from `others`.
+    fn run_alone<A: Accesses, W: Watch>(
+        &mut self,
+        state: &mut State,
+        entry: Entry,
+        setup: bool,
+        others: &[Look],
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<(), Halt> {
+        let agent = Agent::OBSERVER;
+        let State { memory, cpus } = state;
+        self.enter(memory, Arc::make_mut(&mut cpus[0]), agent, entry);
+        let mode = Mode { alone: true, setup, credit: true, pick: None, limit: ALONE_INSTRUCTIONS };
+        let end = self.execute(state, agent, mode, others, accesses, watch)?;
+        let rip = state.cpu(0).regs.rip;
+        match end {
+            End::Returned => Ok(()),
+            End::Choose(_) | End::Halted => {
+                Err(self.gap(agent, rip, "choose or hlt in code that runs by itself".into()))
+            }
+            End::Before(_) => Err(Halt::Bad(Bad { agent, rip, what: Violation::Endless })),
+        }
+    }
+}
+
+/// Set-up happens before everything else: nothing in it can conflict.
+struct Unseen;
+
+impl Accesses for Unseen {
+    fn is_shared(&self, _: Word) -> bool {
+        false
+    }
+
+    fn touch(&mut self, _: Agent, _: Word, _: bool) {}
+}

@@ -1,0 +1,24 @@
+//! What a CPU shows of itself to others.
+
+use crate::state::State;
+
+/// What a CPU shows of itself to others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) cr3: u64,
+    pub(crate) cr4: u64,
+    pub(crate) interrupts_on: bool,
+}
+
+/// What every CPU shows of itself.
+pub(crate) fn look(state: &State) -> Vec<Look> {
+    state
+        .cpus
+        .iter()
+        .map(|cpu| Look {
+            cr3: cpu.system.cr3,
+            cr4: cpu.system.cr4,
+            interrupts_on: cpu.interrupt_flag(),
+        })
+        .collect()
+}

@@ -1,0 +1,42 @@
+//! Scenarios that show nothing.
+
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::SeqCst;
+
+/// Without a mark nothing shows that the interesting case occurs.
+// reason: no mark was reached
+#[lamprey::scenario]
+fn no_mark() {
+    let word = lamprey::new(AtomicU64::new(0));
+    lamprey::cpu(0, move || word.store(1, SeqCst));
+}
+
+/// An empty scenario.
+// reason: no mark was reached
+#[lamprey::scenario]
+fn empty() {}
+
+/// One mark is reached, two are not.
+// reason: marks that no run reached: never, nor here
+#[lamprey::scenario]
+fn marks_missed() {
+    let word = lamprey::new(AtomicU64::new(0));
+    lamprey::cpu(0, move || {
+        lamprey::mark!("here");
+        if word.load(SeqCst) == 7 {
+            lamprey::mark!("never");
+            lamprey::mark!("nor here");
+        }
+    });
+}
+
+/// All runs are discarded.
+// reason: every run was discarded by `assume`
+#[lamprey::scenario]
+fn all_discarded() {
+    let word = lamprey::new(AtomicU64::new(0));
+    lamprey::cpu(0, move || {
+        lamprey::mark!("here");
+        lamprey::assume(word.load(SeqCst) == 7);
+    });
+}

@@ -1,0 +1,56 @@
+//! Budgets that are used up.
+
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::SeqCst;
+
+fn busy() {
+    let words = lamprey::new([const { AtomicU64::new(0) }; 2]);
+    for cpu in 0..2 {
+        lamprey::cpu(cpu, move || {
+            for _ in 0..4 {
+                words[0].fetch_add(1, SeqCst);
+                words[1].fetch_add(words[0].load(SeqCst), SeqCst);
+            }
+            lamprey::mark("done");
+        });
+    }
+}
+
+/// Ten states.
+// limits: states 10
+// reason: the budget of states is used up
+#[lamprey::scenario]
+fn states() {
+    busy();
+}
+
+/// One byte.
+// limits: bytes 1
+// reason: the budget of memory is used up
+#[lamprey::scenario]
+fn bytes() {
+    busy();
+}
+
+/// No time.
+// limits: seconds 0
+// reason: the time is used up
+#[lamprey::scenario]
+fn seconds() {
+    busy();
+}
+
+/// A counter that never repeats has no end: the budget ends it, not a verdict.
+// limits: states 200
+// reason: the budget of states is used up
+#[lamprey::scenario]
+fn counts_for_ever() {
+    let word = lamprey::new(AtomicU64::new(0));
+    lamprey::cpu(0, move || {
+        lamprey::mark!("counts");
+        loop {
+            word.fetch_add(1, SeqCst);
+        }
+    });
+    lamprey::cpu(1, move || _ = word.load(SeqCst));
+}

@@ -1,0 +1,136 @@
+//! Instructions and features without a model; the place is told.
+
+use core::arch::asm;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::SeqCst;
+
+use crate::cpu::{cr4, hlt, load_cr4, sti};
+
+macro_rules! instruction {
+    ($($(#[$doc:meta])* fn $name:ident = $($text:literal),+;)*) => {$(
+        $(#[$doc])*
+        #[lamprey::scenario]
+        fn $name() {
+            lamprey::cpu(0, || {
+                // SAFETY: the run ends at it.
+                unsafe { asm!($($text),+, options(noreturn)) }
+            });
+        }
+    )*};
+}
+
+instruction! {
+    /// A leaf of CPUID that has no model.
+    // reason: cpuid leaf 0xd, subleaf 0x1
+    // instruction: cpuid
+    fn cpuid_leaf = "mov eax, 13", "mov ecx, 1", "cpuid", "ud2";
+    /// Time has no model.
+    // reason: rdtsc: time has no model
+    // instruction: rdtsc
+    fn rdtsc = "rdtsc", "ud2";
+    /// x87 is not modelled.
+    // reason: this instruction
+    // instruction: fld1
+    fn x87 = "fld1", "ud2";
+    /// System calls are not modelled.
+    // reason: this instruction
+    // instruction: syscall
+    fn syscall = "syscall", "ud2";
+    /// Ports are not modelled.
+    // reason: this instruction
+    // instruction: in
+    fn port = "in al, dx", "ud2";
+    /// AVX is not modelled.
+    // reason: this instruction
+    // instruction: vaddps
+    fn avx = "vaddps ymm0, ymm1, ymm2", "ud2";
+    /// Floating point is not modelled.
+    // reason: this instruction
+    // instruction: addsd
+    fn float = "addsd xmm0, xmm1", "ud2";
+    /// Random numbers are not modelled.
+    // reason: this instruction
+    // instruction: rdrand
+    fn random = "rdrand rax", "ud2";
+    /// Far returns are not modelled.
+    // reason: this instruction
+    // instruction: iretq
+    fn iret = "iretq", "ud2";
+    /// An MSR without a model, as read.
+    // reason: rdmsr of 0x10
+    // instruction: rdmsr
+    fn msr_read = "mov ecx, 0x10", "rdmsr", "ud2";
+    /// The x2APIC is not modelled: interrupts are sent by a call.
+    // reason: wrmsr of 0x830
+    // instruction: wrmsr
+    fn msr_write = "mov ecx, 0x830", "xor eax, eax", "xor edx, edx", "wrmsr", "ud2";
+    /// Write protection cannot be turned off.
+    // reason: CR0
+    // instruction: mov
+    fn write_protection = "mov rax, cr0", "btr rax, 16", "mov cr0, rax", "ud2";
+    /// CR8 is not modelled.
+    // reason: CR8
+    // instruction: mov
+    fn task_priority = "mov rax, cr8", "ud2";
+}
+
+/// LAM for supervisor pointers.
+// reason: CR4.LAM_SUP
+// instruction: mov
+#[lamprey::scenario]
+fn lam_sup() {
+    lamprey::cpu(0, || load_cr4(cr4() | 1 << 28));
+}
+
+/// A handler that enables interrupts could nest.
+// reason: interrupts enabled inside an interrupt handler
+// instruction: sti
+#[lamprey::scenario]
+fn sti_in_handler() {
+    lamprey::handler(40, sti);
+    lamprey::cpu(0, || {});
+    lamprey::cpu(1, || {
+        lamprey::send_ipi(0, 40);
+        lamprey::mark!("sent");
+    });
+}
+
+/// HLT in a final check.
+// reason: hlt in code that runs by itself
+#[lamprey::scenario]
+fn halt_in_final_check() {
+    lamprey::cpu(0, || lamprey::mark!("ran"));
+    lamprey::finally(hlt);
+}
+
+/// A choice in the set-up.
+// reason: choose or hlt in code that runs by itself
+#[lamprey::scenario]
+fn choose_in_set_up() {
+    let n = lamprey::choose(2);
+    lamprey::cpu(0, move || {
+        if n == 0 {
+            lamprey::mark!("ran");
+        }
+    });
+}
+
+/// In one interleaving only, on the second CPU.
+// reason: rdtsc
+// at: in_one_interleaving
+// cpu: 1
+#[lamprey::scenario]
+fn in_one_interleaving() {
+    let word = lamprey::new(AtomicU64::new(0));
+    lamprey::cpu(0, move || {
+        word.store(1, SeqCst);
+        word.store(2, SeqCst);
+        lamprey::mark!("stored");
+    });
+    lamprey::cpu(1, move || {
+        if word.load(SeqCst) == 1 {
+            // SAFETY: a read.
+            unsafe { asm!("rdtsc", out("rax") _, out("rdx") _) }
+        }
+    });
+}
