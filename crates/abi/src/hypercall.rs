@@ -31,6 +31,8 @@ hypercalls! {
     Finally = "lamprey_finally",
     /// `(vector, entry, data)`: the handler of an interrupt vector, `entry(data)`. Set-up only.
     Handler = "lamprey_handler",
+    /// `(ticks)`: RDTSC reads this, always. Set-up only; without it RDTSC is not modelled.
+    FixedClock = "lamprey_fixed_clock",
     /// `(cpu, vector)`: sends a fixed interrupt; pending until delivered.
     SendIpi = "lamprey_send_ipi",
     /// `() -> cpu`: the CPU this runs on.

@@ -107,6 +107,7 @@ fn undecided(guest: &Guest, why: &Why<Gap>, complete: Option<u32>) -> Reason {
         None => "not even the runs without a switch were all searched".into(),
     };
     match why {
+        Why::Gap(gap, _) if gap.scenario => reason(gap.what.clone()),
         Why::Gap(gap, _) => Reason {
             sentence: format!("stopped at something that is not modelled: {}", gap.what),
             place: Some(place(&guest.image, gap.rip)),
@@ -405,8 +406,8 @@ impl Teller<'_> {
             Violation::Fault(fault) => {
                 finding.property = "fault".into();
                 let at = if fault.vector == 14 {
-                    let names = Names::new(&self.guest.image, self.model.machine.registered());
-                    format!(" at {} ({:#x})", names.object(fault.va), fault.va)
+                    let names = Names::new(&self.guest.image, &self.model.machine);
+                    format!(" at {}", names.object(fault.va))
                 } else {
                     String::new()
                 };
@@ -442,8 +443,8 @@ impl Teller<'_> {
             };
             shown.get_or_insert(agent);
             let place = narrator.stacks.place(&self.guest.image, agent, state.cpu(cpu).rip());
-            let symbol = place.map_or_else(|| "?".into(), |place| place.symbol);
-            waiting.push(format!("CPU{cpu} {doing} {symbol}"));
+            let position = place.map_or_else(|| "?".into(), |place| position(&place));
+            waiting.push(format!("CPU{cpu} {doing} {position}"));
         }
         if let Some(agent) = shown {
             events.push(narrator.violation(agent, state.cpu(agent.cpu()).rip()));
@@ -466,6 +467,15 @@ impl Teller<'_> {
             folded,
         };
         Told { finding, runs }
+    }
+}
+
+/// `symbol+0x1a (main.rs:33)`.
+fn position(place: &outcome::Place) -> String {
+    let file = place.file.as_deref().and_then(|file| file.rsplit('/').next());
+    match (file, place.line) {
+        (Some(file), Some(line)) => format!("{} ({file}:{line})", place.symbol),
+        _ => place.symbol.clone(),
     }
 }
 

@@ -1,17 +1,18 @@
 //! Names before numbers: objects, values and control registers as a reader would say them.
 
 use image::Image;
-use machine::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE, Registered};
+use machine::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE, Layout, Machine, Registered};
 
 /// Names what a run touches.
 pub(crate) struct Names<'a> {
     image: &'a Image,
     registered: &'a Registered,
+    layout: &'a Layout,
 }
 
 impl<'a> Names<'a> {
-    pub(crate) fn new(image: &'a Image, registered: &'a Registered) -> Names<'a> {
-        Names { image, registered }
+    pub(crate) fn new(image: &'a Image, machine: &'a Machine) -> Names<'a> {
+        Names { image, registered: machine.registered(), layout: machine.layout() }
     }
 
     /// The object at `va`: a registered one with the path to its field, a global, or the address.
@@ -37,7 +38,10 @@ impl<'a> Names<'a> {
         }
         match self.image.object_at(va) {
             Some(place) => place.path + &plus(place.offset_in_leaf),
-            None => format!("[{va:#x}]"),
+            None => self
+                .layout
+                .describe(va)
+                .map_or_else(|| format!("{va:#x}"), |region| format!("{va:#x} in {region}")),
         }
     }
 

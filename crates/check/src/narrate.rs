@@ -61,7 +61,7 @@ impl<'a> Narrator<'a> {
 
     /// The events so far, named, and the number of instructions that are not among them.
     pub(crate) fn events(&self, model: &Model, state: &State) -> (Vec<Event>, u64) {
-        let names = Names::new(&self.guest.image, model.machine.registered());
+        let names = Names::new(&self.guest.image, &model.machine);
         // Where nothing can interrupt, nobody cares whether it may.
         let interruptible = !model.machine.registered().handlers.is_empty();
         let told =

@@ -104,24 +104,32 @@ impl Stacks {
     }
 }
 
-/// `symbol+0x1a`, short.
+/// `symbol+0x1a`, short. A library's shim around a guest's closure goes by the name of what is inlined
+/// into it.
 pub(crate) fn symbol(image: &Image, address: u64) -> String {
-    match image.function_at(address) {
-        Some((name, offset)) => format!("{}+{offset:#x}", short_name(&name)),
-        None => format!("{address:#x}"),
-    }
+    let Some((physical, offset)) = image.function_at(address) else {
+        return format!("{address:#x}");
+    };
+    let inlined = || image.frames(address).into_iter().rfind(|f| !is_library(&f.function));
+    let name = if is_library(&physical) {
+        inlined().map_or(physical, |frame| frame.function)
+    } else {
+        physical
+    };
+    format!("{}+{offset:#x}", short_name(&name))
 }
 
-/// The place of an instruction, without a call stack.
+/// The place of an instruction, without a call stack: the innermost line that is not a library's.
 pub(crate) fn place(image: &Image, address: u64) -> Place {
-    let frame = image.frames(address).into_iter().next();
-    let (file, line) = frame.map_or((None, None), |frame| (frame.file, frame.line));
+    let frames = image.frames(address);
+    let own = frames.iter().find(|frame| !is_library(&frame.function)).or(frames.first());
+    let (file, line) = own.map_or((None, None), |frame| (frame.file.clone(), frame.line));
     Place { symbol: symbol(image, address), file, line }
 }
 
 fn is_library(function: &str) -> bool {
     let function = function.trim_start_matches('<');
-    ["core::", "alloc::", "lamprey::", "lamprey_", "compiler_builtins::"]
+    ["core::", "alloc::", "lamprey::", "lamprey_", "compiler_builtins::", "__rustc::", "rust_"]
         .iter()
         .any(|library| function.starts_with(library))
 }

@@ -42,6 +42,8 @@ pub(crate) enum Stop {
     /// It stands before a second visible operation: [`Exec::pending`].
     Yield,
     Unmodelled(String),
+    /// The scenario makes a call that makes no sense.
+    Wrong(String),
     /// The guest reports a violated property.
     Fail(Box<Failure>),
     /// `assume` does not hold.
@@ -75,6 +77,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) alone: bool,
     /// The step's visible operation is still to come.
     pub(crate) credit: bool,
+    /// What RDTSC reads, if the scenario allows that time stands still.
+    pub(crate) clock: Option<u64>,
     /// Address of the instruction.
     pub(crate) rip: u64,
     /// Lowest address stored to on the agent's own stack.
@@ -109,6 +113,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             agent,
             alone: false,
             credit: true,
+            clock: None,
             rip: 0,
             low_water: stack.1,
             stack,
@@ -488,7 +493,9 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn rdtsc(&mut self) -> Result<u64, Stop> {
-        Err(Stop::Unmodelled("rdtsc: time has no model".into()))
+        self.clock.ok_or_else(|| {
+            Stop::Unmodelled("time has no model; lamprey::fixed_clock lets it stand still".into())
+        })
     }
 }
 

@@ -33,8 +33,10 @@ pub struct Gap {
     pub agent: Agent,
     /// At this instruction.
     pub rip: u64,
-    /// What is not modelled.
+    /// What is not modelled, or what the scenario did wrong.
     pub what: String,
+    /// The scenario calls Lamprey in a way that makes no sense: nothing follows for the code it runs.
+    pub scenario: bool,
     /// The instruction, disassembled.
     pub instruction: Option<String>,
 }

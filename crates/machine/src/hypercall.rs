@@ -31,6 +31,8 @@ pub(crate) enum Outcome {
     Discard,
     /// A property is violated.
     Fail(Box<Failure>),
+    /// The call makes no sense.
+    Wrong(String),
     /// The entry that Lamprey called has returned.
     Returned,
 }
@@ -63,9 +65,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let (e, f) = (regs.gpr[R8], regs.gpr[R9]);
         let done = |value| Ok(Outcome::Done(value));
         match call {
-            Hypercall::Cpu | Hypercall::Always | Hypercall::Finally | Hypercall::Handler => {
-                self.register(call, [a, b, c], context)
-            }
+            Hypercall::Cpu
+            | Hypercall::Always
+            | Hypercall::Finally
+            | Hypercall::Handler
+            | Hypercall::FixedClock => self.register(call, [a, b, c], context),
             Hypercall::Name | Hypercall::NameValue | Hypercall::NameRoot => {
                 self.name(call, [a, b, c, d, e, f], context)
             }
@@ -148,6 +152,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 handlers.push((vector, Entry { function: b, data: c }));
                 handlers.sort_by_key(|(vector, _)| *vector);
             }
+            Hypercall::FixedClock => registered.clock = Some(a),
             Hypercall::Always => registered.always.push(Entry { function: a, data: b }),
             _ => registered.finally.push(Entry { function: a, data: b }),
         }
@@ -352,14 +357,8 @@ fn arena(system: &mut System, agent: Agent) -> (&mut u64, u64) {
     (&mut system.arenas[level], end)
 }
 
+/// The scenario itself is wrong: no verdict on the code it runs follows.
 fn misuse(call: Hypercall, what: &str) -> Outcome {
     let name = call.symbol().trim_start_matches("lamprey_");
-    Outcome::Fail(Box::new(Failure {
-        property: "scenario-misuse".into(),
-        sentence: format!("lamprey::{name} {what}"),
-        expected: String::new(),
-        found: String::new(),
-        file: String::new(),
-        line: 0,
-    }))
+    Outcome::Wrong(format!("the scenario is wrong: lamprey::{name} {what}"))
 }

@@ -6,7 +6,7 @@
 
 use abi::layout::{HEAP_BASE, IMAGE_BASE, USER_BASE, USER_SIZE};
 
-use crate::agent::{AGENTS, Agent};
+use crate::agent::{AGENTS, Agent, Role};
 
 pub(crate) const PAGE: u64 = 4096;
 const SETUP_BYTES: u64 = 1 << 20;
@@ -140,6 +140,26 @@ impl Layout {
         let offset = va.checked_sub(IMAGE_BASE)?;
         let page = offset / PAGE;
         (page < self.image_pages && self.permissions[index(page)] & EXECUTE != 0).then_some(offset)
+    }
+
+    /// What a kernel address outside the image is, for reports: `the stack of CPU0`.
+    pub fn describe(&self, va: u64) -> Option<String> {
+        let offset = va.checked_sub(HEAP_BASE).filter(|offset| *offset < self.heap_pages * PAGE)?;
+        let Some(offset) = offset.checked_sub(SETUP_BYTES) else {
+            return Some("the set-up's heap".into());
+        };
+        let agent = Agent(u8::try_from(offset / SLOT_BYTES).ok()?);
+        let owner = match agent.role() {
+            Role::Thread(cpu) => format!("CPU{cpu}"),
+            Role::Interrupt(cpu) => format!("CPU{cpu}'s interrupts"),
+            Role::Observer => "the observer".into(),
+        };
+        let part = match offset % SLOT_BYTES {
+            at if at < ARENA_BYTES => "arena",
+            at if at < ARENA_BYTES + PAGE => "guard page below the stack",
+            _ => "stack",
+        };
+        Some(format!("the {part} of {owner}"))
     }
 
     /// The address a location stands for: the inverse of the translations.

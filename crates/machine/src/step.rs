@@ -168,6 +168,7 @@ impl Machine {
         let mut exec = Exec::new(layout, memory, system, accesses, watch, agent);
         exec.alone = mode.alone;
         exec.credit = mode.credit;
+        exec.clock = context.registered.clock;
         let mut left = mode.limit;
         let stop = loop {
             let rip = regs.rip;
@@ -212,13 +213,16 @@ impl Machine {
             Stop::Fail(failure) => Violation::Failure(failure),
             Stop::Discard => return Halt::Discarded,
             Stop::Unmodelled(what) => return self.gap(agent, rip, what),
+            Stop::Wrong(what) => {
+                return Halt::Gap(Gap { agent, rip, what, scenario: true, instruction: None });
+            }
             Stop::Yield => unreachable!("the loop turns it into the end of a step"),
         };
         Halt::Bad(Bad { agent, rip, what })
     }
 
     pub(crate) fn gap(&self, agent: Agent, rip: u64, what: String) -> Halt {
-        Halt::Gap(Gap { agent, rip, what, instruction: self.disassembly(rip) })
+        Halt::Gap(Gap { agent, rip, what, scenario: false, instruction: self.disassembly(rip) })
     }
 }
 
@@ -256,6 +260,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             Outcome::Returned => Ok(Some(End::Returned)),
             Outcome::Discard => Err(Stop::Discard),
             Outcome::Fail(failure) => Err(Stop::Fail(failure)),
+            Outcome::Wrong(what) => Err(Stop::Wrong(what)),
         }
     }
 

@@ -83,7 +83,7 @@ fn nothing_claimed(text: &mut Text, outcome: &Outcome, options: &Options) {
     if let Some(reason) = &outcome.reason {
         why(text, reason, options);
         if reason.instruction.is_some() {
-            hint = "; stub the function or leave it out (lamprey image)";
+            hint = "; stub the function or leave it out";
         }
     }
     below(text, &format!("nothing is claimed{hint}"), options);

@@ -33,6 +33,7 @@ stubs! {
     "lamprey_always",
     "lamprey_finally",
     "lamprey_handler",
+    "lamprey_fixed_clock",
     "lamprey_send_ipi",
     "lamprey_this_cpu",
     "lamprey_assume",
@@ -74,6 +75,7 @@ unsafe extern "C" {
     pub(crate) fn lamprey_always(entry: Entry, data: *mut u8);
     pub(crate) fn lamprey_finally(entry: Entry, data: *mut u8);
     pub(crate) fn lamprey_handler(vector: u64, entry: Entry, data: *mut u8);
+    pub(crate) safe fn lamprey_fixed_clock(ticks: u64);
     pub(crate) safe fn lamprey_send_ipi(cpu: u64, vector: u64);
     pub(crate) safe fn lamprey_this_cpu() -> u64;
     pub(crate) safe fn lamprey_assume(condition: u64);

@@ -59,7 +59,7 @@ pub use lamprey_macros::scenario;
 
 pub use crate::cpus::{cr3, cr4, interrupts_on, send_ipi, this_cpu};
 pub use crate::names::{name, name_root, name_value};
-pub use crate::setup::{alloc, always, cpu, finally, handler, new, physical_address};
+pub use crate::setup::{alloc, always, cpu, finally, fixed_clock, handler, new, physical_address};
 pub use crate::steer::{assume, choose, mark, note};
 
 /// For the macros.

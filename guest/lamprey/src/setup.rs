@@ -5,7 +5,8 @@ use core::ptr::{self, NonNull};
 use abi::layout::{HEAP_BASE, HEAP_PHYS};
 
 use crate::hypercall::{
-    Entry, lamprey_alloc, lamprey_always, lamprey_cpu, lamprey_finally, lamprey_handler,
+    Entry, lamprey_alloc, lamprey_always, lamprey_cpu, lamprey_finally, lamprey_fixed_clock,
+    lamprey_handler,
 };
 
 /// CPU `n` runs `run`, starting with interrupts on, CR3 zero and CR4.PCIDE set. When `run` returns
@@ -86,6 +87,16 @@ pub fn handler(vector: u8, run: impl Fn() + Sync + 'static) {
 pub fn alloc(size: usize, align: usize) -> *mut u8 {
     // SAFETY: no argument is wrong in a way that harms: see above.
     unsafe { lamprey_alloc(size, align) }
+}
+
+/// Lets time stand still: `rdtsc` reads `ticks`, always. Without this a run that reads the clock ends
+/// undecided, because what code does with time is not modelled.
+///
+/// ```ignore
+/// lamprey::fixed_clock(1_000);
+/// ```
+pub fn fixed_clock(ticks: u64) {
+    lamprey_fixed_clock(ticks);
 }
 
 /// The physical address of memory from [`alloc`] or [`new`], for roots of page tables.

@@ -195,3 +195,63 @@ fn idle_cpu() {
         done.store(1, Relaxed);
     });
 }
+
+/// Before a plain INC, which then is two accesses: its load must not run ahead of the interrupt.
+#[lamprey::scenario(finds = "interrupted")]
+fn between_store_and_inc() {
+    region(|region| {
+        region.store(1, Relaxed);
+        // SAFETY: `region` is 8 bytes.
+        unsafe { asm!("inc qword ptr [{}]", in(reg) region.as_ptr()) };
+    });
+}
+
+/// Before a load of two words, of which the handler writes the second.
+#[lamprey::scenario(finds = "both-seen")]
+fn before_a_load_of_two_words() {
+    let pair = lamprey::new([AtomicU64::new(0), AtomicU64::new(0)]);
+    lamprey::handler(VECTOR, || pair[1].store(1, Relaxed));
+    lamprey::cpu(0, || {
+        let mut seen = [0u64; 2];
+        // SAFETY: 16 bytes each.
+        unsafe {
+            asm!(
+                "movups xmm0, [{}]", "movups [{}], xmm0",
+                in(reg) pair.as_ptr(), in(reg) seen.as_mut_ptr(), out("xmm0") _,
+            );
+        }
+        lamprey::require!(seen != [1, 1], "both-seen", "the interrupt came first");
+    });
+    lamprey::cpu(1, || {
+        pair[0].store(1, Relaxed);
+        lamprey::send_ipi(0, VECTOR);
+    });
+}
+
+/// Before a MOVS, which loads one word and stores another; the handler only reads them.
+#[lamprey::scenario(finds = "first-kept")]
+fn before_movs() {
+    let from = lamprey::new(AtomicU64::new(0));
+    let to = lamprey::new(AtomicU64::new(0));
+    lamprey::handler(VECTOR, || {
+        lamprey::require!(
+            from.load(Relaxed) == 0 || to.load(Relaxed) != 7,
+            "first-kept",
+            "before the copy",
+        );
+    });
+    lamprey::cpu(0, || {
+        to.store(7, Relaxed);
+        // SAFETY: 8 bytes each.
+        unsafe {
+            asm!(
+                "movsq",
+                inout("rsi") from.as_ptr() => _, inout("rdi") to.as_ptr() => _,
+            );
+        }
+    });
+    lamprey::cpu(1, || {
+        from.store(9, Relaxed);
+        lamprey::send_ipi(0, VECTOR);
+    });
+}

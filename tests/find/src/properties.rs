@@ -23,8 +23,8 @@ fn always_between_two_stores() {
     });
 }
 
-/// The final check fails in one order of many: four turns.
-// switches: 3
+/// The final check fails in one order of many: four turns, the last one free.
+// switches: 2
 #[lamprey::scenario(finds = "ping-pong")]
 fn finally_in_one_order() {
     let [x, y] = words();
@@ -80,7 +80,7 @@ fn assume_leaves_it() {
 
 /// An index out of bounds panics, with its place.
 // switches: 0
-// at: properties::index_out_of_bounds
+// at: index_out_of_bounds
 #[lamprey::scenario(finds = "panic")]
 fn index_out_of_bounds() {
     lamprey::cpu(0, || {

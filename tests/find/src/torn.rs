@@ -166,7 +166,7 @@ fn rep_stosq_interrupted() {
 }
 
 /// A PUSH of a shared word onto a shared place: the load and the store are two accesses.
-// switches: 1
+// switches: 2
 #[lamprey::scenario(finds = "stale-copy")]
 fn push_from_memory() {
     let from = lamprey::new(AtomicU64::new(1));

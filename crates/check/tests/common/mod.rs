@@ -1,0 +1,67 @@
+//! Builds guests as `lamprey check` does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+const PROFILE: [&str; 4] = [
+    "profile.lamprey.inherits=\"release\"",
+    "profile.lamprey.debug=2",
+    "profile.lamprey.panic=\"abort\"",
+    "profile.lamprey.overflow-checks=true",
+];
+
+const FLAGS: [&str; 7] = [
+    "-Crelocation-model=static",
+    "-Ccode-model=kernel",
+    "-Cno-redzone=yes",
+    "-Clink-arg=-nostartfiles",
+    "-Clink-arg=-nostdlib",
+    "-Clink-arg=-static",
+    "-Clink-arg=-no-pie",
+];
+
+const NOT_FOR_GUESTS: [&str; 4] = [
+    "RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+    "CARGO_BUILD_TARGET",
+    "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+];
+
+/// The folder of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Builds the guest of that name in `tests/`; the folder is the package's name. Returns the image.
+///
+/// # Panics
+///
+/// If it does not build; cargo's reasons are among the test's output.
+pub fn build(name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+    let script = repository().join("guest/lamprey/lamprey.ld").canonicalize().expect("a script");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "--profile", "lamprey", "--target", TARGET]);
+    for setting in PROFILE {
+        cargo.args(["--config", setting]);
+    }
+    cargo.arg("--manifest-path").arg(repository().join("tests").join(name).join("Cargo.toml"));
+    for variable in NOT_FOR_GUESTS {
+        cargo.env_remove(variable);
+    }
+    let script = format!("-Clink-arg=-Wl,-T,{}", script.display());
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", format!("{}\x1f{script}", FLAGS.join("\x1f")));
+    // One folder for all of them: the guest library is built once.
+    fs::create_dir_all(&target).expect("a target folder");
+    cargo.env("CARGO_TARGET_DIR", &target);
+    let output = cargo.output().expect("cargo starts");
+    assert!(
+        output.status.success(),
+        "tests/{name} does not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    target.join(TARGET).join("lamprey").join(name)
+}
