@@ -25,7 +25,7 @@ instruction! {
     // instruction: cpuid
     fn cpuid_leaf = "mov eax, 13", "mov ecx, 1", "cpuid", "ud2";
     /// Time has no model.
-    // reason: rdtsc: time has no model
+    // reason: time has no model
     // instruction: rdtsc
     fn rdtsc = "rdtsc", "ud2";
     /// x87 is not modelled.
@@ -116,7 +116,7 @@ fn choose_in_set_up() {
 }
 
 /// In one interleaving only, on the second CPU.
-// reason: rdtsc
+// reason: time has no model
 // at: in_one_interleaving
 // cpu: 1
 #[lamprey::scenario]
