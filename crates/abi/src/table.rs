@@ -34,7 +34,7 @@ pub struct Scenario {
     pub entry: extern "C" fn(),
     /// The property it declares to violate, if any.
     pub finds: Text,
-    /// First line of its documentation.
+    /// First paragraph of its documentation.
     pub about: Text,
     /// Source file and line.
     pub file: Text,

@@ -24,7 +24,7 @@ pub struct Guest {
 pub struct Scenario {
     /// `crate::module::function`.
     pub name: String,
-    /// First line of its documentation.
+    /// First paragraph of its documentation.
     pub about: String,
     /// The property it declares to violate.
     pub finds: Option<String>,

@@ -102,9 +102,11 @@ fn verdict_of(scenario: &Scenario, property: &str) -> Verdict {
 }
 
 fn undecided(guest: &Guest, why: &Why<Gap>, complete: Option<u32>) -> Reason {
+    // From one switch on the report says how far the search has come, from its figures.
     let up_to = match complete {
-        Some(switches) => format!("no counterexample up to {switches} switches"),
-        None => "not even the runs without a switch were all searched".into(),
+        Some(0) => "; no counterexample without a switch",
+        Some(_) => "",
+        None => "; not even the runs without a switch were all searched",
     };
     match why {
         Why::Gap(gap, _) if gap.scenario => reason(gap.what.clone()),
@@ -114,10 +116,10 @@ fn undecided(guest: &Guest, why: &Why<Gap>, complete: Option<u32>) -> Reason {
             instruction: gap.instruction.clone(),
             cpu: Some(gap.agent.cpu()),
         },
-        Why::States => reason(format!("the budget of states is used up; {up_to}")),
-        Why::Bytes => reason(format!("the budget of memory is used up; {up_to}")),
-        Why::Time => reason(format!("the time is used up; {up_to}")),
-        Why::Interrupted => reason(format!("interrupted; {up_to}")),
+        Why::States => reason(format!("the budget of states is used up{up_to}")),
+        Why::Bytes => reason(format!("the budget of memory is used up{up_to}")),
+        Why::Time => reason(format!("the time is used up{up_to}")),
+        Why::Interrupted => reason(format!("interrupted{up_to}")),
     }
 }
 

@@ -158,8 +158,7 @@ pub(crate) struct Check {
     #[arg(long, env = "LAMPREY_NO_REDUCTION", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) no_reduction: bool,
-    /// Tell states apart by dead registers, flags and stack, too: slower, and gives the same
-    /// verdicts
+    /// Tell states apart by dead stack memory, too: slower, and gives the same verdicts
     #[arg(long, env = "LAMPREY_NO_MASKING", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) no_masking: bool,

@@ -30,7 +30,7 @@ pub enum Verdict {
 pub struct Outcome {
     /// `crate::module::function`.
     pub scenario: String,
-    /// First line of its documentation.
+    /// First paragraph of its documentation.
     pub about: String,
     /// The verdict.
     pub verdict: Verdict,

@@ -14,7 +14,7 @@
 //! - Only events of the run are told; what no other CPU can notice is counted, not listed.
 //! - Functions nest by two spaces and are named when they are entered, not at each event.
 //! - The number before an event is its scheduling step: the number that the headline counts, that
-//!   JSON carries and that `replay --to` takes. Events of one step share one number, shown once.
+//!   JSON carries. Events of one step share one number, shown once.
 //! - A source position is shown where it changes: `tlb.c:509`, then `:512` in the same function,
 //!   the latter if there is room; [`json`] has them all.
 //! - A text that is too long wraps within its column. Only commands do not, for they shall work

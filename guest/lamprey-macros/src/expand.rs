@@ -16,7 +16,7 @@ pub(crate) fn scenario(args: TokenStream, item: TokenStream) -> Result<TokenStre
 
     let name = &function.sig.ident;
     let finds = args.finds.map_or_else(String::new, |property| property.value());
-    let about = first_doc_line(&function.attrs);
+    let about = first_paragraph(&function.attrs);
     let marks = union(args.marks, marks::in_tokens(function.block.to_token_stream()));
     let line = line_of(name);
     Ok(quote! {
@@ -88,8 +88,8 @@ fn check_signature(function: &ItemFn) -> Result<()> {
     Ok(())
 }
 
-/// The first line of the documentation that is not empty.
-fn first_doc_line(attrs: &[Attribute]) -> String {
+/// The first paragraph of the documentation, as one line.
+fn first_paragraph(attrs: &[Attribute]) -> String {
     let lines = attrs.iter().filter_map(|attr| match &attr.meta {
         Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
@@ -99,8 +99,10 @@ fn first_doc_line(attrs: &[Attribute]) -> String {
     });
     lines
         .flat_map(|text| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>())
-        .find(|line| !line.is_empty())
-        .unwrap_or_default()
+        .skip_while(|line| line.is_empty())
+        .take_while(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn union(declared: Vec<LitStr>, found: Vec<LitStr>) -> Vec<String> {
@@ -127,7 +129,8 @@ mod tests {
     #[test]
     fn enters_name_about_and_marks() {
         let item = quote! {
-            /// Two CPUs count.
+            /// Two CPUs
+            /// count.
             ///
             /// More.
             fn counts() { lamprey::mark!("b"); lamprey::mark!("a"); }

@@ -12,7 +12,7 @@ use proc_macro::TokenStream;
 /// Makes a function a scenario: enters it into the image's table, where Lamprey finds it.
 ///
 /// The function takes nothing and returns nothing. Its name, with the module's, is the scenario's;
-/// the first line of its documentation says what it is about.
+/// the first paragraph of its documentation says what it is about.
 ///
 /// - `finds = "property"`: the scenario re-creates a known bug. It is right if this property is
 ///   violated, and wrong if none or another is.

@@ -156,13 +156,6 @@ fn waits_for_nobody() {
     lamprey::cpu(1, move || x.store(0, SeqCst));
 }
 
-/// What only the set-up may do.
-// switches: 0
-#[lamprey::scenario(finds = "scenario-misuse")]
-fn registers_too_late() {
-    lamprey::cpu(0, || lamprey::always(|| {}));
-}
-
 /// A discarded run takes nothing with it that others could do before.
 #[lamprey::scenario(finds = "seen")]
 fn assume_takes_nothing_along() {

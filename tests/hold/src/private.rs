@@ -80,7 +80,9 @@ fn shared_local() {
         let local = place.load(SeqCst);
         lamprey::assume(local != 0);
         // SAFETY: CPU 0 waits for this store.
-        unsafe { (*core::ptr::with_exposed_provenance::<AtomicU64>(local as usize)).store(3, SeqCst) };
+        unsafe {
+            (*core::ptr::with_exposed_provenance::<AtomicU64>(local as usize)).store(3, SeqCst)
+        };
     });
 }
 

@@ -40,3 +40,10 @@ fn all_discarded() {
         lamprey::assume(word.load(SeqCst) == 7);
     });
 }
+
+/// What only the set-up may do: a mistake of the scenario is no bug of what it checks.
+// reason: lamprey::always is for the set-up only
+#[lamprey::scenario]
+fn registers_too_late() {
+    lamprey::cpu(0, || lamprey::always(|| {}));
+}
