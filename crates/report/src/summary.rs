@@ -9,6 +9,7 @@ use crate::wrap::hang;
 
 /// Widest line.
 const WIDTH: usize = 79;
+
 /// How many scenarios came to which verdict, which marks were reached, and within which bounds.
 ///
 /// `seconds` is the wall-clock time of it all; without it the scenarios' times are added up.
@@ -18,7 +19,7 @@ pub fn summary(outcomes: &[Outcome], bounds: &Bounds, seconds: Option<f64>) -> T
     let time = format!("[{:>8}]", crate::lines::seconds(all));
     let scenarios = count(outcomes.len().try_into().unwrap_or(u64::MAX), "scenario");
     let lead = format!("     Summary {scenarios}: ");
-    let mut lines = hang(&lead, &verdicts(outcomes), TIME_ENDS - time.len() - 2).into_iter();
+    let mut lines = hang(&lead, &verdicts(outcomes), TIME_ENDS - time.len() - 1).into_iter();
     let last = lines.next_back().unwrap_or_default();
     lines.for_each(|line| text.plain(line));
     let line = Line::default().with(Role::Plain, last);

@@ -168,3 +168,32 @@ fn assume_takes_nothing_along() {
         lamprey::require!(x.load(SeqCst) == 0, "seen", "before the run is discarded");
     });
 }
+
+/// An invariant that looks by LOCK CMPXCHG sees what one that loads would see.
+// switches: 0
+#[lamprey::scenario(finds = "never-one")]
+fn always_by_cmpxchg() {
+    let [x] = words();
+    lamprey::always(move || {
+        let seen = x.compare_exchange(7, 7, SeqCst, SeqCst);
+        lamprey::require!(seen != Err(1), "never-one", "between two stores");
+    });
+    lamprey::cpu(0, move || {
+        x.store(1, SeqCst);
+        x.store(2, SeqCst);
+    });
+}
+
+/// The same with an exchange, of which the store is forgotten.
+// switches: 0
+#[lamprey::scenario(finds = "never-one")]
+fn always_by_xchg() {
+    let [x] = words();
+    lamprey::always(move || {
+        lamprey::require!(x.swap(9, SeqCst) != 1, "never-one", "between two stores");
+    });
+    lamprey::cpu(0, move || {
+        x.store(1, SeqCst);
+        x.store(2, SeqCst);
+    });
+}

@@ -107,3 +107,29 @@ fn registers() {
         });
     }
 }
+
+/// What stands on a stack that the CPU has left for another stays there.
+#[lamprey::scenario]
+fn other_stack() {
+    #[repr(align(16))]
+    struct Stack([u64; 64]);
+    static mut STACK: Stack = Stack([0; 64]);
+    let shared = lamprey::new(AtomicU64::new(0));
+    lamprey::cpu(0, move || {
+        let back: u64;
+        // SAFETY: the other stack is this CPU's, and has room; RSP is put back.
+        unsafe {
+            asm!(
+                "mov {save}, rsp", "push 7", "mov {first}, rsp", "mov rsp, {other}",
+                "push 8", "lock inc qword ptr [{shared}]", "lock inc qword ptr [{shared}]",
+                "mov rsp, {first}", "pop {back}", "mov rsp, {save}",
+                save = out(reg) _, first = out(reg) _, back = out(reg) back,
+                other = in(reg) (&raw mut STACK.0).cast::<u64>().add(64),
+                shared = in(reg) shared.as_ptr(),
+            );
+        }
+        lamprey::require_eq!(back, 7, "stack", "it is gone");
+        lamprey::mark!("back");
+    });
+    lamprey::cpu(1, move || _ = shared.load(SeqCst));
+}

@@ -31,7 +31,7 @@ const NOT_FOR_GUESTS: [&str; 4] = [
 ];
 
 /// The folder of the repository.
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -40,7 +40,7 @@ pub fn repository() -> PathBuf {
 /// # Panics
 ///
 /// If it does not build; cargo's reasons are among the test's output.
-pub fn build(name: &str) -> PathBuf {
+pub(crate) fn build(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let script = repository().join("guest/lamprey/lamprey.ld").canonicalize().expect("a script");
     let mut cargo = Command::new(env!("CARGO"));
