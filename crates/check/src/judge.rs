@@ -1,5 +1,6 @@
 //! From what the search found to a verdict, and from a trail back to its story.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use explore::{Choice, Found, What, Why, Words};
@@ -36,8 +37,14 @@ pub(crate) fn judge(
             outcome.reason = Some(undecided(guest, why, *complete_switches));
         }
         explore::Verdict::Violated { what, trail: choices, switches, shortest } => {
-            let mut teller =
-                Teller { guest, scenario, model: &mut model, shared: &found.shared, changed: "" };
+            let mut teller = Teller {
+                guest,
+                scenario,
+                model: &mut model,
+                shared: &found.shared,
+                changed: "",
+                livelock: false,
+            };
             match teller.tell(choices, Some(what)) {
                 Ok(told) => {
                     let finding =
@@ -203,8 +210,15 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     };
     let mut model = Model::new(guest, scenario, trail.masking()).map_err(ReplayError::Start)?;
     let choices = trail.choices();
-    let told = Teller { guest, scenario, model: &mut model, shared: &trail.shared, changed }
-        .tell(&choices, None)?;
+    let told = Teller {
+        guest,
+        scenario,
+        model: &mut model,
+        shared: &trail.shared,
+        changed,
+        livelock: trail.property() == "livelock",
+    }
+    .tell(&choices, None)?;
     let mut outcome = blank(guest, scenario);
     outcome.verdict = verdict_of(scenario, &told.finding.property);
     outcome.cpus = cpus(&model);
@@ -230,9 +244,42 @@ struct Teller<'a> {
     model: &'a mut Model,
     shared: &'a [u32],
     changed: &'static str,
+    /// The trail claims that from its last state no run ends.
+    livelock: bool,
 }
 
+/// States after which a livelock of a trail is not confirmed.
+const LIVELOCK_STATES: usize = 1 << 16;
+
 impl Teller<'_> {
+    /// Whether from `state` no end is reached, nor a violation or anything else that ends a run.
+    fn never_ends(&mut self, state: &State, words: &mut Words) -> bool {
+        let mut seen = HashSet::from([state.fingerprint()]);
+        let mut open = vec![state.clone()];
+        while let Some(state) = open.pop() {
+            let possible = self.possible(&state);
+            if possible.is_empty() || seen.len() > LIVELOCK_STATES {
+                return false;
+            }
+            for choice in possible {
+                let mut next = state.clone();
+                let (agent, accesses) = (Agent(choice.agent), &mut Recorder(words));
+                if self
+                    .model
+                    .machine
+                    .step(&mut next, agent, choice.pick, accesses, &mut ())
+                    .is_err()
+                {
+                    return false;
+                }
+                if seen.insert(next.fingerprint()) {
+                    open.push(next);
+                }
+            }
+        }
+        true
+    }
+
     /// `known` is what the search says of the last state; a violation that shows by itself needs none.
     fn tell(&mut self, choices: &[Choice], known: Option<&What<Bad>>) -> Result<Told, ReplayError> {
         let mut words = Words::fixed(self.shared);
@@ -287,6 +334,7 @@ impl Teller<'_> {
             Some(What::Deadlock) => "deadlock",
             Some(What::Livelock) => "livelock",
             _ if stuck => "deadlock",
+            None if self.livelock && self.never_ends(&state, &mut words) => "livelock",
             _ => return Err(ReplayError::Clean(self.changed)),
         };
         Ok(self.stuck(property, &state, &mut narrator, runs, switches))

@@ -181,12 +181,11 @@ impl Accesses for Reads<'_> {
         false
     }
 
-    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
-        // What it writes is its own scratch stack, on a copy that is thrown away.
-        if !write {
-            self.words.touch(agent.0, word.0, false);
-            self.read.insert(word);
-        }
+    fn touch(&mut self, agent: Agent, word: Word, _: bool) {
+        // What it writes goes to a copy that is thrown away; but a LOCKed access is told as a write,
+        // and reads.
+        self.words.touch(agent.0, word.0, false);
+        self.read.insert(word);
     }
 }
 

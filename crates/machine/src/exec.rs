@@ -77,6 +77,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) alone: bool,
     /// The step's visible operation is still to come.
     pub(crate) credit: bool,
+    /// An interrupt may come between two instructions.
+    pub(crate) interruptible: bool,
     /// What RDTSC reads, if the scenario allows that time stands still.
     pub(crate) clock: Option<u64>,
     /// Address of the instruction.
@@ -92,6 +94,12 @@ pub(crate) struct Exec<'a, A, W> {
     visible: bool,
     /// A LOCKed instruction has started its visible operation.
     locked_open: bool,
+    /// It is an STI that turns interrupts on: they stay inhibited for one more instruction.
+    opens_interrupts: bool,
+    /// It may make several accesses, between which no interrupt comes.
+    pub(crate) several: bool,
+    /// It stores to two words of which one is shared: both stores are visible.
+    together: bool,
 }
 
 impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
@@ -113,6 +121,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             agent,
             alone: false,
             credit: true,
+            interruptible: false,
             clock: None,
             rip: 0,
             low_water: stack.1,
@@ -121,6 +130,9 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             done: Vec::new(),
             visible: false,
             locked_open: false,
+            opens_interrupts: false,
+            several: false,
+            together: false,
         }
     }
 
@@ -131,12 +143,15 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         self.done.clear();
         self.visible = false;
         self.locked_open = false;
+        self.opens_interrupts = false;
+        self.several = false;
+        self.together = false;
     }
 
     /// The instruction has completed.
     #[inline]
     pub(crate) fn retire(&mut self) {
-        self.system.shadow = false;
+        self.system.shadow = self.opens_interrupts;
         if !self.system.latch.is_empty() {
             self.system.latch.clear();
         }
@@ -155,7 +170,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         if let Some(value) = self.system.latch.get(self.done.len()) {
             return Ok(Some(*value));
         }
-        if !self.alone && self.accesses.is_shared(word) {
+        if !self.alone && (self.together || self.accesses.is_shared(word)) {
             if self.credit {
                 self.credit = false;
                 self.locked_open = locked;
@@ -179,7 +194,12 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             // CMPXCHG16B goes on to the next word; saying so for the others too only costs reduction.
             NextOperation::new(point, &[(word, true), (Word(word.0 + 1), true)])
         } else {
-            NextOperation::new(point, &[(word, write)])
+            // The first of several accesses keeps interrupts out until the last: an interrupt now and
+            // one after the instruction are two things, whatever the handler touches.
+            let keeps_out = self.several && self.system.latch.is_empty();
+            let flag = (Word::part(self.agent.cpu(), Part::InterruptFlag), false);
+            let touches = [(word, write), flag];
+            NextOperation::new(point, &touches[..1 + usize::from(keeps_out)])
         }
     }
 
@@ -219,6 +239,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     #[cold]
     fn translate_slowly(&mut self, at: At, want: Want) -> Result<u64, Stop> {
         let user = at.va >> 63 == 0;
+        self.several = true;
         if user {
             // Whether a user pointer is legal depends on CR3: a remote change is visible here.
             self.part_of_cpu(Part::Cr3, false)?;
@@ -248,8 +269,9 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     /// Loads at most 8 bytes at a location, word by word.
     #[inline]
     pub(crate) fn load_at(&mut self, location: u64, at: At) -> Result<u64, Stop> {
-        let first = self.load_part(location, location / 8, at)?;
         let offset = location % 8;
+        self.several |= at.for_write || offset + u64::from(at.size) > 8;
+        let first = self.load_part(location, location / 8, at)?;
         let shift = 8 * offset;
         let mut value = first >> shift;
         if offset + u64::from(at.size) > 8 {
@@ -290,9 +312,16 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         let offset = location % 8;
         let fits = (8 - offset).min(u64::from(at.size));
         let (head, tail) = (fits, u64::from(at.size) - fits);
+        if tail > 0 {
+            self.several = true;
+            // Stopped between the two, it would load again what it has stored (MOVS onto itself).
+            let shared = |at| self.is_visible(Word::memory(at));
+            self.together = shared(location) || shared(location + head);
+        }
         self.store_part(location, head, at, value)?;
         if tail > 0 {
             self.store_part(location + head, tail, at, value >> (8 * head))?;
+            self.together = false;
         }
         if at.va < self.low_water && at.va >= self.stack.0 {
             self.low_water = at.va;
@@ -347,6 +376,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     fn load128(&mut self, at: At) -> Result<u128, Stop> {
         let want = if at.for_write { Want::Write } else { Want::Read };
         let location = self.translate(at, want)?;
+        self.several = true;
         let (low, high) = Self::halves(at);
         let low = self.load_at(location, low)?;
         let high = self.load_at(location + 8, high)?;
@@ -355,6 +385,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
 
     fn store128(&mut self, at: At, value: u128) -> Result<(), Stop> {
         let location = self.translate(at, Want::Write)?;
+        self.several = true;
         let (low, high) = Self::halves(at);
         let half = |value: u128| u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0);
         self.store_at(location, low, half(value))?;
@@ -382,6 +413,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         if self.part_of_cpu(Part::InterruptFlag, true)? {
             self.report(Access::InterruptFlag { on });
         }
+        self.opens_interrupts = matches!(change, IfChange::Sti);
         Ok(())
     }
 

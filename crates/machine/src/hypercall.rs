@@ -261,6 +261,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let Some(size) = u8::try_from(size).ok().filter(|s| matches!(s, 1 | 2 | 4 | 8)) else {
             return Ok(misuse(Hypercall::UserRead, "takes a size of 1, 2, 4 or 8 bytes"));
         };
+        self.several = true;
         let now = self.part_of_cpu(Part::Cr3, false)?;
         self.part_of_cpu(Part::Cr4, false)?;
         let (cr3, cr4) = (self.system.cr3, self.system.cr4);

@@ -169,6 +169,12 @@ impl Machine {
         exec.alone = mode.alone;
         exec.credit = mode.credit;
         exec.clock = context.registered.clock;
+        exec.interruptible = !mode.alone && !context.registered.handlers.is_empty();
+        let stack = exec.stack.0..=exec.stack.1;
+        if stack.contains(&regs.gpr[RSP]) {
+            // What an earlier step has left below is dead as soon as RSP has risen above it.
+            exec.low_water = regs.gpr[RSP].saturating_sub(RED_ZONE).max(exec.stack.0);
+        }
         let mut left = mode.limit;
         let stop = loop {
             let rip = regs.rip;
@@ -196,7 +202,9 @@ impl Machine {
             let (low, top) = (exec.low_water, exec.stack.1);
             let live = match stop {
                 Ok(End::Returned) => top,
-                _ => regs.gpr[RSP].saturating_sub(RED_ZONE).min(top),
+                // On another stack: all of this one may be waited for.
+                _ if !stack.contains(&regs.gpr[RSP]) => low,
+                _ => regs.gpr[RSP].saturating_sub(RED_ZONE),
             };
             clear_dead(layout, memory, low, live);
         }
@@ -230,7 +238,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Executes one instruction.
     #[inline]
     fn instruction(&mut self, op: &Op, regs: &mut Regs) -> Result<Option<End>, Stop> {
+        self.several = op.copies_memory();
+        let bases = segment_bases(regs);
         x86::exec(op, regs, self)?;
+        if self.interruptible && segment_bases(regs) != bases {
+            // A handler runs with the bases of what it interrupts, and they are no word that agents
+            // could be seen to conflict on.
+            let what = "a change of a segment base where an interrupt handler could see it";
+            return Err(Stop::Unmodelled(what.into()));
+        }
         self.retire();
         if W::ON {
             let flow = match (op.is_call(), op.is_ret()) {
@@ -269,6 +285,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let present = u32::from(self.layout.kernel(rip, 1, Want::Read).is_some());
         Stop::Fault(Fault { vector: 14, code: 1 << 4 | present, va: rip })
     }
+}
+
+fn segment_bases(regs: &Regs) -> [u64; 3] {
+    [regs.fs_base, regs.gs_base, regs.kernel_gs_base]
 }
 
 /// The agent's entry has returned: a handler to what it interrupted, a thread to idling.

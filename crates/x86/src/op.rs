@@ -312,6 +312,13 @@ impl Op {
         self.kind == Kind::Ret
     }
 
+    /// Accesses two places: MOVS and its kin, or a memory operand and the stack or RFLAGS.IF.
+    pub fn copies_memory(&self) -> bool {
+        let on_stack = matches!(self.kind, Kind::Push | Kind::Pop | Kind::CallIndirect);
+        let always = matches!(self.kind, Kind::Movs | Kind::Cmps | Kind::Enter | Kind::Popf);
+        always || on_stack && self.dst == Operand::Mem
+    }
+
     /// LOCK prefix, or XCHG with memory.
     pub fn is_locked(&self) -> bool {
         self.prefix & prefix::LOCK != 0

@@ -74,7 +74,7 @@ fn assume_leaves_it() {
     lamprey::cpu(0, || {
         let value = lamprey::choose(4);
         lamprey::assume(value > 1);
-        lamprey::require!(value % 2 == 0, "odd", "{value}");
+        lamprey::require!(value.is_multiple_of(2), "odd", "{value}");
     });
 }
 

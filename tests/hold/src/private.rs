@@ -58,7 +58,7 @@ fn deep_calls() {
     for cpu in 0..2 {
         lamprey::cpu(cpu, move || {
             shared.fetch_add(sum(100), SeqCst);
-            lamprey::require!(shared.load(SeqCst) % 5050 == 0, "sum", "wrong");
+            lamprey::require!(shared.load(SeqCst).is_multiple_of(5050), "sum", "wrong");
             lamprey::mark!("summed");
         });
     }
