@@ -85,9 +85,13 @@ impl explore::Model for Model {
         words: &mut Words,
     ) -> Result<(), Stop<Bad, Gap>> {
         let agent = Agent(choice.agent);
-        self.machine
-            .step(state, agent, choice.pick, &mut Recorder(words), &mut self.marks)
-            .map_err(stop)
+        let mut marks = Marks::default();
+        let result = self.machine.step(state, agent, choice.pick, &mut Recorder(words), &mut marks);
+        // A step that is discarded has not been.
+        if result != Err(Halt::Discarded) {
+            self.marks.0.append(&mut marks.0);
+        }
+        result.map_err(stop)
     }
 
     fn inspect(&mut self, state: &State, words: &mut Words) -> Result<(), Stop<Bad, Gap>> {

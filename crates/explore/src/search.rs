@@ -115,10 +115,14 @@ impl<M: Model> Search<'_, M> {
         let undecided = |why| Verdict::Undecided { why, complete_switches: switches };
         match ending {
             Ending::Excess => None,
-            Ending::Exhausted => match gap {
-                None => Some((Verdict::Pass, shared)),
-                Some((gap, trail, _)) => Some((undecided(Why::Gap(gap, trail)), shared)),
-            },
+            // A run that an earlier round found bad is a run of the system, whatever later rounds say:
+            // coarser steps are steps, too. Finding it again is a later round's to do; should it fail
+            // to, this is still no pass.
+            Ending::Exhausted => Some(match (self.fallback.take(), gap) {
+                (Some(violation), _) => violation.verdict(false),
+                (None, None) => (Verdict::Pass, shared),
+                (None, Some((gap, trail, _))) => (undecided(Why::Gap(gap, trail)), shared),
+            }),
             Ending::Violated(what, trail) => {
                 let at = self.place(&trail, &shared);
                 self.violated(Violation { what, trail, at, shared }, exceeded)

@@ -54,7 +54,8 @@ pub struct Cpu {
     pub(crate) pending: u64,
     /// Alternatives of the `choose` it stands before.
     pub(crate) choosing: Option<u16>,
-    /// What each level does next. Follows from the rest, so not part of the fingerprint.
+    /// What each level does next. Part of the fingerprint: two ways to one instruction (out of HLT, and
+    /// by a jump) may know more or less of what comes, and the search learns by program point.
     pub(crate) next: [Option<NextOperation>; 2],
 }
 
@@ -150,6 +151,18 @@ impl Cpu {
         put(self.choosing.map_or(u64::MAX, u64::from));
         put(u64::try_from(s.latch.len()).unwrap_or(u64::MAX));
         s.latch.iter().for_each(|value| put(*value));
+        for next in &self.next {
+            match next {
+                None => put(0),
+                Some(next) => {
+                    put(1 | u64::from(next.reducible) << 1);
+                    put(next.point);
+                    for (word, write) in next.touches() {
+                        put(u64::from(word.0) << 1 | u64::from(*write));
+                    }
+                }
+            }
+        }
         put_regs(&self.regs, &mut put);
         if let Some(interrupted) = &self.interrupted {
             put(u64::from(interrupted.vector) + 1);

@@ -208,6 +208,12 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         self.part_of(self.agent.cpu(), part, write)
     }
 
+    /// Reads a control register of this CPU on the way to something else.
+    fn consult(&mut self, part: Part) -> Result<(), Stop> {
+        self.several = true;
+        self.part_of_cpu(part, false).map(|_| ())
+    }
+
     pub(crate) fn part_of(&mut self, cpu: u8, part: Part, write: bool) -> Result<bool, Stop> {
         let performed = self.part(Word::part(cpu, part), write, false)?;
         self.done.push(0);
@@ -422,6 +428,9 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         if self.alone {
             return Err(Stop::Unmodelled("hlt in code that runs by itself".into()));
         }
+        if matches!(self.agent.role(), Role::Interrupt(_)) {
+            return Err(Stop::Unmodelled("hlt inside an interrupt handler".into()));
+        }
         self.part_of_cpu(Part::Pending, false)?;
         self.report(Access::Halt);
         self.system.halting = true;
@@ -445,6 +454,12 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn write_cr(&mut self, cr: u8, value: u64) -> Result<(), Stop> {
+        // What is legal in one register depends on another, which a handler may have changed.
+        match cr {
+            0 | 3 => self.consult(Part::Cr4)?,
+            4 => self.consult(Part::Cr3)?,
+            _ => {}
+        }
         let (part, register, old, new) = match cr {
             0 => (
                 Part::Cr0,
@@ -482,6 +497,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn invpcid(&mut self, kind: u64, descriptor: [u64; 2]) -> Result<(), Stop> {
+        self.consult(Part::Cr4)?;
         if !control::invpcid_legal(kind, descriptor, self.system.cr4) {
             return Err(Fault::GP.into());
         }
@@ -515,8 +531,9 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         Ok(())
     }
 
-    fn fsgsbase(&self) -> bool {
-        control::fsgsbase(self.system.cr4)
+    fn fsgsbase(&mut self) -> Result<bool, Stop> {
+        self.consult(Part::Cr4)?;
+        Ok(control::fsgsbase(self.system.cr4))
     }
 
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Stop> {

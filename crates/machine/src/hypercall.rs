@@ -92,7 +92,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             }
             Hypercall::Alloc => Ok(self.allocate(a, b)),
             Hypercall::Cr3 | Hypercall::Cr4 | Hypercall::InterruptsOn => {
-                self.look_at(call, a, regs, context.others)
+                self.look_at(call, a, regs, context.setup, context.others)
             }
             Hypercall::UserRead => self.user(a, b, c, false),
             Hypercall::UserWrite => self.user(a, b, c, true),
@@ -186,6 +186,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 
     fn send_ipi(&mut self, to: u64, vector: u64, context: &Context<'_>) -> Result<Outcome, Stop> {
+        if self.agent == Agent::OBSERVER {
+            return Ok(misuse(Hypercall::SendIpi, "is not for set-up and checks"));
+        }
         let known = &context.registered;
         let handler = known.handlers.iter().position(|(v, _)| u64::from(*v) == vector);
         let cpu = u8::try_from(to).ok().filter(|cpu| usize::from(*cpu) < context.cpu_count);
@@ -234,13 +237,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         call: Hypercall,
         cpu: u64,
         regs: &Regs,
+        setup: bool,
         others: &[Look],
     ) -> Result<Outcome, Stop> {
         let slot = usize::try_from(cpu).ok().and_then(|cpu| others.get(cpu));
         let (Some(look), Ok(of)) = (slot, u8::try_from(cpu)) else {
             return Ok(misuse(call, "was given a CPU that does not exist"));
         };
-        let own = of == self.agent.cpu() && self.agent != Agent::OBSERVER;
+        // Set-up is CPU 0; checks only look on.
+        let own = of == self.agent.cpu() && (setup || self.agent != Agent::OBSERVER);
         let (part, register, value) = match call {
             Hypercall::Cr3 => (Part::Cr3, "CR3", if own { self.system.cr3 } else { look.cr3 }),
             Hypercall::Cr4 => (Part::Cr4, "CR4", if own { self.system.cr4 } else { look.cr4 }),

@@ -16,8 +16,8 @@ use crate::registered::Entry;
 pub(crate) fn deliver(cpu: &mut Cpu, number: u8, vector: u8, bit: u16, entry: Entry) {
     cpu.pending &= !(1 << bit);
     let mut regs = blank_regs();
-    // What the hardware does not change stays: segment bases and XMM are the interrupted code's.
-    regs.xmm = cpu.regs.xmm;
+    // What the hardware does not change stays: the segment bases are the interrupted code's. XMM
+    // registers are the entry code's to save and restore; a handler finds zeroes in them.
     regs.fs_base = cpu.regs.fs_base;
     regs.gs_base = cpu.regs.gs_base;
     regs.kernel_gs_base = cpu.regs.kernel_gs_base;

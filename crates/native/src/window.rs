@@ -105,8 +105,8 @@ impl Env for Window {
         unreachable!("excluded")
     }
 
-    fn fsgsbase(&self) -> bool {
-        self.fsgsbase
+    fn fsgsbase(&mut self) -> Result<bool, Self::Stop> {
+        Ok(self.fsgsbase)
     }
 
     fn cpuid(&mut self, _: u32, _: u32) -> Result<[u32; 4], Fault> {

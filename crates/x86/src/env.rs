@@ -82,7 +82,7 @@ pub trait Env {
     /// WRMSR. May change the segment bases in `regs`.
     fn wrmsr(&mut self, regs: &mut Regs, msr: u32, value: u64) -> Result<(), Self::Stop>;
     /// RDFSBASE and its kin: is CR4.FSGSBASE set?
-    fn fsgsbase(&self) -> bool;
+    fn fsgsbase(&mut self) -> Result<bool, Self::Stop>;
     /// CPUID: EAX, EBX, ECX, EDX.
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Self::Stop>;
     /// RDTSC and RDTSCP.

@@ -64,7 +64,7 @@ fn put_pair(value: u64, regs: &mut Regs) {
 
 /// RDFSBASE, RDGSBASE.
 pub(super) fn read_base<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
-    if !env.fsgsbase() {
+    if !env.fsgsbase()? {
         return Err(Fault::UD.into());
     }
     let base = if op.kind == Kind::Rdfsbase { regs.fs_base } else { regs.gs_base };
@@ -74,7 +74,7 @@ pub(super) fn read_base<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result
 
 /// WRFSBASE, WRGSBASE. The base must be canonical at 57 bits: the widest a processor has.
 pub(super) fn write_base<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
-    if !env.fsgsbase() {
+    if !env.fsgsbase()? {
         return Err(Fault::UD.into());
     }
     let base = get(op, op.dst, op.size, regs);

@@ -157,8 +157,8 @@ impl Env for Flat {
         Ok(())
     }
 
-    fn fsgsbase(&self) -> bool {
-        self.fsgsbase
+    fn fsgsbase(&mut self) -> Result<bool, Self::Stop> {
+        Ok(self.fsgsbase)
     }
 
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Fault> {
