@@ -85,13 +85,9 @@ impl explore::Model for Model {
         words: &mut Words,
     ) -> Result<(), Stop<Bad, Gap>> {
         let agent = Agent(choice.agent);
-        let mut marks = Marks::default();
-        let result = self.machine.step(state, agent, choice.pick, &mut Recorder(words), &mut marks);
-        // A step that is discarded has not been.
-        if result != Err(Halt::Discarded) {
-            self.marks.0.append(&mut marks.0);
-        }
-        result.map_err(stop)
+        self.machine
+            .step(state, agent, choice.pick, &mut Recorder(words), &mut self.marks)
+            .map_err(stop)
     }
 
     fn inspect(&mut self, state: &State, words: &mut Words) -> Result<(), Stop<Bad, Gap>> {

@@ -14,3 +14,4 @@ mod locks;
 mod lost_update;
 mod properties;
 mod torn;
+mod windows;

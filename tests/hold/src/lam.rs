@@ -119,3 +119,14 @@ fn cr3_of_another() {
         lamprey::require_eq!(lamprey::cr3(1), 0, "own", "changed from outside");
     });
 }
+
+/// Set-up sees what it has just written to CR3 of CPU 0, and CPU 0 starts with it.
+#[lamprey::scenario]
+fn set_up_sees_its_cr3() {
+    crate::cpu::load_cr3(0x5000);
+    let seen = lamprey::cr3(0);
+    lamprey::cpu(0, move || {
+        lamprey::require!(seen == 0x5000 && lamprey::cr3(0) == seen, "cr3", "{seen:#x}");
+        lamprey::mark!("looked");
+    });
+}

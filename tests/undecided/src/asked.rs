@@ -47,3 +47,12 @@ fn all_discarded() {
 fn registers_too_late() {
     lamprey::cpu(0, || lamprey::always(|| {}));
 }
+
+/// An IPI that set-up sends would reach CPUs that do not run yet.
+// reason: the scenario is wrong: lamprey::send_ipi
+#[lamprey::scenario]
+fn ipi_from_set_up() {
+    lamprey::handler(40, || {});
+    lamprey::cpu(0, || lamprey::mark!("here"));
+    lamprey::send_ipi(0, 40);
+}

@@ -134,3 +134,15 @@ fn in_one_interleaving() {
         }
     });
 }
+
+/// HLT in a handler waits with interrupts off, or for one that nests.
+// reason: hlt inside an interrupt handler
+#[lamprey::scenario]
+fn hlt_in_a_handler() {
+    lamprey::handler(40, || {
+        lamprey::mark!("handled");
+        crate::cpu::hlt();
+    });
+    lamprey::cpu(0, || {});
+    lamprey::cpu(1, || lamprey::send_ipi(0, 40));
+}
