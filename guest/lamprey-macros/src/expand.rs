@@ -132,6 +132,7 @@ mod tests {
             /// Two CPUs
             /// count.
             ///
+            ///
             /// More.
             fn counts() { lamprey::mark!("b"); lamprey::mark!("a"); }
         };
