@@ -98,7 +98,8 @@ fn first_paragraph(attrs: &[Attribute]) -> String {
         _ => None,
     });
     lines
-        .flat_map(|text| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>())
+        // `split`, not `lines`: an empty attribute is an empty line.
+        .flat_map(|text| text.split('\n').map(|line| line.trim().to_owned()).collect::<Vec<_>>())
         .skip_while(|line| line.is_empty())
         .take_while(|line| !line.is_empty())
         .collect::<Vec<_>>()
@@ -131,7 +132,6 @@ mod tests {
         let item = quote! {
             /// Two CPUs
             /// count.
-            ///
             ///
             /// More.
             fn counts() { lamprey::mark!("b"); lamprey::mark!("a"); }
