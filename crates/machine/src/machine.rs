@@ -97,11 +97,6 @@ impl Machine {
         self.code.text(&self.layout, rip)
     }
 
-    /// Bytes of the image or heap, as the set-up has not touched them; `None` if unmapped.
-    pub fn boot_word(&self, va: u64) -> Option<u64> {
-        self.layout.kernel(va, 8, Want::Read).map(|location| self.boot.load(location, 8))
-    }
-
     /// The value of `size` (1 to 8) bytes of kernel memory.
     pub fn peek(&self, state: &State, va: u64, size: u8) -> Option<u64> {
         self.layout.kernel(va, size, Want::Read).map(|location| state.memory.load(location, size))

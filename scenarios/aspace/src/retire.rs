@@ -41,13 +41,8 @@ fn retire_while_unusing() {
         scene.unuse_space();
     });
     cpu(1, move || {
-        scene.start();
-        last_user.wait();
-        match scene.space.retire(&Machine) {
-            Ok(()) => {
-                nobody_is_on(scene.space, 2);
-                mark!("the space is retired");
-            }
+        match retire_after(scene, last_user) {
+            Ok(()) => mark!("the space is retired"),
             Err(InUse) => mark!("the kernel thread was not done"),
         }
     });
@@ -66,14 +61,18 @@ fn retire_while_leaving() {
         switch_to_another(other);
     });
     cpu(1, move || {
-        scene.start();
-        last_user.wait();
-        match scene.space.retire(&Machine) {
-            Ok(()) => {
-                nobody_is_on(scene.space, 2);
-                mark!("the space is retired");
-            }
+        match retire_after(scene, last_user) {
+            Ok(()) => mark!("the space is retired"),
             Err(InUse) => mark!("its user was not gone"),
         }
     });
+}
+
+/// Retires A once its last user is known; after `Ok` nobody is on its tables.
+fn retire_after(scene: Scene, last_user: Signal) -> Result<(), InUse> {
+    scene.start();
+    last_user.wait();
+    scene.space.retire(&Machine)?;
+    nobody_is_on(scene.space, 2);
+    Ok(())
 }

@@ -4,31 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-const PROFILE: [&str; 4] = [
-    "profile.lamprey.inherits=\"release\"",
-    "profile.lamprey.debug=2",
-    "profile.lamprey.panic=\"abort\"",
-    "profile.lamprey.overflow-checks=true",
-];
-
-const FLAGS: [&str; 7] = [
-    "-Crelocation-model=static",
-    "-Ccode-model=kernel",
-    "-Cno-redzone=yes",
-    "-Clink-arg=-nostartfiles",
-    "-Clink-arg=-nostdlib",
-    "-Clink-arg=-static",
-    "-Clink-arg=-no-pie",
-];
-
-const NOT_FOR_GUESTS: [&str; 4] = [
-    "RUSTFLAGS",
-    "CARGO_BUILD_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
-];
+include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/lamprey/flags.rs"));
 
 /// The folder of the repository.
 pub(crate) fn repository() -> PathBuf {
