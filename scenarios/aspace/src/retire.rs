@@ -40,11 +40,9 @@ fn retire_while_unusing() {
         last_user.give();
         scene.unuse_space();
     });
-    cpu(1, move || {
-        match retire_after(scene, last_user) {
-            Ok(()) => mark!("the space is retired"),
-            Err(InUse) => mark!("the kernel thread was not done"),
-        }
+    cpu(1, move || match retire_after(scene, last_user) {
+        Ok(()) => mark!("the space is retired"),
+        Err(InUse) => mark!("the kernel thread was not done"),
     });
 }
 
@@ -60,11 +58,9 @@ fn retire_while_leaving() {
         last_user.give();
         switch_to_another(other);
     });
-    cpu(1, move || {
-        match retire_after(scene, last_user) {
-            Ok(()) => mark!("the space is retired"),
-            Err(InUse) => mark!("its user was not gone"),
-        }
+    cpu(1, move || match retire_after(scene, last_user) {
+        Ok(()) => mark!("the space is retired"),
+        Err(InUse) => mark!("its user was not gone"),
     });
 }
 
