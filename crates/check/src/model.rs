@@ -20,7 +20,11 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn new(guest: &Guest, scenario: &Scenario, masking: bool) -> Result<Model, String> {
         Ok(Model {
-            machine: Machine::new(&guest.segments, &guest.calls, Config { masking })?,
+            machine: Machine::new(
+                &guest.segments,
+                &guest.calls,
+                Config { masking, ..Config::default() },
+            )?,
             entry: scenario.entry,
             marks: Marks::default(),
             invariants: Memo::default(),

@@ -46,6 +46,35 @@ impl Machine {
             watch,
         )?;
         self.heap_next = state.cpu(0).system.arenas[0];
+        self.begin(state, accesses, watch)
+    }
+
+    /// Starts without a set-up: CPU *i* runs `entries[i]`, of which there is one to eight.
+    ///
+    /// # Errors
+    ///
+    /// A violation or a gap before a first visible operation.
+    pub fn start_threads<A: Accesses, W: Watch>(
+        &mut self,
+        entries: &[Entry],
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<State, Halt> {
+        self.registered = Registered::default();
+        for (slot, entry) in self.registered.cpus.iter_mut().zip(entries) {
+            *slot = Some(*entry);
+        }
+        let state = State { memory: self.boot.clone(), cpus: vec![Arc::new(Cpu::new(0))] };
+        self.begin(state, accesses, watch)
+    }
+
+    /// Places the CPUs and brings each to its first scheduling point.
+    fn begin<A: Accesses, W: Watch>(
+        &mut self,
+        mut state: State,
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<State, Halt> {
         self.place_cpus(&mut state);
         self.handlers_may_start(state.cpu_count(), accesses);
         for number in 0..state.cpu_count() {

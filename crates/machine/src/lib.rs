@@ -65,7 +65,7 @@ pub use cpu::{Activity, Cpu};
 pub use exec::Accesses;
 pub use halt::{Bad, Failure, Gap, Halt, Violation};
 pub use layout::{Layout, Segment};
-pub use machine::{Config, Machine};
+pub use machine::{Config, Machine, MemoryModel};
 pub use next::NextOperation;
 pub use registered::{Entry, Named, Registered};
 pub use state::State;

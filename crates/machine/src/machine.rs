@@ -11,9 +11,21 @@ use crate::next::NextOperation;
 use crate::registered::Registered;
 use crate::state::State;
 
+/// In which order CPUs see each other's stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemoryModel {
+    /// x86-TSO: a store buffer per CPU.
+    #[default]
+    Tso,
+    /// Sequential consistency: a store is visible to all when it is made.
+    Sc,
+}
+
 /// What may be switched.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
+    /// In which order stores become visible.
+    pub memory_model: MemoryModel,
     /// Clear stack memory below the red zone at the end of each step, where no correct program looks,
     /// so that it does not tell states apart. Off only to check that it changes no verdict.
     pub masking: bool,
@@ -21,7 +33,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { masking: true }
+        Config { memory_model: MemoryModel::default(), masking: true }
     }
 }
 

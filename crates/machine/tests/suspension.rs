@@ -178,7 +178,7 @@ fn machine(steps: &[Step], masking: bool) -> Machine {
     let data =
         Segment { va: DATA, bytes: filled, size: DATA_BYTES, writable: true, executable: false };
     let calls = [(CPU_CALL, Hypercall::Cpu), (RETURN, Hypercall::Return)];
-    Machine::new(&[text, data], &calls, Config { masking }).expect("a machine")
+    Machine::new(&[text, data], &calls, Config { masking, ..Config::default() }).expect("a machine")
 }
 
 fn data(machine: &Machine, state: &State) -> Vec<u64> {
