@@ -93,7 +93,7 @@ impl Machine {
             return;
         }
         for number in 0..cpus {
-            for part in [Part::InterruptFlag, Part::Pending] {
+            for part in [Part::InterruptFlag, Part::Pending, Part::Buffer] {
                 accesses.touch(Agent::interrupt(number), Word::part(number, part), true);
             }
         }

@@ -58,7 +58,8 @@ impl State {
                 2 => cpu.system.cr3,
                 3 => cpu.system.cr4,
                 4 => u64::from(cpu.interrupt_flag()),
-                _ => cpu.pending,
+                5 => cpu.pending,
+                _ => u64::from(!cpu.system.buffer.is_empty()),
             };
         };
         self.memory.word(location / 8)

@@ -5,7 +5,8 @@
 pub struct Word(pub u32);
 
 pub(crate) const PARTS: u32 = 8;
-const PART_NAMES: [&str; 6] = ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts"];
+const PART_NAMES: [&str; 7] =
+    ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts", "the store buffer"];
 const FIRST_MEMORY: u32 = 64;
 
 /// A part of a CPU that counts as a word.
@@ -17,6 +18,8 @@ pub(crate) enum Part {
     Cr4,
     InterruptFlag,
     Pending,
+    /// Whether anything is in it: what an instruction that drains waits for.
+    Buffer,
 }
 
 impl Word {
@@ -28,6 +31,7 @@ impl Word {
             Part::Cr4 => 3,
             Part::InterruptFlag => 4,
             Part::Pending => 5,
+            Part::Buffer => 6,
         };
         Word(u32::from(cpu) * PARTS + part)
     }
@@ -54,13 +58,13 @@ mod tests {
     use abi::layout::MAX_CPUS;
 
     use super::*;
-    use crate::agent::{AGENTS, Agent, CPUS, Role};
+    use crate::agent::{Agent, CPUS, Role};
 
     #[test]
     fn numbers_of_agents_and_words_do_not_overlap() {
         assert_eq!(usize::from(CPUS), MAX_CPUS);
         assert_eq!(FIRST_MEMORY, PARTS * u32::from(CPUS));
-        let agents = (0..AGENTS).map(|agent| Agent(agent).role());
+        let agents = (0..Agent::COUNT).map(|agent| Agent(agent).role());
         let interrupts = agents.filter(|role| matches!(role, Role::Interrupt(_))).count();
         assert_eq!(interrupts, usize::from(CPUS));
         let last = Word::part(CPUS - 1, Part::Pending);
