@@ -198,6 +198,10 @@ impl Accesses for Reads<'_> {
         // What it writes goes to a copy that is thrown away; but a LOCKed access is told as a write,
         // and reads.
         self.words.touch(agent.0, word.0, false);
+        // Only stores to shared words are buffered.
+        if let Some(made) = word.made().filter(|_| self.words.is_shared(word.0)) {
+            self.words.touch(agent.0, made.0, false);
+        }
         self.read.insert(word);
     }
 }

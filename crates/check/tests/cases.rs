@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use check::{Checked, Config, Config, Guest, Limits, Scenario, Trail};
+use check::{Checked, Config, Guest, Limits, Scenario, Trail};
 use outcome::{Outcome, Verdict};
 
 #[test]

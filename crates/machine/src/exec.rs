@@ -20,7 +20,8 @@
 //! after the store (the buffer is emptied at the other end), and nothing can keep the store from
 //! happening. With one exception: the delivery of an interrupt waits for an empty buffer, and it makes
 //! a difference whether the handler runs before the store or after it. So where an interrupt can come
-//! in before the instruction, the store is a visible operation on the word [`Part::Buffer`].
+//! in before the instruction, the store is a visible operation on the word [`Part::Buffer`]; and where an
+//! invariant looks at what is stored, on the word's [`Word::made`].
 
 use abi::layout::HEAP_BASE;
 use x86::{At, Env, Fault, Fence, IfChange, Regs, flags};
@@ -452,10 +453,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             if self.system.buffer.is_full() {
                 return Err(self.wait(Wait::Room));
             }
-            // After a visible access of the same instruction no interrupt can come before it is complete.
-            if self.open_to_interrupts && !self.visible && self.system.latch.is_empty() {
-                self.part(self.buffer_word(), true, false)?;
-            }
+            self.notice_store(store)?;
             self.visible = true;
             if W::ON {
                 self.report_store(store, at, true);
@@ -463,6 +461,27 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             self.system.buffer.push(store);
         }
         self.done.push(0);
+        Ok(())
+    }
+
+    /// Buffering a store is a visible operation where an interrupt could come before it or an invariant
+    /// sees it.
+    fn notice_store(&mut self, store: Store) -> Result<(), Stop> {
+        let made = store.word().made().expect("a store goes to memory");
+        // After a visible access of the same instruction no interrupt comes before it is complete.
+        let open = self.open_to_interrupts && !self.visible && self.system.latch.is_empty();
+        let buffer = self.buffer_word();
+        if self.is_visible(made) || (open && self.is_visible(buffer)) {
+            if !std::mem::take(&mut self.credit) {
+                let touches = [(made, true), (buffer, true)];
+                self.pending = NextOperation::new(self.point(), &touches[..1 + usize::from(open)]);
+                return Err(Stop::Yield);
+            }
+        }
+        self.accesses.touch(self.agent, made, true);
+        if open {
+            self.accesses.touch(self.agent, buffer, true);
+        }
         Ok(())
     }
 

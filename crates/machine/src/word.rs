@@ -8,6 +8,8 @@ pub(crate) const PARTS: u32 = 8;
 const PART_NAMES: [&str; 7] =
     ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts", "the store buffer"];
 const FIRST_MEMORY: u32 = 64;
+/// Far beyond the words of any memory.
+const MADE: u32 = 1 << 20;
 
 /// A part of a CPU that counts as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +40,19 @@ impl Word {
 
     #[inline]
     pub(crate) fn memory(location: u64) -> Word {
-        Word(FIRST_MEMORY + u32::try_from(location / 8).expect("memory of less than 32 GiB"))
+        Word(FIRST_MEMORY + u32::try_from(location / 8).expect("memory of less than 8 MiB"))
     }
 
     /// The location of its first byte, for a word of memory.
     pub fn location(self) -> Option<u64> {
-        self.0.checked_sub(FIRST_MEMORY).map(|word| u64::from(word) * 8)
+        self.0.checked_sub(FIRST_MEMORY).filter(|_| self.0 < MADE).map(|n| u64::from(n) * 8)
+    }
+
+    /// For a word of memory: the stores that were made to it, whether they are visible yet or not. It
+    /// changes when a store enters a store buffer; invariants see it, and no CPU does.
+    #[must_use]
+    pub fn made(self) -> Option<Word> {
+        self.location().map(|_| Word(self.0 + MADE))
     }
 
     /// CPU and name, for a part of a CPU.
