@@ -471,12 +471,11 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         // After a visible access of the same instruction no interrupt comes before it is complete.
         let open = self.open_to_interrupts && !self.visible && self.system.latch.is_empty();
         let buffer = self.buffer_word();
-        if self.is_visible(made) || (open && self.is_visible(buffer)) {
-            if !std::mem::take(&mut self.credit) {
-                let touches = [(made, true), (buffer, true)];
-                self.pending = NextOperation::new(self.point(), &touches[..1 + usize::from(open)]);
-                return Err(Stop::Yield);
-            }
+        let visible = self.is_visible(made) || (open && self.is_visible(buffer));
+        if visible && !std::mem::take(&mut self.credit) {
+            let touches = [(made, true), (buffer, true)];
+            self.pending = NextOperation::new(self.point(), &touches[..1 + usize::from(open)]);
+            return Err(Stop::Yield);
         }
         self.accesses.touch(self.agent, made, true);
         if open {
