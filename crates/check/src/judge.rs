@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use explore::{Choice, Found, Switches, What, Why, Words};
 use machine::{Agent, Bad, Gap, Halt, State, Violation};
-use outcome::{Finding, Mark, Outcome, Reason, Stats, Verdict};
+use outcome::{Bounds, Finding, Mark, Outcome, Reason, Stats, Verdict};
 
 use crate::guest::{Guest, Scenario};
 use crate::model::{Model, Recorder};
@@ -72,8 +72,13 @@ pub(crate) fn judge(
     }
     outcome.stats.instructions = instructions;
     outcome.cpus = cpus(&model);
-    outcome.bounds = crate::bounds(model.machine.config());
+    outcome.bounds = bounds(&model);
     Checked { outcome, trail }
+}
+
+fn bounds(model: &Model) -> Bounds {
+    let nmi = model.machine.registered().nmi;
+    crate::bounds(model.machine.config(), nmi.map(|nmi| nmi.budget))
 }
 
 fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
@@ -224,7 +229,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     let mut outcome = blank(guest, scenario);
     outcome.verdict = verdict_of(scenario, &told.finding.property);
     outcome.cpus = cpus(&model);
-    outcome.bounds = crate::bounds(model.machine.config());
+    outcome.bounds = bounds(&model);
     outcome.stats.switches = told.finding.switches;
     outcome.stats.depth = told.finding.steps;
     outcome.stats.transitions = u64::from(told.finding.steps);

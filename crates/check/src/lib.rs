@@ -83,9 +83,10 @@ pub struct Checked {
     pub trail: Option<Trail>,
 }
 
-/// What verdicts on this machine hold for.
-pub fn bounds(config: Config) -> Bounds {
-    let others = ["IPIs", "no NMI", "flat user memory, no TLB"].map(String::from);
+/// What verdicts on this machine hold for, where a scenario allows so many NMIs, if it has any.
+pub fn bounds(config: Config, nmi_budget: Option<u64>) -> Bounds {
+    let nmis = nmi_budget.map_or("no NMI".into(), |budget| format!("NMI budget {budget}"));
+    let others = ["IPIs".into(), nmis, "flat user memory, no TLB".into()];
     let (memory_model, buffers) = match config.memory_model {
         MemoryModel::Sc => ("SC", None),
         MemoryModel::Tso => ("x86-TSO", Some(format!("{STORE_BUFFER} buffered stores"))),

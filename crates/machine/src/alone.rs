@@ -16,7 +16,7 @@ use crate::registered::{Entry, Registered};
 use crate::state::State;
 use crate::step::{End, Mode};
 use crate::watch::Watch;
-use crate::word::{Part, Word};
+use crate::word::Word;
 
 /// Instructions after which code that runs by itself counts as endless.
 const ALONE_INSTRUCTIONS: u64 = 200_000_000;
@@ -34,7 +34,7 @@ impl Machine {
         watch: &mut W,
     ) -> Result<State, Halt> {
         self.registered = Registered::default();
-        let mut state = State { memory: self.boot.clone(), cpus: vec![Arc::new(Cpu::new(0))] };
+        let mut state = State::new(self.boot.clone());
         state.cpu_mut(0).system.arenas[0] = layout::SETUP_ARENA.0;
         let others = look(&state);
         self.run_alone(
@@ -64,7 +64,7 @@ impl Machine {
         for (slot, entry) in self.registered.cpus.iter_mut().zip(entries) {
             *slot = Some(*entry);
         }
-        let state = State { memory: self.boot.clone(), cpus: vec![Arc::new(Cpu::new(0))] };
+        let state = State::new(self.boot.clone());
         self.begin(state, accesses, watch)
     }
 
@@ -76,6 +76,7 @@ impl Machine {
         watch: &mut W,
     ) -> Result<State, Halt> {
         self.place_cpus(&mut state);
+        state.nmi_budget = self.registered.nmi.map_or(0, |nmi| nmi.budget);
         self.handlers_may_start(state.cpu_count(), accesses);
         for number in 0..state.cpu_count() {
             if state.cpu(number).activity == Activity::Running {
@@ -83,20 +84,6 @@ impl Machine {
             }
         }
         Ok(state)
-    }
-
-    /// What the start of a handler depends on counts as touched from the beginning: were it only
-    /// recorded when a handler starts, an agent that turns interrupts off and on again in one step
-    /// would hide that it could.
-    fn handlers_may_start<A: Accesses>(&self, cpus: u8, accesses: &mut A) {
-        if self.registered.handlers.is_empty() {
-            return;
-        }
-        for number in 0..cpus {
-            for part in [Part::InterruptFlag, Part::Pending, Part::Buffer] {
-                accesses.touch(Agent::interrupt(number), Word::part(number, part), true);
-            }
-        }
     }
 
     /// Gives each CPU what the set-up registered for it.
@@ -165,13 +152,13 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let agent = Agent::OBSERVER;
-        let State { memory, cpus } = state;
+        let State { memory, cpus, .. } = state;
         self.enter(memory, Arc::make_mut(&mut cpus[0]), agent, entry);
         let mode = Mode { alone: true, setup, credit: true, pick: None, limit: ALONE_INSTRUCTIONS };
         let end = self.execute(state, agent, mode, others, accesses, watch)?;
         let rip = state.cpu(0).regs.rip;
         match end {
-            End::Returned => Ok(()),
+            End::Returned(_) => Ok(()),
             End::Choose(_) | End::Halted => {
                 Err(self.gap(agent, rip, "choose or hlt in code that runs by itself".into()))
             }

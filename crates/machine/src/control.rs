@@ -88,11 +88,11 @@ pub(crate) fn cpuid(leaf: u32, subleaf: u32, cpu: u8) -> Option<[u32; 4]> {
     let id = u32::from(cpu);
     Some(match (leaf, subleaf) {
         (0, _) => [7, 0x706d_614c, 0x3d79_6572, 0x3d3d_3d3d],
-        // CX16, PCID, MOVBE, POPCNT; FPU TSC MSR PAE CX8 APIC PGE CMOV FXSR SSE SSE2.
+        // CX16, PCID, x2APIC, MOVBE, POPCNT; FPU TSC MSR PAE CX8 APIC PGE CMOV FXSR SSE SSE2.
         (1, _) => [
             0,
             id << 24,
-            1 << 13 | 1 << 17 | 1 << 22 | 1 << 23,
+            1 << 13 | 1 << 17 | 1 << 21 | 1 << 22 | 1 << 23,
             1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << 15 | 7 << 24,
         ],
         // FSGSBASE, BMI1, SMEP, BMI2, INVPCID, ADX.

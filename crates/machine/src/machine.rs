@@ -1,10 +1,12 @@
 //! The machine as a whole: loading, and what can happen next.
 
+use std::cell::Cell;
+
 use abi::hypercall::Hypercall;
 
 use crate::agent::{Agent, Role};
 use crate::code::Code;
-use crate::cpu::Activity;
+use crate::cpu::{Activity, Cpu};
 use crate::layout::{self, Layout, Segment, Want};
 use crate::memory::Memory;
 use crate::next::NextOperation;
@@ -37,6 +39,11 @@ impl Default for Config {
         Config { memory_model: MemoryModel::default(), masking: true }
     }
 }
+
+/// The choice to deliver an NMI that was sent.
+pub(crate) const NMI_SENT: u16 = 1;
+/// The choice of an NMI that nobody has sent.
+pub(crate) const NMI_UNSENT: u16 = 2;
 
 /// What never changes while a scenario runs.
 #[derive(Debug)]
@@ -122,20 +129,37 @@ impl Machine {
 
     /// Calls `choice(agent, pick)` for everything that can happen next.
     pub fn choices(&self, state: &State, mut choice: impl FnMut(Agent, u16)) {
+        let goes_on = Cell::new(state.ended());
+        let mut choice = |agent, pick| {
+            goes_on.set(true);
+            choice(agent, pick);
+        };
         for (number, cpu) in (0u8..).zip(&state.cpus) {
             // First, so that of two runs as simple the one without delay is found.
             if !cpu.system.buffer.is_empty() {
                 choice(Agent::hardware(number), 0);
             }
-            let level = cpu.level(number);
-            let runs = cpu.interrupted.is_some() || cpu.activity == Activity::Running;
-            let next = cpu.next[usize::from(cpu.interrupted.is_some())];
-            let goes_on = runs && next.is_none_or(|next| next.wait.is_over(&cpu.system.buffer));
-            if goes_on {
-                (0..cpu.choosing.unwrap_or(1)).for_each(|pick| choice(level, pick));
+            let level = cpu.level_number();
+            let runs = level > 0 || cpu.activity == Activity::Running;
+            let next = cpu.next[level];
+            if runs && next.is_none_or(|next| next.wait.is_over(&cpu.system.buffer)) {
+                let agent = cpu.level(number);
+                (0..cpu.choosing.unwrap_or(1)).for_each(|pick| choice(agent, pick));
             }
             if let Some(bit) = cpu.deliverable() {
                 choice(Agent::interrupt(number), bit);
+            }
+            if cpu.nmi_pending && cpu.takes_nmi() {
+                choice(nmi_above(number, cpu), NMI_SENT);
+            }
+        }
+        if !goes_on.get() || state.nmi_budget == 0 {
+            return;
+        }
+        for (number, cpu) in (0u8..).zip(&state.cpus) {
+            // Where one is pending already, another is one that comes after it.
+            if !cpu.nmi_pending && cpu.takes_nmi() {
+                choice(nmi_above(number, cpu), NMI_UNSENT);
             }
         }
     }
@@ -144,14 +168,13 @@ impl Machine {
     pub fn next(&self, state: &State, agent: Agent) -> Option<NextOperation> {
         let cpu = state.cpus.get(usize::from(agent.cpu()))?;
         match agent.role() {
-            Role::Thread(_) => cpu.next[0],
-            Role::Interrupt(_) => cpu.next[1],
             Role::Observer => None,
             Role::Hardware(number) => {
                 let word = cpu.system.buffer.oldest()?.word();
                 let buffer = Word::part(number, Part::Buffer);
                 Some(NextOperation::new(0, &[(word, true), (buffer, true)]))
             }
+            _ => cpu.next[agent.level()],
         }
     }
 
@@ -161,4 +184,9 @@ impl Machine {
         let location = self.layout.kernel(top, 8, Want::Write).expect("stacks are mapped");
         memory.store(location, 8, self.return_address);
     }
+}
+
+/// The agent that an NMI would start.
+fn nmi_above(number: u8, cpu: &Cpu) -> Agent {
+    if cpu.level(number).is_nmi() { Agent::nested_nmi(number) } else { Agent::nmi(number) }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::agent::CPUS;
 use crate::cpu::Cpu;
 use crate::memory::{Memory, mix};
 use crate::word::{PARTS, Word};
@@ -12,9 +13,16 @@ pub struct State {
     pub(crate) memory: Memory,
     /// Shared between snapshots; a step copies the CPUs it changes.
     pub(crate) cpus: Vec<Arc<Cpu>>,
+    /// How many NMIs may still come without being sent.
+    pub(crate) nmi_budget: u64,
 }
 
 impl State {
+    /// One CPU that does nothing.
+    pub(crate) fn new(memory: Memory) -> State {
+        State { memory, cpus: vec![Arc::new(Cpu::new(0))], nmi_budget: 0 }
+    }
+
     /// 128-bit fingerprint; equal for equal states.
     pub fn fingerprint(&self) -> u128 {
         let mut sum = self.memory.fingerprint();
@@ -26,7 +34,8 @@ impl State {
             let place = u64::MAX - 2 * number;
             sum = sum.wrapping_add(mix(place, low)).wrapping_add(mix(place - 1, high));
         }
-        sum
+        // Adds nothing where there are none.
+        sum.wrapping_add(mix(u64::MAX - 2 * u64::from(CPUS), self.nmi_budget))
     }
 
     /// Number of CPUs.
@@ -50,6 +59,9 @@ impl State {
     /// The value of a word as an observer sees it, with every store that was made: what its verdict
     /// depends on.
     pub fn word(&self, word: Word) -> u64 {
+        if word == Word::NMI_BUDGET {
+            return self.nmi_budget;
+        }
         let Some(location) = word.location() else {
             let number = usize::try_from(word.0 / PARTS).expect("at most 7");
             let Some(cpu) = self.cpus.get(number) else { return 0 };
@@ -60,7 +72,8 @@ impl State {
                 3 => cpu.system.cr4,
                 4 => u64::from(cpu.interrupt_flag()),
                 5 => cpu.pending,
-                _ => u64::from(!cpu.system.buffer.is_empty()),
+                6 => u64::from(!cpu.system.buffer.is_empty()),
+                _ => u64::from(cpu.nmi_pending),
             };
         };
         let value = self.memory.word(location / 8);

@@ -6,16 +6,16 @@ use abi::hypercall::Hypercall;
 use x86::{Fault, Op, RSP, Regs};
 
 use crate::agent::{Agent, Role};
+use crate::apic::{Apic, Message};
 use crate::buffer::Store;
 use crate::code::Slot;
-use crate::cpu::{Activity, Cpu, blank_regs};
+use crate::cpu::{Activity, Cpu};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Bad;
 use crate::halt::Gap;
 use crate::halt::Halt;
 use crate::halt::Violation;
 use crate::hypercall::{Context, Outcome};
-use crate::interrupt;
 use crate::layout::{Layout, Want};
 use crate::look::{Look, look};
 use crate::machine::{Machine, MemoryModel};
@@ -39,8 +39,8 @@ pub(crate) enum End {
     Choose(u16),
     /// In HLT.
     Halted,
-    /// The entry has returned.
-    Returned,
+    /// The entry has returned, or the handler by an IRETQ, here.
+    Returned(u64),
 }
 
 /// How a stretch of instructions is run.
@@ -83,9 +83,11 @@ impl Machine {
             return Ok(());
         }
         let cpu = state.cpu(number);
-        if matches!(agent.role(), Role::Interrupt(_)) && cpu.interrupted.is_none() {
+        // An NMI handler that is active goes on by pick 0; another one is for `deliver` to refuse.
+        let another = agent.is_nmi() && cpu.choosing.is_none() && pick != 0;
+        if agent.level() > cpu.level_number() || another {
             // Delivery is the visible operation of this step.
-            self.deliver(state, number, pick, accesses, watch);
+            self.deliver(state, agent, pick, accesses, watch)?;
             return self.run(state, agent, None, false, accesses, watch);
         }
         let pick = cpu.choosing.map(|_| pick);
@@ -107,10 +109,10 @@ impl Machine {
         state.cpu_mut(number).choosing = None;
         let others = look(state);
         let end = self.execute(state, agent, mode, &others, accesses, watch)?;
-        let level = usize::from(matches!(agent.role(), Role::Interrupt(_)));
+        let nmi = self.registered.nmi.is_some();
         let cpu = state.cpu_mut(number);
         let rip = cpu.regs.rip;
-        cpu.next[level] = match end {
+        let next = match end {
             End::Before(next) => Some(next),
             End::Choose(of) => {
                 cpu.choosing = Some(of);
@@ -119,35 +121,17 @@ impl Machine {
             End::Halted => {
                 cpu.activity = Activity::Halted;
                 // It goes on when an interrupt comes.
-                let waits_for = (Word::part(number, Part::Pending), false);
-                Some(NextOperation::irreducible(rip, &[waits_for]))
+                let pending = |part| (Word::part(number, part), false);
+                let waits_for = [pending(Part::Pending), pending(Part::Nmi)];
+                Some(NextOperation::irreducible(rip, &waits_for[..1 + usize::from(nmi)]))
             }
-            End::Returned => {
-                returned(cpu, agent, rip, watch);
+            End::Returned(rip) => {
+                self.returned(state, agent, rip, watch)?;
                 None
             }
         };
+        state.cpu_mut(number).next[agent.level()] = next;
         Ok(())
-    }
-
-    pub(crate) fn deliver<A: Accesses, W: Watch>(
-        &self,
-        state: &mut State,
-        number: u8,
-        bit: u16,
-        accesses: &mut A,
-        watch: &mut W,
-    ) {
-        let agent = Agent::interrupt(number);
-        accesses.touch(agent, Word::part(number, Part::InterruptFlag), true);
-        accesses.touch(agent, Word::part(number, Part::Pending), true);
-        // It has waited for an empty store buffer.
-        accesses.touch(agent, Word::part(number, Part::Buffer), false);
-        let (vector, entry) = self.registered.handlers[usize::from(bit)];
-        let rip = state.cpu(number).regs.rip;
-        watch.seen(Seen { agent, rip, access: Access::Ipi { vector } });
-        interrupt::deliver(state.cpu_mut(number), number, vector, bit, entry);
-        self.push_return(&mut state.memory, agent);
     }
 
     /// Executes instructions of `agent` until its next visible operation.
@@ -161,23 +145,24 @@ impl Machine {
         watch: &mut W,
     ) -> Result<End, Halt> {
         let Machine { layout, code, registered, instructions, config, .. } = self;
-        let State { memory, cpus } = state;
-        let cpu_count = cpus.len();
-        let Cpu { regs, system, .. } = Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
+        let State { memory, cpus, .. } = state;
+        let apic = Apic::new(&registered.handlers, registered.nmi.is_some(), cpus.len());
+        let Cpu { regs, system, interrupted, .. } = Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
         let mut context = Context {
             registered,
             setup: mode.setup,
             others,
             pick: mode.pick,
-            cpu_count,
-            sent: Vec::new(),
         };
         let mut exec = Exec::new(layout, memory, system, accesses, watch, agent);
         exec.alone = mode.alone;
         exec.credit = mode.credit;
         exec.clock = context.registered.clock;
         exec.tso = config.memory_model == MemoryModel::Tso;
-        exec.interruptible = !mode.alone && !context.registered.handlers.is_empty();
+        exec.interruptible = !mode.alone && context.registered.interrupts();
+        exec.apic = apic;
+        let by_frame = interrupted.last().filter(|interrupted| interrupted.by.raw);
+        exec.returns_to = by_frame.map(|interrupted| interrupted.regs.gpr[RSP]);
         let stack = exec.stack.0..=exec.stack.1;
         if stack.contains(&regs.gpr[RSP]) {
             // What an earlier step has left below is dead as soon as RSP has risen above it.
@@ -187,7 +172,7 @@ impl Machine {
         let stop = loop {
             let rip = regs.rip;
             exec.begin(rip);
-            exec.open_to_interrupts = exec.interruptible && regs.rflags & x86::flags::IF != 0;
+            exec.open_to_interrupts = exec.is_open(regs);
             *instructions += 1;
             left -= 1;
             let result = match code.at(layout, rip).map(|number| code.slot(number)) {
@@ -207,19 +192,27 @@ impl Machine {
                 Err(stop) => break Err(stop),
             }
         };
-        if config.masking {
+        let sent = std::mem::take(&mut exec.sent);
+        // An NMI within an NMI runs on a stack that is live below it.
+        if config.masking && !matches!(agent.role(), Role::NestedNmi(_)) {
             let (low, top) = (exec.low_water, exec.stack.1);
             let live = match stop {
-                Ok(End::Returned) => top,
+                Ok(End::Returned(_)) => top,
                 // On another stack: all of this one may be waited for.
                 _ if !stack.contains(&regs.gpr[RSP]) => low,
                 _ => regs.gpr[RSP].saturating_sub(RED_ZONE),
             };
             clear_dead(layout, memory, low, live);
         }
-        let (rip, sent) = (regs.rip, context.sent);
-        for (to, bit) in sent {
-            state.cpu_mut(to).pending |= 1 << bit;
+        let rip = regs.rip;
+        for (to, message) in sent {
+            let cpu = state.cpu_mut(to);
+            match message {
+                Message::Fixed(vector) => {
+                    cpu.pending |= 1 << apic.bit(vector).expect("a handler, as was checked");
+                }
+                Message::Nmi => cpu.nmi_pending = true,
+            }
         }
         stop.map_err(|stop| self.halt(agent, rip, stop))
     }
@@ -244,6 +237,12 @@ impl Machine {
 }
 
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
+    /// Can something interrupt before the next instruction?
+    fn is_open(&self, regs: &Regs) -> bool {
+        let nmi = self.apic.nmi() && !self.system.nmi_blocked;
+        self.interruptible && (nmi || regs.rflags & x86::flags::IF != 0)
+    }
+
     /// Executes one instruction.
     #[inline]
     fn instruction(&mut self, op: &Op, regs: &mut Regs) -> Result<Option<End>, Stop> {
@@ -265,6 +264,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             };
             self.watch.retired(self.agent, self.rip, flow, regs.gpr[RSP]);
         }
+        if self.ends_handler {
+            return Ok(Some(End::Returned(self.rip)));
+        }
         Ok(std::mem::take(&mut self.system.halting).then_some(End::Halted))
     }
 
@@ -277,12 +279,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     ) -> Result<Option<End>, Stop> {
         match self.hypercall(call, regs, context)? {
             Outcome::Done(result) => self.finish_call(regs, result).map(|()| None),
-            Outcome::Send { to, bit } => {
-                context.sent.push((to, bit));
-                self.finish_call(regs, 0).map(|()| None)
-            }
             Outcome::Choose(of) => Ok(Some(End::Choose(of))),
-            Outcome::Returned => Ok(Some(End::Returned)),
+            Outcome::Returned => Ok(Some(End::Returned(self.rip))),
             Outcome::Discard => Err(Stop::Discard),
             Outcome::Fail(failure) => Err(Stop::Fail(failure)),
             Outcome::Wrong(what) => Err(Stop::Wrong(what)),
@@ -320,19 +318,6 @@ fn drain_one<A: Accesses, W: Watch>(
     accesses.touch(agent, store.word(), true);
     accesses.touch(agent, Word::part(agent.cpu(), Part::Buffer), true);
     state.memory.store(location, size, value);
-}
-
-/// The agent's entry has returned: a handler to what it interrupted, a thread to idling.
-fn returned<W: Watch>(cpu: &mut Cpu, agent: Agent, rip: u64, watch: &mut W) {
-    let access = match interrupt::leave(cpu) {
-        Some(vector) => Access::IpiDone { vector },
-        None => {
-            cpu.activity = Activity::Ended;
-            cpu.regs = blank_regs();
-            Access::End
-        }
-    };
-    watch.seen(Seen { agent, rip, access });
 }
 
 /// Zeroes stack words between the lowest address stored to in this step and what is live.

@@ -5,9 +5,11 @@
 pub struct Word(pub u32);
 
 pub(crate) const PARTS: u32 = 8;
-const PART_NAMES: [&str; 7] =
-    ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts", "the store buffer"];
-const FIRST_MEMORY: u32 = 64;
+const PART_NAMES: [&str; 8] =
+    ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts", "the store buffer", "a pending NMI"];
+/// Words of the machine as a whole come after the parts of the CPUs.
+const FIRST_GLOBAL: u32 = 64;
+const FIRST_MEMORY: u32 = 72;
 /// Far beyond the words of any memory.
 const MADE: u32 = 1 << 20;
 
@@ -22,9 +24,14 @@ pub(crate) enum Part {
     Pending,
     /// Whether anything is in it: what an instruction that drains waits for.
     Buffer,
+    /// Whether an NMI is pending.
+    Nmi,
 }
 
 impl Word {
+    /// How many NMIs may still come without being sent.
+    pub(crate) const NMI_BUDGET: Word = Word(FIRST_GLOBAL);
+
     pub(crate) fn part(cpu: u8, part: Part) -> Word {
         let part = match part {
             Part::Cr0 => 0,
@@ -34,6 +41,7 @@ impl Word {
             Part::InterruptFlag => 4,
             Part::Pending => 5,
             Part::Buffer => 6,
+            Part::Nmi => 7,
         };
         Word(u32::from(cpu) * PARTS + part)
     }
@@ -58,7 +66,7 @@ impl Word {
     /// CPU and name, for a part of a CPU.
     pub fn cpu_part(self) -> Option<(u8, &'static str)> {
         let name = PART_NAMES.get(usize::try_from(self.0 % PARTS).ok()?)?;
-        (self.0 < FIRST_MEMORY).then(|| (u8::try_from(self.0 / PARTS).expect("at most 7"), *name))
+        (self.0 < FIRST_GLOBAL).then(|| (u8::try_from(self.0 / PARTS).expect("at most 7"), *name))
     }
 }
 
@@ -72,12 +80,17 @@ mod tests {
     #[test]
     fn numbers_of_agents_and_words_do_not_overlap() {
         assert_eq!(usize::from(CPUS), MAX_CPUS);
-        assert_eq!(FIRST_MEMORY, PARTS * u32::from(CPUS));
+        assert_eq!(FIRST_GLOBAL, PARTS * u32::from(CPUS));
         let agents = (0..Agent::COUNT).map(|agent| Agent(agent).role());
-        let interrupts = agents.filter(|role| matches!(role, Role::Interrupt(_))).count();
-        assert_eq!(interrupts, usize::from(CPUS));
+        let is_handler = |role: &Role| {
+            matches!(role, Role::Interrupt(_) | Role::Nmi(_) | Role::NestedNmi(_))
+        };
+        assert_eq!(agents.filter(is_handler).count(), 3 * usize::from(CPUS));
+        assert!(Agent::COUNT <= 64, "the search has no more");
         let last = Word::part(CPUS - 1, Part::Pending);
         assert_eq!(last.cpu_part(), Some((CPUS - 1, "pending interrupts")));
+        assert_eq!(Word::NMI_BUDGET.cpu_part(), None);
+        assert_eq!(Word::NMI_BUDGET.location(), None);
         assert_eq!(Word::memory(0).location(), Some(0));
         assert_eq!(last.location(), None);
     }

@@ -1,7 +1,8 @@
 //! The CPUs: who runs this, what their registers hold, and interrupts between them.
 
 use crate::hypercall::{
-    lamprey_cr3, lamprey_cr4, lamprey_interrupts_on, lamprey_send_ipi, lamprey_this_cpu,
+    lamprey_cr3, lamprey_cr4, lamprey_interrupts_on, lamprey_send_ipi, lamprey_send_nmi,
+    lamprey_this_cpu,
 };
 
 /// The CPU that runs this. As a kernel's per-CPU segment would say it; nothing another CPU could
@@ -77,4 +78,19 @@ pub fn interrupts_on(cpu: usize) -> bool {
 #[inline]
 pub fn send_ipi(cpu: usize, vector: u8) {
     lamprey_send_ipi(cpu as u64, u64::from(vector));
+}
+
+/// Sends an NMI to CPU `cpu`, which may be this one. While one is pending or its handler runs, one more
+/// waits; others merge with that.
+///
+/// ```ignore
+/// lamprey::send_nmi(1);
+/// ```
+///
+/// # Panics
+///
+/// The run ends undecided if there is no such CPU, or no [`nmi`](crate::nmi) handler.
+#[inline]
+pub fn send_nmi(cpu: usize) {
+    lamprey_send_nmi(cpu as u64);
 }
