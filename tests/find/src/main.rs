@@ -9,9 +9,12 @@
 mod cpu;
 
 mod faults;
+mod frames;
 mod interrupts;
 mod locks;
 mod lost_update;
+mod nmi;
 mod properties;
 mod torn;
 mod windows;
+mod x2apic;

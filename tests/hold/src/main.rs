@@ -10,8 +10,11 @@ mod cpu;
 
 mod algorithms;
 mod atomics;
+mod frames;
 mod interrupts;
 mod lam;
+mod nmi;
 mod orders;
 mod private;
 mod steering;
+mod x2apic;

@@ -167,3 +167,36 @@ fn hlt_in_a_handler() {
     lamprey::cpu(0, || {});
     lamprey::cpu(1, || lamprey::send_ipi(0, 40));
 }
+
+/// A third NMI, in two handlers that have both unblocked NMIs.
+// reason: an NMI in an NMI handler that has interrupted one
+#[lamprey::scenario]
+fn third_nmi() {
+    lamprey::nmi(3, || {
+        lamprey::mark!("nmi");
+        // SAFETY: returns to the next instruction.
+        unsafe {
+            asm!(
+                "mov {sp}, rsp", "push 0x18", "push {sp}", "pushfq", "push 0x10",
+                "lea {sp}, [rip + 2f]", "push {sp}", "iretq", "2:",
+                sp = out(reg) _,
+            );
+        }
+    });
+    lamprey::cpu(0, || {});
+}
+
+/// A handler that changes a register of what it interrupts: what that stands before is known already.
+// reason: a return from an interrupt with RBX changed
+#[lamprey::scenario]
+fn register_changed() {
+    // SAFETY: the run ends at its return.
+    unsafe { lamprey::raw_handler(40, changes_rbx) };
+    lamprey::cpu(0, || lamprey::mark!("ran"));
+    lamprey::cpu(1, || lamprey::send_ipi(0, 40));
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn changes_rbx() {
+    core::arch::naked_asm!("inc rbx", "iretq")
+}
