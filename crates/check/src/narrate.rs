@@ -171,7 +171,9 @@ impl<'a> Narrator<'a> {
                 Access::SendIpi { to, vector: v } if to == target && v == vector => {
                     senders.push(raw.agent.cpu());
                 }
-                Access::Ipi { vector: v, sent: true } if raw.agent.cpu() == target && v == vector => {
+                Access::Ipi { vector: v, sent: true }
+                    if raw.agent.cpu() == target && v == vector =>
+                {
                     senders.clear();
                 }
                 _ => {}

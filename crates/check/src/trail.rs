@@ -206,7 +206,8 @@ fn parse_range(text: &str) -> Result<std::ops::RangeInclusive<u32>, String> {
 }
 
 fn parse_run(content: &str) -> Result<Run, String> {
-    let wrong = || format!("wanted `cpu N [irq|nmi|nmi2|drains] [pick P] [xCOUNT]`, found `{content}`");
+    let wrong =
+        || format!("wanted `cpu N [irq|nmi|nmi2|drains] [pick P] [xCOUNT]`, found `{content}`");
     let mut words = content.split_whitespace();
     if words.next() != Some("cpu") {
         return Err(wrong());

@@ -156,7 +156,8 @@ mod tests {
     use crate::registered::Entry;
 
     fn apic() -> Apic {
-        let handler = |vector| Handler { vector, entry: Entry { function: 0, data: 0 }, raw: false };
+        let handler =
+            |vector| Handler { vector, entry: Entry { function: 0, data: 0 }, raw: false };
         Apic::new(&[handler(40), handler(63), handler(64), handler(250)], true, 3)
     }
 

@@ -73,7 +73,11 @@ impl Machine {
         accesses.touch(agent, part(Part::Buffer), false);
         let rip = state.cpu(number).regs.rip;
         if agent.level() <= state.cpu(number).level_number() {
-            return Err(self.gap(agent, rip, "an NMI in an NMI handler that has interrupted one".into()));
+            return Err(self.gap(
+                agent,
+                rip,
+                "an NMI in an NMI handler that has interrupted one".into(),
+            ));
         }
         let handler = if agent.is_nmi() {
             let nmi = self.registered.nmi.expect("a choice where there is none");

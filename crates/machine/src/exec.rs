@@ -754,12 +754,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         Err(Stop::Unmodelled(format!("mov from segment register {segment:?}")))
     }
 
-    fn load_segment(
-        &mut self,
-        _: &mut Regs,
-        segment: Segment,
-        selector: u16,
-    ) -> Result<(), Stop> {
+    fn load_segment(&mut self, _: &mut Regs, segment: Segment, selector: u16) -> Result<(), Stop> {
         self.load_stack_segment(segment, selector)
     }
 

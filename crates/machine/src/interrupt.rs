@@ -24,8 +24,11 @@ const CLEARED: u64 = flags::IF | flags::TF | flags::NT | flags::RF;
 /// Starts `handler` as `agent`. A raw handler's frame is to be stored at its RSP.
 pub(crate) fn enter(cpu: &mut Cpu, agent: Agent, handler: Handler) -> Option<Frame> {
     let top = layout::stack(agent).1;
-    let (regs, frame) =
-        if handler.raw { with_frame(&cpu.regs, top, handler) } else { called(&cpu.regs, top, handler) };
+    let (regs, frame) = if handler.raw {
+        with_frame(&cpu.regs, top, handler)
+    } else {
+        called(&cpu.regs, top, handler)
+    };
     let regs = std::mem::replace(&mut cpu.regs, regs);
     cpu.interrupted.push(Interrupted { regs, by: handler, level: agent.level() });
     // IRET has no shadow: an NMI between STI and HLT opens the gap.
@@ -88,8 +91,8 @@ pub(crate) fn leave(cpu: &mut Cpu) -> Result<Option<u8>, &'static str> {
 /// The first register that differs.
 fn difference(left: &Regs, right: &Regs) -> Option<&'static str> {
     const NAMES: [&str; 16] = [
-        "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8", "R9", "R10", "R11", "R12", "R13",
-        "R14", "R15",
+        "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8", "R9", "R10", "R11", "R12",
+        "R13", "R14", "R15",
     ];
     let general = NAMES.iter().zip(left.gpr.iter().zip(&right.gpr));
     let general = general.filter(|(_, (left, right))| left != right).map(|(name, _)| *name).next();

@@ -33,8 +33,7 @@
 //!
 //! # Invariants
 //!
-//! - Sequential consistency: an access is performed when it is made. Store buffers, modelled page tables
-//!   and TLBs, NMIs and APIC registers have no model here: reaching them is a [`Gap`].
+//! - Modelled page tables and TLBs have no model here: reaching them is a [`Gap`].
 //! - Nothing here knows of searches, files or reports.
 //! - What is not modelled is a [`Gap`], never skipped.
 

@@ -93,7 +93,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// MOV to SS. It holds interrupts and NMIs back for one instruction (SDM vol. 3 §6.8.3 and table
     /// 24-3), in a sequence of such instructions only the first. Before it they come, so it is visible.
-    pub(crate) fn load_stack_segment(&mut self, segment: Segment, selector: u16) -> Result<(), Stop> {
+    pub(crate) fn load_stack_segment(
+        &mut self,
+        segment: Segment,
+        selector: u16,
+    ) -> Result<(), Stop> {
         match (segment, selector) {
             (Segment::Ss, KERNEL_SS) => {}
             (Segment::Ds | Segment::Es, KERNEL_SS | 0) => return Ok(()),

@@ -147,13 +147,9 @@ impl Machine {
         let Machine { layout, code, registered, instructions, config, .. } = self;
         let State { memory, cpus, .. } = state;
         let apic = Apic::new(&registered.handlers, registered.nmi.is_some(), cpus.len());
-        let Cpu { regs, system, interrupted, .. } = Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
-        let mut context = Context {
-            registered,
-            setup: mode.setup,
-            others,
-            pick: mode.pick,
-        };
+        let Cpu { regs, system, interrupted, .. } =
+            Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
+        let mut context = Context { registered, setup: mode.setup, others, pick: mode.pick };
         let mut exec = Exec::new(layout, memory, system, accesses, watch, agent);
         exec.alone = mode.alone;
         exec.credit = mode.credit;
@@ -205,15 +201,7 @@ impl Machine {
             clear_dead(layout, memory, low, live);
         }
         let rip = regs.rip;
-        for (to, message) in sent {
-            let cpu = state.cpu_mut(to);
-            match message {
-                Message::Fixed(vector) => {
-                    cpu.pending |= 1 << apic.bit(vector).expect("a handler, as was checked");
-                }
-                Message::Nmi => cpu.nmi_pending = true,
-            }
-        }
+        arrive(state, apic, sent);
         stop.map_err(|stop| self.halt(agent, rip, stop))
     }
 
@@ -296,6 +284,19 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
 fn segment_bases(regs: &Regs) -> [u64; 3] {
     [regs.fs_base, regs.gs_base, regs.kernel_gs_base]
+}
+
+/// What was sent in a step is pending after it.
+fn arrive(state: &mut State, apic: Apic, sent: Vec<(u8, Message)>) {
+    for (to, message) in sent {
+        let cpu = state.cpu_mut(to);
+        match message {
+            Message::Fixed(vector) => {
+                cpu.pending |= 1 << apic.bit(vector).expect("a handler, as was checked");
+            }
+            Message::Nmi => cpu.nmi_pending = true,
+        }
+    }
 }
 
 /// The oldest store in the buffer becomes visible.

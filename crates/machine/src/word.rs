@@ -82,9 +82,8 @@ mod tests {
         assert_eq!(usize::from(CPUS), MAX_CPUS);
         assert_eq!(FIRST_GLOBAL, PARTS * u32::from(CPUS));
         let agents = (0..Agent::COUNT).map(|agent| Agent(agent).role());
-        let is_handler = |role: &Role| {
-            matches!(role, Role::Interrupt(_) | Role::Nmi(_) | Role::NestedNmi(_))
-        };
+        let is_handler =
+            |role: &Role| matches!(role, Role::Interrupt(_) | Role::Nmi(_) | Role::NestedNmi(_));
         assert_eq!(agents.filter(is_handler).count(), 3 * usize::from(CPUS));
         assert!(Agent::COUNT <= 64, "the search has no more");
         let last = Word::part(CPUS - 1, Part::Pending);

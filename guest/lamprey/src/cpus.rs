@@ -63,10 +63,10 @@ pub fn interrupts_on(cpu: usize) -> bool {
 }
 
 /// Sends an interrupt to CPU `cpu`, which may be this one. It pends until that CPU has interrupts
-/// on; a second of the same vector merges with a pending one. Does not wait.
+/// on; a second of the same vector merges with a pending one. Does not wait for that.
 ///
-/// As a WRMSR to the x2APIC does, it orders no earlier store: under x86-TSO the store comes to be
-/// seen when it comes.
+/// The earlier stores of this CPU are visible first, as after the fence that a kernel puts before its
+/// WRMSR. To check that fence, write the x2APIC's registers instead: a WRMSR waits for no store.
 ///
 /// ```ignore
 /// lamprey::send_ipi(1, CALL_FUNCTION_VECTOR);

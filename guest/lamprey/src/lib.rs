@@ -60,7 +60,8 @@ pub use lamprey_macros::scenario;
 pub use crate::cpus::{cr3, cr4, interrupts_on, send_ipi, send_nmi, this_cpu};
 pub use crate::names::{name, name_root, name_value};
 pub use crate::setup::{
-    alloc, always, cpu, finally, fixed_clock, handler, new, nmi, physical_address, raw_handler, raw_nmi,
+    alloc, always, cpu, finally, fixed_clock, handler, new, nmi, physical_address, raw_handler,
+    raw_nmi,
 };
 pub use crate::steer::{assume, choose, mark, note};
 

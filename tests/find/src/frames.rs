@@ -103,7 +103,13 @@ fn not_canonical() {
         // SAFETY: the run ends at it.
         unsafe {
             asm!(
-                "push 0x18", "push rsp", "pushfq", "push 0x10", "bts rax, 62", "push rax", "iretq",
+                "push 0x18",
+                "push rsp",
+                "pushfq",
+                "push 0x10",
+                "bts rax, 62",
+                "push rax",
+                "iretq",
                 options(noreturn),
             );
         }
