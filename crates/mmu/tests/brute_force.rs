@@ -12,16 +12,16 @@ use std::collections::{BTreeSet, HashSet};
 
 use common::{Memory, OPEN, paging};
 use mmu::bits::{
-    CR3_NOFLUSH, CR4_PCIDE, CR4_PGE, CR4_SMEP, ENTRY_G, ENTRY_P, ENTRY_PS, ENTRY_RW, ENTRY_US,
-    ENTRY_XD,
+    CR3_NOFLUSH, CR4_LA57, CR4_PCIDE, CR4_PGE, CR4_SMEP, ENTRY_G, ENTRY_P, ENTRY_PS, ENTRY_RW,
+    ENTRY_US, ENTRY_XD,
 };
 use mmu::{Fill, Invpcid, Kind, Now, Outcome, Paging, Physical, Request, Tlb};
 use proptest::prelude::*;
 
 const CAPACITY: usize = 2;
-/// Two pages of one page table, one of another, one below another PML4E.
-const PAGES: [u64; 4] = [0, 0x1000, 0x20_0000, 1 << 39];
-/// Two tables of each level from here, the two roots first. Operations use entries 0 and 1 of each.
+/// Two pages of one page table, one of another, one of the upper half.
+const PAGES: [u64; 4] = [0, 0x1000, 0x20_0000, 0xffff_8000_0000_0000];
+/// Two tables of each level from here, PML5 tables first.
 const TABLES: u64 = 0x1000;
 const FRAMES: u64 = 0x2_0000;
 const MODES: [(Kind, bool); 6] = [
@@ -52,17 +52,18 @@ proptest! {
 
     #[test]
     fn the_set_gives_what_some_processor_gives(
-        entries in prop::collection::vec(entry(), 12..20),
-        ops in prop::collection::vec(op(), 1..10),
+        la57 in prop::bool::weighted(0.2),
+        entries in prop::collection::vec(entry(), 0..8),
+        ops in prop::collection::vec(op(), 1..14),
     ) {
         let mut memory = Memory::default();
-        for level in 0..3 {
-            for table in 0..2 {
-                memory.store(TABLES + (level * 2 + table) * 0x1000, TABLES + ((level + 1) * 2 + table) * 0x1000 | OPEN);
+        for (table, next) in (0..8u64).zip(2..10u64) {
+            for entry in entries_of(table) {
+                memory.store(entry, (TABLES + next * 0x1000) | OPEN);
             }
         }
         entries.iter().for_each(|(pa, value)| memory.store(*pa, *value));
-        let mut brute = Brute::new(memory);
+        let mut brute = Brute::new(memory, la57);
         let mut sets = [Fill::Adversarial, Fill::Retain, Fill::Eager].map(|fill| (fill, Tlb::new()));
         for op in ops {
             let Some(op) = legal(op, &brute.paging) else { continue };
@@ -91,7 +92,8 @@ proptest! {
 
 /// An entry of one of the tables and a value for it.
 fn entry() -> impl Strategy<Value = (u64, u64)> {
-    let place = (0..8u64, 0..2u64).prop_map(|(table, index)| (table, index));
+    let table = prop_oneof![1 => 0..2u64, 6 => 2..10u64];
+    let place = (table, prop::sample::select(vec![0, 0, 0, 1]));
     let flags = prop::sample::select(vec![
         0,
         0,
@@ -106,19 +108,25 @@ fn entry() -> impl Strategy<Value = (u64, u64)> {
     ]);
     let target = prop_oneof![
         8 => (0..2u64).prop_map(Target::Below),
-        1 => (0..8u64).prop_map(Target::Table),
+        1 => (0..10u64).prop_map(Target::Table),
         2 => (0..2u64).prop_map(Target::Large),
     ];
     (place, flags, target).prop_map(|((table, index), flags, target)| {
         let target = match target {
-            Target::Below(next) if table < 6 => TABLES + (table / 2 * 2 + 2 + next) * 0x1000,
+            Target::Below(next) if table < 8 => TABLES + (table / 2 * 2 + 2 + next) * 0x1000,
             Target::Below(next) => FRAMES + next * 0x1000,
             Target::Table(table) => TABLES + table * 0x1000,
             Target::Large(0) => ENTRY_PS | 1 << 30,
             Target::Large(_) => ENTRY_PS | 1 << 21,
         };
-        (TABLES + table * 0x1000 + index * 8, target | OPEN ^ flags)
+        (entries_of(table)[index], target | OPEN ^ flags)
     })
+}
+
+/// The entries of a table that walks for some of the pages use.
+fn entries_of(table: u64) -> [u64; 2] {
+    let second = [511, 256, 1, 1, 1][usize::try_from(table / 2).expect("small")];
+    [0, second].map(|index| TABLES + table * 0x1000 + index * 8)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -135,13 +143,13 @@ fn op() -> impl Strategy<Value = Op> {
     let page = 0..PAGES.len();
     let cr3 = (0..2u64, 0..2u64, any::<bool>());
     prop_oneof![
-        4 => entry().prop_map(|(pa, value)| Op::Store { pa, value }),
+        6 => entry().prop_map(|(pa, value)| Op::Store { pa, value }),
         2 => page.clone().prop_map(|page| Op::Access { page }),
         2 => page.clone().prop_map(|page| Op::Invlpg { page }),
         2 => (0..4u64, 0..2u16, page.clone())
             .prop_map(|(kind, pcid, page)| Op::Invpcid { kind, pcid, page }),
         3 => cr3.prop_map(|(root, pcid, noflush)| Op::MovCr3 {
-            root: TABLES + root * 0x1000,
+            root: root * 0x1000,
             pcid,
             noflush,
         }),
@@ -151,11 +159,17 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// `op`, without what would fault.
+/// The first of the two tables that CR3 may select.
+fn roots(la57: bool) -> u64 {
+    if la57 { TABLES } else { TABLES + 0x2000 }
+}
+
+/// `op` with a root that fits the mode; none if it would fault.
 fn legal(op: Op, paging: &Paging) -> Option<Op> {
     let pcide = paging.cr4 & CR4_PCIDE != 0;
     match op {
         Op::MovCr3 { root, pcid, noflush } => {
+            let root = roots(paging.cr4 & CR4_LA57 != 0) + root;
             Some(Op::MovCr3 { root, pcid, noflush: noflush && pcide })
         }
         Op::Invpcid { kind, pcid, .. } if !pcide && kind < 2 && pcid != 0 => None,
@@ -232,8 +246,9 @@ struct Brute {
 }
 
 impl Brute {
-    fn new(memory: Memory) -> Self {
-        let paging = paging(TABLES, 0);
+    fn new(memory: Memory, la57: bool) -> Self {
+        let mut paging = paging(roots(la57), 0);
+        paging.cr4 |= if la57 { CR4_LA57 } else { 0 };
         let mut brute = Self { memory, paging, states: HashSet::from([Vec::new()]) };
         brute.idle();
         brute
@@ -286,8 +301,8 @@ impl Brute {
         let root = Cached {
             pcid: self.paging.pcid(),
             global: false,
-            level: 5,
-            low: 48,
+            level: if self.paging.cr4 & CR4_LA57 == 0 { 5 } else { 6 },
+            low: 63,
             tag: 0,
             target: self.paging.cr3 & 0xf_f000,
             writable: true,
@@ -311,7 +326,7 @@ impl Brute {
         let leaf = level == 1 || bit(7);
         let address = value & 0x3fff_ffff_f000;
         let unaligned = leaf && level > 1 && address & ((1 << low) - 1) & !0x1000 != 0;
-        if value >> 46 & 0x3f != 0 || (level == 4 && bit(7)) || unaligned {
+        if value >> 46 & 0x3f != 0 || (level >= 4 && bit(7)) || unaligned {
             return Err(9);
         }
         Ok(Cached {
