@@ -73,6 +73,16 @@ fn an_access_without_a_walk_leaves_a_clear() {
 }
 
 #[test]
+fn a_walk_from_a_cached_entry_leaves_a_above_it_clear() {
+    let (mut memory, mut tlb) = (mapped(), Tlb::new());
+    memory.store(PTE, 0);
+    store(&mut tlb, &mut memory, ROOT, (0x2000 | OPEN) & !ENTRY_A);
+    store(&mut tlb, &mut memory, PTE, NEW | OPEN);
+    let found = frames(&tlb, &now(&memory, Fill::Adversarial));
+    assert_eq!(found, [(Source::Fresh, NEW), (Source::From { level: 4 }, NEW)]);
+}
+
+#[test]
 fn a_write_sets_d_unless_the_translation_has_it() {
     let write = Request { va: PAGE, kind: Kind::Write, user: true, ac: false };
     let outcomes = |tlb: &Tlb, now: &Now<'_, Memory>| -> Vec<(bool, Outcome)> {
