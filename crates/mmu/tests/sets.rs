@@ -65,6 +65,7 @@ fn an_access_without_a_walk_leaves_a_clear() {
     let (mut memory, mut tlb) = (mapped(), Tlb::new());
     store(&mut tlb, &mut memory, PTE, (OLD | OPEN) & !ENTRY_A);
     let now = now(&memory, Fill::Adversarial);
+    tlb.normalize(&now);
     let candidates = tlb.candidates(&now, PAGE);
     let sets_a = candidates.iter().map(|candidate| {
         candidate.walk.is_some_and(|walk| updates(&walk, Kind::Read).next().is_some())
@@ -78,6 +79,7 @@ fn a_walk_from_a_cached_entry_leaves_a_above_it_clear() {
     memory.store(PTE, 0);
     store(&mut tlb, &mut memory, ROOT, (0x2000 | OPEN) & !ENTRY_A);
     store(&mut tlb, &mut memory, PTE, NEW | OPEN);
+    tlb.normalize(&now(&memory, Fill::Adversarial));
     let found = frames(&tlb, &now(&memory, Fill::Adversarial));
     assert_eq!(found, [(Source::Fresh, NEW), (Source::From { level: 4 }, NEW)]);
 }
@@ -94,6 +96,7 @@ fn a_write_sets_d_unless_the_translation_has_it() {
     // D is cleared: with the old translation a write does not set it again.
     let (mut memory, mut tlb) = (mapped(), Tlb::new());
     store(&mut tlb, &mut memory, PTE, (OLD | OPEN) & !ENTRY_D);
+    tlb.normalize(&now(&memory, Fill::Adversarial));
     let found = outcomes(&tlb, &now(&memory, Fill::Adversarial));
     assert_eq!(found, [(true, access(OLD)), (false, access(OLD))]);
 
@@ -161,6 +164,11 @@ fn leaving_keeps_everything_for_the_return() {
     let reach = tlb.walks_through(&away, 0x4000);
     assert!(reach.fresh.is_empty() && reach.cached.is_empty() && !reach.is_empty());
     assert_eq!(reach.later.iter().map(|(table, _)| table.level).collect::<Vec<_>>(), [2, 3, 4]);
+
+    let mut unchanged = tlb.clone();
+    unchanged.mov_cr3(&away, ROOT | 1 | CR3_NOFLUSH);
+    unchanged.normalize(&now(&memory, Fill::Adversarial));
+    assert_eq!(unchanged, Tlb::new(), "there and back is as if nothing had been");
 
     // What is changed while away is still there after the return.
     tlb.before_store(&away, PTE);
