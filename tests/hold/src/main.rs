@@ -13,5 +13,6 @@ mod atomics;
 mod interrupts;
 mod lam;
 mod orders;
+mod paging;
 mod private;
 mod steering;
