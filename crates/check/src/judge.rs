@@ -8,7 +8,7 @@ use machine::{Agent, Bad, Gap, Halt, State, Violation};
 use outcome::{Bounds, Finding, Mark, Outcome, Reason, Stats, Verdict};
 
 use crate::guest::{Guest, Scenario};
-use crate::model::{Model, Recorder};
+use crate::model::{Marks, Model, Recorder};
 use crate::names::Names;
 use crate::narrate::{Narrator, fault_name};
 use crate::stacks::{place, symbol};
@@ -24,10 +24,11 @@ pub(crate) fn judge(
     found: &Found<Bad, Gap>,
     start: Instant,
 ) -> Checked {
-    let reached = std::mem::take(&mut model.marks.0);
+    let Marks { reached, warnings } = std::mem::take(&mut model.marks);
     let mut outcome = blank(guest, scenario);
     outcome.stats = stats(&model, found, start);
     outcome.marks = marks(scenario, &reached);
+    outcome.warnings = warnings.into_iter().collect();
     let (instructions, mut trail) = (model.machine.instructions(), None);
     match &found.verdict {
         explore::Verdict::Pass => no_violation(&mut outcome, scenario, found.stats.ends),
@@ -76,9 +77,18 @@ pub(crate) fn judge(
     Checked { outcome, trail }
 }
 
-fn bounds(model: &Model) -> Bounds {
-    let nmi = model.machine.registered().nmi;
-    crate::bounds(model.machine.config(), nmi.map(|nmi| nmi.budget))
+/// What a CPU's caches may keep, with the step from which on they may.
+fn since(found: String, events: &[outcome::Event]) -> String {
+    let step = events.iter().rev().find_map(|event| match &event.what {
+        outcome::What::Hardware { text } if found == format!("CPU{} {text}", event.cpu) => {
+            Some(event.step)
+        }
+        _ => None,
+    });
+    match step {
+        Some(step) => format!("{found} since step {step}"),
+        None => found,
+    }
 }
 
 fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
@@ -147,7 +157,8 @@ fn blank(guest: &Guest, scenario: &Scenario) -> Outcome {
         verdict: Verdict::Undecided,
         finds: scenario.finds.clone(),
         cpus: 0,
-        bounds: outcome::Bounds::default(),
+        bounds: Bounds::default(),
+        warnings: Vec::new(),
         stats: Stats::default(),
         marks: Vec::new(),
         finding: None,
@@ -165,6 +176,13 @@ pub(crate) fn cannot_start(guest: &Guest, scenario: &Scenario, why: String) -> C
 fn cpus(model: &Model) -> u8 {
     let count = model.machine.registered().cpus.iter().flatten().count();
     u8::try_from(count).expect("at most 8")
+}
+
+/// What a verdict on this model holds for.
+fn bounds(model: &Model) -> Bounds {
+    let registered = model.machine.registered();
+    let nmi_budget = registered.nmi.map(|nmi| nmi.budget);
+    crate::bounds(model.machine.config(), registered.page_tables, nmi_budget)
 }
 
 fn stats(model: &Model, found: &Found<Bad, Gap>, start: Instant) -> Stats {
@@ -444,7 +462,7 @@ impl Teller<'_> {
                 finding.property.clone_from(&failure.property);
                 finding.sentence.clone_from(&failure.sentence);
                 finding.expected = some(&failure.expected);
-                finding.found = some(&failure.found);
+                finding.found = some(&failure.found).map(|found| since(found, &finding.events));
                 if !failure.file.is_empty() {
                     let symbol = finding.place.take().map(|place| place.symbol);
                     finding.place = Some(outcome::Place {

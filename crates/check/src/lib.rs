@@ -28,7 +28,7 @@ use outcome::Bounds;
 
 pub use guest::{Guest, LoadError, Scenario};
 pub use judge::replay;
-pub use machine::{Config, MemoryModel};
+pub use machine::{Config, Fill, MemoryModel};
 pub use trail::{ReplayError, Trail, TrailError};
 
 /// What a check may use, and what may be switched off to see that it changes no verdict.
@@ -83,10 +83,17 @@ pub struct Checked {
     pub trail: Option<Trail>,
 }
 
-/// What verdicts on this machine hold for, where a scenario allows so many NMIs, if it has any.
-pub fn bounds(config: Config, nmi_budget: Option<u64>) -> Bounds {
+/// What verdicts on this machine hold for, for a scenario with page tables or without, and with so many
+/// NMIs, if it handles any.
+pub fn bounds(config: Config, page_tables: bool, nmi_budget: Option<u64>) -> Bounds {
     let nmis = nmi_budget.map_or("no NMI".into(), |budget| format!("NMI budget {budget}"));
-    let others = ["IPIs".into(), nmis, "flat user memory, no TLB".into()];
+    let user = match (page_tables, config.fill) {
+        (false, _) => "flat user memory",
+        (true, Fill::Adversarial) => "TLB filled at any time",
+        (true, Fill::Retain) => "TLB filled by accesses alone",
+        (true, Fill::Eager) => "no TLB",
+    };
+    let others = ["IPIs".into(), nmis, user.into()];
     let (memory_model, buffers) = match config.memory_model {
         MemoryModel::Sc => ("SC", None),
         MemoryModel::Tso => ("x86-TSO", Some(format!("{STORE_BUFFER} buffered stores"))),

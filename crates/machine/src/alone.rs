@@ -15,6 +15,7 @@ use crate::memory::Memory;
 use crate::registered::{Entry, Registered};
 use crate::state::State;
 use crate::step::{End, Mode};
+use crate::translation::find_tables;
 use crate::watch::Watch;
 use crate::word::Word;
 
@@ -78,6 +79,13 @@ impl Machine {
         self.place_cpus(&mut state);
         state.nmi_budget = self.registered.nmi.map_or(0, |nmi| nmi.budget);
         self.handlers_may_start(state.cpu_count(), accesses);
+        if self.registered.page_tables {
+            for cpu in &state.cpus {
+                let paging = cpu.system.paging();
+                let agent = Agent::hardware(0);
+                find_tables(&self.layout, &state.memory, &paging, agent, accesses);
+            }
+        }
         for number in 0..state.cpu_count() {
             if state.cpu(number).activity == Activity::Running {
                 self.run(&mut state, Agent::thread(number), None, false, accesses, watch)?;
@@ -162,7 +170,9 @@ impl Machine {
             End::Choose(_) | End::Halted => {
                 Err(self.gap(agent, rip, "choose or hlt in code that runs by itself".into()))
             }
-            End::Before(_) => Err(Halt::Bad(Bad { agent, rip, what: Violation::Endless })),
+            End::Before(_) | End::Translation(..) => {
+                Err(Halt::Bad(Bad { agent, rip, what: Violation::Endless }))
+            }
         }
     }
 }

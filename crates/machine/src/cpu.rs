@@ -1,5 +1,8 @@
 //! One CPU.
 
+use std::sync::Arc;
+
+use mmu::Tlb;
 use x86::{Regs, flags};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -9,6 +12,7 @@ use crate::buffer::Buffer;
 use crate::layout;
 use crate::next::NextOperation;
 use crate::registered::Handler;
+use crate::translation::UserAccess;
 
 /// What a CPU's thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +44,19 @@ pub(crate) struct System {
     pub(crate) latch: Vec<u64>,
     /// Stores that nobody else can see yet.
     pub(crate) buffer: Buffer,
+    /// What may be cached of page tables.
+    pub(crate) tlb: Arc<Tlb>,
     /// Next free address of the arenas of the thread, the interrupt and the NMI levels.
     pub(crate) arenas: [u64; 3],
+}
+
+/// What leaves several ways to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choosing {
+    /// `choose` among this many.
+    Among(u16),
+    /// A translation: how many ways there are depends on page tables and caches.
+    Translation(UserAccess),
 }
 
 /// What an interrupt has left.
@@ -66,8 +81,8 @@ pub struct Cpu {
     pub(crate) pending: u64,
     /// An NMI was sent and not yet delivered.
     pub(crate) nmi_pending: bool,
-    /// Alternatives of the `choose` it stands before.
-    pub(crate) choosing: Option<u16>,
+    /// What it stands before has several ways to go on.
+    pub(crate) choosing: Option<Choosing>,
     /// What each level does next. Part of the fingerprint: two ways to one instruction (out of HLT, and
     /// by a jump) may know more or less of what comes, and the search learns by program point.
     pub(crate) next: [Option<NextOperation>; LEVELS],
@@ -89,6 +104,7 @@ impl Cpu {
                 halting: false,
                 latch: Vec::new(),
                 buffer: Buffer::default(),
+                tlb: Arc::default(),
                 arenas: [
                     layout::arena(Agent::thread(number)).0,
                     layout::arena(Agent::interrupt(number)).0,
@@ -158,9 +174,11 @@ impl Cpu {
     }
 
     /// No instruction is suspended, and the store buffer is empty, as delivery wants it (SDM vol. 3
-    /// §11.10).
+    /// §11.10). `choose` is no instruction of the guest: before it and after it are the same.
     fn is_between_instructions(&self) -> bool {
-        self.system.latch.is_empty() && self.system.buffer.is_empty() && self.choosing.is_none()
+        self.system.latch.is_empty()
+            && self.system.buffer.is_empty()
+            && !matches!(self.choosing, Some(Choosing::Among(_)))
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -186,7 +204,15 @@ impl Cpu {
             Activity::Halted => 1,
             Activity::Ended => 2,
         });
-        put(self.choosing.map_or(u64::MAX, u64::from));
+        match self.choosing {
+            None => put(u64::MAX),
+            Some(Choosing::Among(of)) => put(u64::from(of)),
+            // The registers and `next` say which.
+            Some(Choosing::Translation(access)) => {
+                put(1 << 16 | u64::from(access.size));
+                put(access.pointer);
+            }
+        }
         put(u64::try_from(s.latch.len()).unwrap_or(u64::MAX));
         s.latch.iter().for_each(|value| put(*value));
         put(u64::try_from(s.buffer.stores().len()).unwrap_or(u64::MAX));
@@ -195,6 +221,7 @@ impl Cpu {
             put(store.location << 8 | u64::from(store.size));
             put(store.value);
         }
+        s.tlb.digest(&mut put);
         for next in &self.next {
             match next {
                 None => put(0),

@@ -33,6 +33,8 @@ pub(crate) fn enter(cpu: &mut Cpu, agent: Agent, handler: Handler) -> Option<Fra
     cpu.interrupted.push(Interrupted { regs, by: handler, level: agent.level() });
     // IRET has no shadow: an NMI between STI and HLT opens the gap.
     cpu.system.shadow = false;
+    // A translation it stands before is looked at again when it goes on.
+    cpu.choosing = None;
     if cpu.activity == Activity::Halted {
         cpu.activity = Activity::Running;
     }

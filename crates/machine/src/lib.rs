@@ -13,7 +13,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `agent`, `word` | who acts, and on what |
-//! | `bits`, `lam`, `control` | control registers, MSRs, CPUID, LAM: rules of values, pure |
+//! | `bits`, `control` | control registers, MSRs, CPUID: rules of values, pure |
 //! | `layout` | where things are; address to location; permissions |
 //! | `memory` | copy-on-write words and their fingerprint |
 //! | `code` | decoded instructions |
@@ -24,6 +24,8 @@
 //! | `state`, `look` | lists the parts; what a CPU shows of itself |
 //! | `exec` | what an instruction sees: accesses, faults, suspension |
 //! | `send` | what an instruction does to interrupts: IPIs, IRETQ, MOV to SS |
+//! | `translation` | the user half under page tables: TLBs, invalidation, freed frames |
+//! | `user` | accesses to the user half |
 //! | `hypercall` | what a guest asks of the machine |
 //! | `interrupt` | a handler starts and returns |
 //! | `machine` | loading, and what can happen next |
@@ -33,7 +35,6 @@
 //!
 //! # Invariants
 //!
-//! - Modelled page tables and TLBs have no model here: reaching them is a [`Gap`].
 //! - Nothing here knows of searches, files or reports.
 //! - What is not modelled is a [`Gap`], never skipped.
 
@@ -54,7 +55,6 @@ mod frame;
 mod halt;
 mod hypercall;
 mod interrupt;
-pub mod lam;
 mod layout;
 mod look;
 mod machine;
@@ -64,17 +64,20 @@ mod registered;
 mod send;
 mod state;
 mod step;
+mod translation;
+mod user;
 mod watch;
 mod word;
 
 pub use agent::{Agent, Role};
-pub use bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE};
 pub use buffer::STORE_BUFFER;
 pub use cpu::{Activity, Cpu};
 pub use exec::Accesses;
 pub use halt::{Bad, Failure, Gap, Halt, Violation};
 pub use layout::{Layout, Segment};
 pub use machine::{Config, Machine, MemoryModel};
+pub use mmu::bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE};
+pub use mmu::{Fill, Kind};
 pub use next::NextOperation;
 pub use registered::{Entry, Handler, Named, NmiHandler, Registered};
 pub use state::State;

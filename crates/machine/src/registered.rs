@@ -57,6 +57,8 @@ pub struct Registered {
     pub handlers: Vec<Handler>,
     /// What handles NMIs; without it there are none.
     pub nmi: Option<NmiHandler>,
+    /// The user half is what page tables say; otherwise it is flat.
+    pub page_tables: bool,
     /// What RDTSC reads; without it RDTSC is not modelled.
     pub clock: Option<u64>,
     /// Names of objects.

@@ -6,7 +6,6 @@ use crate::agent::{Agent, Role};
 use crate::apic::{self, Message, Sending};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::frame::{KERNEL_CS, KERNEL_SS};
-use crate::lam;
 use crate::next::Wait;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
@@ -19,7 +18,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let targets: Vec<u8> = (0..8).filter(|cpu| to >> cpu & 1 != 0).collect();
         let touches: Vec<(Word, bool)> =
             targets.iter().map(|cpu| (Word::part(*cpu, part), true)).collect();
-        self.together(&touches)?;
+        self.operation(&touches)?;
         for to in targets {
             self.report(Access::SendIpi { to, vector: message.vector() });
             self.sent.push((to, message));
@@ -64,7 +63,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let what = format!("an IRETQ to CS {:#x} and SS {ss:#x}; {wanted}", to.cs);
             return Err(Stop::Unmodelled(what));
         }
-        if !lam::canonical(to.rip, false) {
+        if !mmu::lam::canonical(to.rip, false) {
             return Err(Fault::GP.into());
         }
         self.drain()?;
@@ -76,7 +75,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         let changes = (regs.rflags & flags::IF != 0) != on;
         if changes || in_handler {
-            self.together(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
+            self.operation(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
         }
         if changes && !ends {
             self.report(Access::InterruptFlag { on });
@@ -106,7 +105,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 return Err(Stop::Unmodelled(what));
             }
         }
-        self.together(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
+        self.operation(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
         self.holds_back = !self.system.shadow;
         Ok(())
     }

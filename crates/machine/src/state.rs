@@ -13,14 +13,17 @@ pub struct State {
     pub(crate) memory: Memory,
     /// Shared between snapshots; a step copies the CPUs it changes.
     pub(crate) cpus: Vec<Arc<Cpu>>,
+    /// Physical addresses of frames that were freed, in ascending order.
+    pub(crate) freed: Arc<Vec<u64>>,
     /// How many NMIs may still come without being sent.
     pub(crate) nmi_budget: u64,
 }
 
 impl State {
-    /// One CPU that does nothing.
+    /// CPU 0 alone.
     pub(crate) fn new(memory: Memory) -> State {
-        State { memory, cpus: vec![Arc::new(Cpu::new(0))], nmi_budget: 0 }
+        let cpus = vec![Arc::new(Cpu::new(0))];
+        State { memory, cpus, freed: Arc::default(), nmi_budget: 0 }
     }
 
     /// 128-bit fingerprint; equal for equal states.
@@ -33,6 +36,9 @@ impl State {
             // Far from any memory word's number, and different for each CPU.
             let place = u64::MAX - 2 * number;
             sum = sum.wrapping_add(mix(place, low)).wrapping_add(mix(place - 1, high));
+        }
+        for (place, frame) in (0..).zip(self.freed.iter()) {
+            sum = sum.wrapping_add(mix(u64::MAX - 64 - place, *frame));
         }
         // Adds nothing where there are none.
         sum.wrapping_add(mix(u64::MAX - 2 * u64::from(CPUS), self.nmi_budget))
@@ -73,7 +79,9 @@ impl State {
                 4 => u64::from(cpu.interrupt_flag()),
                 5 => cpu.pending,
                 6 => u64::from(!cpu.system.buffer.is_empty()),
-                _ => u64::from(cpu.nmi_pending),
+                8 => u64::from(cpu.nmi_pending),
+                // Nothing that an observer could ask for.
+                _ => 0,
             };
         };
         let value = self.memory.word(location / 8);

@@ -15,6 +15,7 @@ mod interrupts;
 mod lam;
 mod nmi;
 mod orders;
+mod paging;
 mod private;
 mod steering;
 mod x2apic;
