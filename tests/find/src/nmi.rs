@@ -4,7 +4,9 @@ use core::arch::{asm, naked_asm};
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use crate::cpu::{cli, hlt, sti};
+use lamprey::paging::{self, PageTables};
+
+use crate::cpu::{cli, hlt, load_cr3, sti};
 
 const VECTOR: u8 = 40;
 
@@ -181,4 +183,28 @@ fn iret_unblocks_early() {
     // SAFETY: it restores every register.
     unsafe { lamprey::raw_nmi(2, with_an_exception) };
     lamprey::cpu(0, || {});
+}
+
+const VA: u64 = 0x40_0000;
+
+/// Right before an access to user memory, which then finds what the handler has left of the tables.
+#[lamprey::scenario(finds = "unmapped")]
+fn before_a_translation() {
+    lamprey::page_tables(4);
+    let tables = PageTables::new();
+    let pte = tables.map(VA, paging::frame().pa(), paging::USER);
+    let [stored] = words();
+    lamprey::nmi(1, move || {
+        if stored.load(Relaxed) == 1 {
+            pte.store(0, Relaxed);
+            // SAFETY: translations may be dropped at any time.
+            unsafe { asm!("invlpg [{}]", in(reg) VA, options(nostack)) };
+        }
+    });
+    lamprey::cpu(0, move || {
+        load_cr3(tables.root());
+        stored.store(1, Relaxed);
+        let read = lamprey::user::read::<u64>(VA);
+        lamprey::require!(read.is_ok(), "unmapped", "the NMI came between the two");
+    });
 }
