@@ -15,3 +15,4 @@ mod lam;
 mod orders;
 mod private;
 mod steering;
+mod tso;
