@@ -16,3 +16,4 @@ mod orders;
 mod paging;
 mod private;
 mod steering;
+mod tso;
