@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::exit::Exit;
 use crate::guests::GuestError;
+use crate::litmus::LitmusError;
 use crate::new::NewError;
 use crate::pages::NoPage;
 use crate::replay::ReplayError;
@@ -26,6 +27,8 @@ pub(crate) enum Error {
     Store(#[from] StoreError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    #[error(transparent)]
+    Litmus(#[from] LitmusError),
     #[error(transparent)]
     New(#[from] NewError),
     #[error(transparent)]
@@ -51,7 +54,8 @@ pub(crate) enum Error {
 impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Error::Select(_) => Exit::Nothing,
+            Error::Select(_)
+            | Error::Litmus(LitmusError::Nothing | LitmusError::OtherTests { .. }) => Exit::Nothing,
             _ => Exit::Refused,
         }
     }
