@@ -55,7 +55,7 @@ pub(crate) fn judge(
                         &scenario.name,
                         guest.image_id(),
                         &finding.property,
-                        limits.masking,
+                        limits.config,
                         found.shared.clone(),
                         told.runs,
                     ));
@@ -72,6 +72,7 @@ pub(crate) fn judge(
     }
     outcome.stats.instructions = instructions;
     outcome.cpus = cpus(&model);
+    outcome.bounds = crate::bounds(model.machine.config());
     Checked { outcome, trail }
 }
 
@@ -141,6 +142,7 @@ fn blank(guest: &Guest, scenario: &Scenario) -> Outcome {
         verdict: Verdict::Undecided,
         finds: scenario.finds.clone(),
         cpus: 0,
+        bounds: outcome::Bounds::default(),
         stats: Stats::default(),
         marks: Vec::new(),
         finding: None,
@@ -208,7 +210,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     } else {
         " (the image has changed since the trail was written)"
     };
-    let mut model = Model::new(guest, scenario, trail.masking()).map_err(ReplayError::Start)?;
+    let mut model = Model::new(guest, scenario, trail.config()).map_err(ReplayError::Start)?;
     let choices = trail.choices();
     let told = Teller {
         guest,
@@ -222,6 +224,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     let mut outcome = blank(guest, scenario);
     outcome.verdict = verdict_of(scenario, &told.finding.property);
     outcome.cpus = cpus(&model);
+    outcome.bounds = crate::bounds(model.machine.config());
     outcome.stats.switches = told.finding.switches;
     outcome.stats.depth = told.finding.steps;
     outcome.stats.transitions = u64::from(told.finding.steps);

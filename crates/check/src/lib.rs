@@ -23,8 +23,12 @@ mod trail;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use machine::STORE_BUFFER;
+use outcome::Bounds;
+
 pub use guest::{Guest, LoadError, Scenario};
 pub use judge::replay;
+pub use machine::{Config, MemoryModel};
 pub use trail::{ReplayError, Trail, TrailError};
 
 /// What a check may use, and what may be switched off to see that it changes no verdict.
@@ -38,13 +42,14 @@ pub struct Limits {
     pub bytes: Option<u64>,
     /// Leave out orders of independent steps.
     pub reduction: bool,
-    /// Clear dead stack memory.
-    pub masking: bool,
+    /// What the modelled machine is like.
+    pub config: Config,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { seconds: None, states: None, bytes: None, reduction: true, masking: true }
+        let config = Config::default();
+        Limits { seconds: None, states: None, bytes: None, reduction: true, config }
     }
 }
 
@@ -78,9 +83,15 @@ pub struct Checked {
     pub trail: Option<Trail>,
 }
 
-/// What the model leaves in and out, for reports.
-pub fn bounds() -> (&'static str, Vec<&'static str>) {
-    ("SC", vec!["IPIs", "no NMI", "flat user memory, no TLB"])
+/// What verdicts on this machine hold for.
+pub fn bounds(config: Config) -> Bounds {
+    let others = ["IPIs", "no NMI", "flat user memory, no TLB"].map(String::from);
+    let (memory_model, buffers) = match config.memory_model {
+        MemoryModel::Sc => ("SC", None),
+        MemoryModel::Tso => ("x86-TSO", Some(format!("{STORE_BUFFER} buffered stores"))),
+    };
+    let others = buffers.into_iter().chain(others).collect();
+    Bounds { memory_model: memory_model.into(), others }
 }
 
 /// Checks `scenario`. `progress` is called about every thousand steps; `Break` ends the search.
@@ -91,7 +102,7 @@ pub fn check(
     progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Checked {
     let start = Instant::now();
-    let mut model = match model::Model::new(guest, scenario, limits.masking) {
+    let mut model = match model::Model::new(guest, scenario, limits.config) {
         Ok(model) => model,
         Err(why) => return judge::cannot_start(guest, scenario, why),
     };

@@ -18,13 +18,9 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(guest: &Guest, scenario: &Scenario, masking: bool) -> Result<Model, String> {
+    pub(crate) fn new(guest: &Guest, scenario: &Scenario, config: Config) -> Result<Model, String> {
         Ok(Model {
-            machine: Machine::new(
-                &guest.segments,
-                &guest.calls,
-                Config { masking, ..Config::default() },
-            )?,
+            machine: Machine::new(&guest.segments, &guest.calls, config)?,
             entry: scenario.entry,
             marks: Marks::default(),
             invariants: Memo::default(),
@@ -128,16 +124,29 @@ impl explore::Model for Model {
     }
 
     fn agents(&self) -> u8 {
-        Agent::OBSERVER.0 + 1
+        Agent::COUNT
     }
 
-    fn recurrent(&self) -> u32 {
-        (Agent::interrupt(0).0..=Agent::OBSERVER.0).fold(0, |mask, agent| mask | 1 << agent)
+    fn recurrent(&self) -> explore::Agents {
+        agents(Agent::interrupt(0), Agent::COUNT)
+    }
+
+    fn silent(&self) -> explore::Agents {
+        agents(Agent::hardware(0), Agent::COUNT)
+    }
+
+    fn served_by(&self, agent: u8) -> explore::Agents {
+        1 << Agent::hardware(Agent(agent).cpu()).0
     }
 
     fn state_bytes(&self, state: &State) -> usize {
         state.bytes()
     }
+}
+
+/// The agents from `first` to before number `end`.
+fn agents(first: Agent, end: u8) -> explore::Agents {
+    (first.0..end).fold(0, |mask, agent| mask | 1 << agent)
 }
 
 pub(crate) fn stop(halt: Halt) -> Stop<Bad, Gap> {
@@ -189,6 +198,10 @@ impl Accesses for Reads<'_> {
         // What it writes goes to a copy that is thrown away; but a LOCKed access is told as a write,
         // and reads.
         self.words.touch(agent.0, word.0, false);
+        // Only stores to shared words are buffered.
+        if let Some(made) = word.made().filter(|_| self.words.is_shared(word.0)) {
+            self.words.touch(agent.0, made.0, false);
+        }
         self.read.insert(word);
     }
 }

@@ -64,13 +64,13 @@ impl<'a> Narrator<'a> {
         let names = Names::new(&self.guest.image, &model.machine);
         // Where nothing can interrupt, nobody cares whether it may.
         let interruptible = !model.machine.registered().handlers.is_empty();
-        let told =
-            |raw: &&Raw| interruptible || !matches!(raw.access, Access::InterruptFlag { .. });
+        let told = |raw: &Raw| interruptible || !matches!(raw.access, Access::InterruptFlag { .. });
         let events: Vec<Event> = self
             .raw
             .iter()
-            .filter(told)
-            .filter_map(|raw| {
+            .enumerate()
+            .filter(|(at, raw)| told(raw) && !self.drains_unnoticed(*at))
+            .filter_map(|(_, raw)| {
                 let what = self.what(&names, state, raw)?;
                 let instruction = model.machine.disassembly(raw.rip).map(|text| Instruction {
                     address: raw.rip,
@@ -106,6 +106,12 @@ impl<'a> Narrator<'a> {
                     What::Write { object, old, value }
                 }
             }
+            Access::Drain { va, size, old, value } => {
+                let object = names.object(*va);
+                let (old, value) = (names.value(*old, *size), names.value(*value, *size));
+                let text = format!("store buffer drains: {object}: {old} -> {value}");
+                What::Hardware { text }
+            }
             Access::WriteRegister { register, old, operand } => What::WriteRegister {
                 register: (*register).into(),
                 old: names.register(register, *old, cr4),
@@ -137,6 +143,21 @@ impl<'a> Narrator<'a> {
         })
     }
 
+    /// Is this a store that became visible before anybody could notice that it was not?
+    fn drains_unnoticed(&self, at: usize) -> bool {
+        let Access::Drain { va, .. } = self.raw[at].access else { return false };
+        let cpu = self.raw[at].agent.cpu();
+        for raw in self.raw[..at].iter().rev() {
+            match raw.access {
+                _ if raw.agent.cpu() != cpu => return false,
+                Access::Store { buffered: true, va: stored, .. } if stored == va => return true,
+                Access::Store { .. } | Access::Drain { .. } | Access::Mark(_) => {}
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// Who sent the interrupt that `delivery` delivers, if only one CPU did since the last delivery.
     fn sender(&self, delivery: &Raw, vector: u8) -> Option<u8> {
         let target = delivery.agent.cpu();
@@ -166,7 +187,7 @@ impl<'a> Narrator<'a> {
     fn keep(&mut self, seen: Seen) {
         let stack = match seen.access {
             // Delivery and return belong to no function of the handler.
-            Access::Ipi { .. } | Access::IpiDone { .. } => Vec::new(),
+            Access::Ipi { .. } | Access::IpiDone { .. } | Access::Drain { .. } => Vec::new(),
             // The instruction's own wrapper says nothing that the event does not.
             Access::WriteRegister { .. } | Access::InterruptFlag { .. } => {
                 let mut frames = self.frames(seen.agent, seen.rip);
@@ -222,7 +243,7 @@ impl Watch for Narrator<'_> {
 pub(crate) fn level(agent: Agent) -> Level {
     match agent.role() {
         Role::Interrupt(_) => Level::Interrupt,
-        Role::Thread(_) | Role::Observer => Level::Thread,
+        Role::Thread(_) | Role::Observer | Role::Hardware(_) => Level::Thread,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use explore::Choice;
-use machine::{Agent, Role};
+use machine::{Agent, Config, MemoryModel, Role};
 use outcome::ImageId;
 
 const HEADER: &str = "lamprey-trail 1";
@@ -14,7 +14,7 @@ pub struct Trail {
     scenario: String,
     image: ImageId,
     property: String,
-    masking: bool,
+    config: Config,
     /// The words at which runs were divided into steps.
     pub(crate) shared: Vec<u32>,
     /// Runs of equal choices, each with what a reader sees there.
@@ -91,7 +91,7 @@ impl Trail {
         scenario: &str,
         image: &ImageId,
         property: &str,
-        masking: bool,
+        config: Config,
         shared: Vec<u32>,
         runs: Vec<Run>,
     ) -> Trail {
@@ -99,7 +99,7 @@ impl Trail {
             scenario: scenario.into(),
             image: image.clone(),
             property: property.into(),
-            masking,
+            config,
             shared,
             runs,
         }
@@ -128,8 +128,9 @@ impl Trail {
         &self.property
     }
 
-    pub(crate) fn masking(&self) -> bool {
-        self.masking
+    /// The machine it was found on.
+    pub fn config(&self) -> Config {
+        self.config
     }
 
     pub(crate) fn choices(&self) -> Vec<Choice> {
@@ -148,7 +149,8 @@ impl Trail {
         if lines.next().map(|(_, line)| line) != Some(HEADER) {
             return Err(TrailError::Header);
         }
-        let mut trail = Trail::new("", &ImageId::default(), "", true, Vec::new(), Vec::new());
+        let mut trail =
+            Trail::new("", &ImageId::default(), "", Config::default(), Vec::new(), Vec::new());
         for (line, content) in lines.filter(|(_, content)| !content.is_empty()) {
             trail.line(content).map_err(|what| TrailError::Line { line, what })?;
         }
@@ -169,10 +171,17 @@ impl Trail {
                 self.image = ImageId { name: name.into(), id: id.into(), compiler: None };
             }
             "masking" => {
-                self.masking = match rest {
+                self.config.masking = match rest {
                     "on" => true,
                     "off" => false,
                     _ => return Err(format!("masking is `on` or `off`, not `{rest}`")),
+                }
+            }
+            "model" => {
+                self.config.memory_model = match rest {
+                    "tso" => MemoryModel::Tso,
+                    "sc" => MemoryModel::Sc,
+                    _ => return Err(format!("the model is `tso` or `sc`, not `{rest}`")),
                 }
             }
             "shared" => {
@@ -197,7 +206,7 @@ fn parse_range(text: &str) -> Result<std::ops::RangeInclusive<u32>, String> {
 }
 
 fn parse_run(content: &str) -> Result<Run, String> {
-    let wrong = || format!("wanted `cpu N [irq] [pick P] [xCOUNT]`, found `{content}`");
+    let wrong = || format!("wanted `cpu N [irq|drains] [pick P] [xCOUNT]`, found `{content}`");
     let mut words = content.split_whitespace();
     if words.next() != Some("cpu") {
         return Err(wrong());
@@ -214,6 +223,8 @@ fn parse_run(content: &str) -> Result<Run, String> {
     while let Some(word) = words.next() {
         if word == "irq" {
             run.choice.agent = Agent::interrupt(cpu).0;
+        } else if word == "drains" {
+            run.choice.agent = Agent::hardware(cpu).0;
         } else if word == "pick" {
             run.choice.pick = words.next().and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
         } else {
@@ -227,12 +238,13 @@ fn parse_run(content: &str) -> Result<Run, String> {
     Ok(run)
 }
 
-/// `cpu 0`, `cpu 1 irq`.
+/// `cpu 0`, `cpu 1 irq`, `cpu 0 drains`.
 pub(crate) fn who(agent: u8) -> String {
     match Agent(agent).role() {
         Role::Thread(cpu) => format!("cpu {cpu}"),
         Role::Interrupt(cpu) => format!("cpu {cpu} irq"),
         Role::Observer => "observer".into(),
+        Role::Hardware(cpu) => format!("cpu {cpu} drains"),
     }
 }
 
@@ -242,7 +254,13 @@ impl fmt::Display for Trail {
         writeln!(f, "scenario {}", self.scenario)?;
         writeln!(f, "image {} {}", self.image.name, self.image.id)?;
         writeln!(f, "property {}", self.property)?;
-        writeln!(f, "masking {}", if self.masking { "on" } else { "off" })?;
+        let Config { memory_model, masking } = self.config;
+        let model = match memory_model {
+            MemoryModel::Tso => "tso",
+            MemoryModel::Sc => "sc",
+        };
+        writeln!(f, "model {model}")?;
+        writeln!(f, "masking {}", if masking { "on" } else { "off" })?;
         write!(f, "shared")?;
         let mut words = self.shared.iter().copied().peekable();
         while let Some(first) = words.next() {
@@ -291,7 +309,7 @@ mod tests {
             run(Agent::interrupt(1), 2, 1),
             run(Agent::thread(1), 0, 1),
         ];
-        Trail::new("seed::before", &id, "lam", true, vec![4, 70, 71, 72], runs)
+        Trail::new("seed::before", &id, "lam", Config::default(), vec![4, 70, 71, 72], runs)
     }
 
     #[test]
@@ -307,7 +325,7 @@ mod tests {
     fn errors_name_the_line() {
         let text = example().to_string().replace("cpu 1 irq", "cpu one irq");
         let error = Trail::parse(&text).unwrap_err().to_string();
-        assert!(error.starts_with("line 8: wanted `cpu N"), "{error}");
+        assert!(error.starts_with("line 9: wanted `cpu N"), "{error}");
         assert_eq!(Trail::parse("something else"), Err(TrailError::Header));
         let error = Trail::parse("lamprey-trail 1\n\ncpu 0\n").unwrap_err().to_string();
         assert_eq!(error, "line 1: no `scenario NAME` line");

@@ -153,7 +153,7 @@ pub(crate) struct Check {
     #[arg(long, short, env = "LAMPREY_OUTPUT", value_name = "FILE", hide_env_values = true)]
     pub(crate) output: Option<PathBuf>,
     /// Memory ordering of the modelled machine; see `help model`
-    #[arg(long, env = "LAMPREY_MODEL", value_name = "MODEL", default_value = "sc")]
+    #[arg(long, env = "LAMPREY_MODEL", value_name = "MODEL", default_value = "tso")]
     #[arg(hide_env_values = true)]
     pub(crate) model: Model,
     /// Search without partial-order reduction: slower, and gives the same verdicts
@@ -194,10 +194,10 @@ pub(crate) enum Format {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Model {
+    /// x86-TSO: every CPU has a store buffer
+    Tso,
     /// Sequential consistency
     Sc,
-    /// Store buffers; not modelled yet
-    Tso,
 }
 
 #[derive(Debug, Args)]

@@ -3,8 +3,7 @@
 use std::env;
 use std::path::Path;
 
-use check::bounds;
-use report::{Bounds, Context};
+use report::Context;
 
 use crate::args::Source;
 
@@ -27,7 +26,6 @@ impl Commands {
     pub(crate) fn context(&self, trail: Option<&str>) -> Context {
         let (program, source) = (&self.program, &self.source);
         Context {
-            bounds: limits_of_the_model(),
             trail: trail.map(str::to_owned),
             replay: trail.map(|name| format!("{program} replay{source} {name}")),
             more: trail.map(|name| format!("{program} show{source} {name} --mail")),
@@ -39,20 +37,10 @@ impl Commands {
         let (program, source) = (&self.program, &self.source);
         let name = trail.file_stem().map(|name| name.to_string_lossy().into_owned());
         Context {
-            bounds: limits_of_the_model(),
             trail: name,
             replay: Some(format!("{program} replay{source} {}", quoted(trail))),
             more: Some(format!("{program} show{source} {scenario} --mail")),
         }
-    }
-}
-
-/// What every verdict holds for.
-pub(crate) fn limits_of_the_model() -> Bounds {
-    let (memory_model, others) = bounds();
-    Bounds {
-        memory_model: memory_model.into(),
-        others: others.into_iter().map(Into::into).collect(),
     }
 }
 

@@ -43,12 +43,6 @@ pub(crate) enum Error {
         /// Why not.
         reason: io::Error,
     },
-    /// `--model tso`
-    #[error(
-        "--model tso: not modelled yet: store buffers; \
-         --model sc checks under sequential consistency"
-    )]
-    Tso,
 }
 
 impl Error {

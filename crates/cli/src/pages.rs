@@ -2,7 +2,6 @@
 
 use clap::Command;
 
-use crate::commands::limits_of_the_model;
 use crate::exit::Exit;
 
 /// Name and text of each page. `{codes}` and `{bounds}` are filled in.
@@ -39,7 +38,7 @@ fn codes() -> String {
 }
 
 fn bounds() -> String {
-    let bounds = limits_of_the_model();
+    let bounds = check::bounds(check::Config::default());
     let all = [bounds.memory_model].into_iter().chain(bounds.others);
     all.map(|bound| format!("  - {bound}")).collect::<Vec<_>>().join("\n")
 }

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use check::{Guest, Limits, Progress};
+use check::{Config, Guest, Limits, Progress};
 use outcome::Outcome;
 
 use crate::interrupt;
@@ -34,7 +34,7 @@ pub(crate) struct Allowance {
     pub(crate) states: Option<u64>,
     pub(crate) bytes: Option<u64>,
     pub(crate) reduction: bool,
-    pub(crate) masking: bool,
+    pub(crate) config: Config,
 }
 
 /// What the searches tell.
@@ -183,7 +183,7 @@ impl<'a> Pool<'a> {
             states: self.allowance.states,
             bytes: self.allowance.bytes,
             reduction: self.allowance.reduction,
-            masking: self.allowance.masking,
+            config: self.allowance.config,
         };
         let mut cut = false;
         let checked = check::check(guest, scenario, &limits, &mut |progress| {

@@ -165,8 +165,13 @@ fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
 
-    const NO_LIMIT: Allowance =
-        Allowance { seconds: None, states: None, bytes: None, reduction: true, masking: true };
+    const NO_LIMIT: Allowance = Allowance {
+        seconds: None,
+        states: None,
+        bytes: None,
+        reduction: true,
+        config: check::Config::default(),
+    };
 
     #[test]
     fn a_line_tells_where_the_search_is() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Instant;
 
+use check::{Config, MemoryModel};
 use outcome::{Outcome, Verdict};
 use report::Context;
 
@@ -24,9 +25,6 @@ use crate::ui::{OutputError, Ui};
 
 /// Carries out `check`.
 pub(crate) fn check(program: &str, args: &Check, look: &Look, ui: &mut Ui) -> Result<Exit, Error> {
-    if args.model == Model::Tso {
-        return Err(Error::Tso);
-    }
     if let Some(path) = &args.output {
         // Better now than after an hour.
         let path = path.clone();
@@ -94,6 +92,15 @@ fn threads(args: &Check, jobs: usize) -> usize {
     args.jobs.map_or_else(processors, usize::from).min(jobs)
 }
 
+/// The machine that was asked for.
+fn config(args: &Check) -> Config {
+    let memory_model = match args.model {
+        Model::Tso => MemoryModel::Tso,
+        Model::Sc => MemoryModel::Sc,
+    };
+    Config { memory_model, masking: !args.no_masking }
+}
+
 /// Searches that run at once share the memory.
 fn allowance(args: &Check, threads: usize) -> Allowance {
     let memory = args.budget.memory.unwrap_or_else(memory::default_budget);
@@ -102,7 +109,7 @@ fn allowance(args: &Check, threads: usize) -> Allowance {
         states: args.budget.states,
         bytes: Some(memory / threads.max(1) as u64),
         reduction: !args.no_reduction,
-        masking: !args.no_masking,
+        config: config(args),
     }
 }
 

@@ -4,7 +4,6 @@ use outcome::{Outcome, Verdict};
 use report::{Context, Options, Text};
 
 use crate::args::Format;
-use crate::commands::limits_of_the_model;
 
 /// A form of the report.
 pub(crate) struct Teller {
@@ -52,7 +51,7 @@ impl Teller {
         if self.quiet || self.format == Format::Json || outcomes.is_empty() {
             return Vec::new();
         }
-        let summary = report::summary(outcomes, &limits_of_the_model(), Some(seconds));
+        let summary = report::summary(outcomes, Some(seconds));
         vec![Piece::Plain("\n".into()), Piece::Text(summary), Piece::Plain(to_look_at(outcomes))]
     }
 }

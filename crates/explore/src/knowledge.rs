@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use hashbrown::HashMap;
 
-use crate::{Agent, Touch, Words};
+use crate::{Agent, Agents, Touch, Words};
 
 /// No number yet.
 const NONE: u32 = u32::MAX;
@@ -21,7 +21,7 @@ pub(crate) struct Knowledge {
     number: Vec<u32>,
     numbered: u32,
     /// By number: the recurrent agents that read, and that write the word.
-    recurrent_on: Vec<(u32, u32)>,
+    recurrent_on: Vec<(Agents, Agents)>,
     agents: Vec<Points>,
     /// Every word counts as shared.
     all: bool,
@@ -130,7 +130,7 @@ impl Knowledge {
     }
 
     /// The recurrent agents whose footprint a touch conflicts with.
-    pub(crate) fn recurrent_conflicts(&self, touch: Touch) -> u32 {
+    pub(crate) fn recurrent_conflicts(&self, touch: Touch) -> Agents {
         let number = self.number.get(touch.word as usize).copied().unwrap_or(NONE);
         let (readers, writers) =
             self.recurrent_on.get(number as usize).copied().unwrap_or_default();

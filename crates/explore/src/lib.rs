@@ -35,7 +35,7 @@ mod replay;
 mod verdict;
 mod words;
 
-pub use model::{Agent, Choice, Model, Next, Stop, Touch};
+pub use model::{Agent, Agents, Choice, Model, Next, Stop, Touch};
 pub use options::{Options, Progress};
 pub use replay::{ReplayError, Replayed, replay};
 pub use search::search;

@@ -2,9 +2,13 @@
 
 use crate::Words;
 
-/// One thread of control, 0 to 31. An interrupt level of a processor is an
-/// agent of its own; so is the observer on whose behalf invariants read.
+/// One thread of control, 0 to 63. An interrupt level of a processor is an
+/// agent of its own; so is its store buffer, and the observer on whose behalf
+/// invariants read.
 pub type Agent = u8;
+
+/// A set of agents, one bit each.
+pub type Agents = u64;
 
 /// One way to go on from a state: a step of `agent`, and which of the outcomes
 /// its pending operation leaves open.
@@ -138,7 +142,21 @@ pub trait Model {
     /// The agents (a bit each) that may start anew at any time, such as
     /// interrupt handlers, and observers: all that was ever recorded of them
     /// counts as what they may still do.
-    fn recurrent(&self) -> u32;
+    fn recurrent(&self) -> Agents;
+
+    /// The agents whose steps are no context switch, ever: hardware that works
+    /// beside the others. The last agent stays what it was.
+    fn silent(&self) -> Agents {
+        0
+    }
+
+    /// The silent agents that `agent` may wait for and that serve nobody else:
+    /// while one of them can go on, so can `agent`, as far as switches are
+    /// counted.
+    fn served_by(&self, agent: Agent) -> Agents {
+        let _ = agent;
+        0
+    }
 
     /// The memory that `state` holds on to beside its own size, for the budget.
     fn state_bytes(&self, state: &Self::State) -> usize {

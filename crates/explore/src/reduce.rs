@@ -63,7 +63,7 @@
 //! simplified by a search without reduction.
 
 use crate::knowledge::Knowledge;
-use crate::{Agent, Model, Touch};
+use crate::{Agent, Agents, Model, Touch};
 
 /// Which states have a forced agent; with buffers that are used again.
 #[derive(Default)]
@@ -90,9 +90,9 @@ impl Reducer {
         &mut self,
         model: &M,
         state: &M::State,
-        enabled: u32,
+        enabled: Agents,
         last: Agent,
-        recurrent: u32,
+        recurrent: Agents,
         knowledge: &Knowledge,
     ) -> Option<Agent> {
         if enabled.count_ones() < 2 {
@@ -114,7 +114,7 @@ impl Reducer {
         &mut self,
         model: &M,
         state: &M::State,
-        recurrent: u32,
+        recurrent: Agents,
         knowledge: &Knowledge,
     ) {
         self.touches.clear();

@@ -4,7 +4,9 @@
 //!
 //! A breadth-first search with costs 0 and 1 on context switches: places are
 //! ordered by switches, then steps. A step of agent *b* is a switch if and only
-//! if the agent whose step came before, *a*, is another and could have gone on.
+//! if the agent whose step came before, *a*, is another and could have gone on;
+//! steps of [silent](Model::silent) agents never are, and do not count as coming
+//! before anything.
 //! What a step costs thus depends on the last agent, but what it leads to does
 //! not. States are told apart by their key alone, and every step is taken once,
 //! at the least cost it has for any way in which its state was reached:
@@ -28,7 +30,9 @@ use crate::livelock::first_trapped;
 use crate::queue::{At, Item, Queue, Todo};
 use crate::reduce::Reducer;
 use crate::store::{Full, NOBODY, Phase, Store};
-use crate::{Agent, Choice, Model, Options, Progress, Stats, Stop, Touch, What, Why, Words};
+use crate::{
+    Agent, Agents, Choice, Model, Options, Progress, Stats, Stop, Touch, What, Why, Words,
+};
 
 /// How a round ended.
 pub(crate) enum Ending<B, G> {
@@ -66,8 +70,8 @@ pub(crate) struct Session<'a, M> {
 /// A state with steps still to take.
 struct Open<S> {
     state: S,
-    enabled: u32,
-    done: u32,
+    enabled: Agents,
+    done: Agents,
     /// The agent whose steps may stand for all.
     forced: Option<Agent>,
     bytes: usize,
@@ -206,18 +210,20 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
             return self.force(item.arrival, slot, agent);
         }
         let agents = match item.todo {
-            Todo::Forced | Todo::Straight => straight(open.enabled, arrival.last),
+            Todo::Forced | Todo::Straight => self.turn(arrival.last).straight(open.enabled),
             Todo::Switch => open.enabled,
         };
         self.expand(item.arrival, slot, agents & !open.done)
     }
 
     /// Takes all steps of `agents` from the state in `slot`.
-    fn expand(&mut self, arrival: u32, slot: u32, agents: u32) -> Result<(), End<M>> {
+    fn expand(&mut self, arrival: u32, slot: u32, agents: Agents) -> Result<(), End<M>> {
         if agents == 0 {
             return Ok(());
         }
-        let node = self.store.arrivals[arrival as usize].node;
+        let from = self.store.arrivals[arrival as usize];
+        let silent = self.session.model.silent();
+        let next_last = |agent: Agent| if silent & (1 << agent) == 0 { agent } else { from.last };
         let mut choices = self.choices_of(slot, agents);
         let open = self.open[slot as usize].as_mut().expect("an open state has a snapshot");
         open.done |= agents;
@@ -226,17 +232,17 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         for &choice in &choices {
             let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
             let state = open.state.clone();
-            self.advance(state, arrival, choice, choice.agent)?;
+            self.advance(state, arrival, choice, next_last(choice.agent))?;
         }
         if let Some(choice) = last {
             let state = if closes {
-                self.store.nodes[node as usize].phase = Phase::Closed;
+                self.store.nodes[from.node as usize].phase = Phase::Closed;
                 self.release(slot)
             } else {
                 let open = self.open[slot as usize].as_ref();
                 open.expect("an open state has a snapshot").state.clone()
             };
-            self.advance(state, arrival, choice, choice.agent)?;
+            self.advance(state, arrival, choice, next_last(choice.agent))?;
         }
         self.choices = choices;
         Ok(())
@@ -284,13 +290,17 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
     }
 
     /// The choices that some agents have in the state in `slot`.
-    fn choices_of(&mut self, slot: u32, agents: u32) -> Vec<Choice> {
+    fn choices_of(&mut self, slot: u32, agents: Agents) -> Vec<Choice> {
         let mut choices = std::mem::take(&mut self.choices);
         choices.clear();
         let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
         self.session.model.choices(&open.state, &mut choices);
         choices.retain(|choice| agents & (1 << choice.agent) != 0);
         choices
+    }
+
+    fn turn(&self, last: Agent) -> Turn {
+        Turn::new(&*self.session.model, last)
     }
 
     /// Empties a slot.
@@ -332,19 +342,35 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
     }
 }
 
-/// The steps that are no context switch where `last` stepped last.
-fn straight(enabled: u32, last: Agent) -> u32 {
-    let own = if last == NOBODY { 0 } else { enabled & (1 << last) };
-    if own == 0 { enabled } else { own }
+/// Whose turn it is after an agent's step.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    last: Agent,
+    served_by: Agents,
+    silent: Agents,
 }
 
-/// The last agents with which nothing is to be gained any more once a state
-/// was reached with this one.
-fn lasts(enabled: u32, last: Agent) -> u32 {
-    if straight(enabled, last) == enabled { u32::MAX } else { bit(last) }
+impl Turn {
+    pub(crate) fn new<M: Model>(model: &M, last: Agent) -> Turn {
+        let served_by = if last == NOBODY { 0 } else { model.served_by(last) };
+        Turn { last, served_by, silent: model.silent() }
+    }
+
+    /// The steps that are no context switch.
+    pub(crate) fn straight(self, enabled: Agents) -> Agents {
+        let own = if self.last == NOBODY { 0 } else { 1 << self.last };
+        let goes_on = enabled & (own | self.served_by) != 0;
+        if goes_on { enabled & (own | self.silent) } else { enabled }
+    }
+
+    /// The last agents with which nothing is to be gained any more once a state
+    /// was reached with this one.
+    fn lasts(self, enabled: Agents) -> Agents {
+        if self.straight(enabled) == enabled { Agents::MAX } else { bit(self.last) }
+    }
 }
 
 /// The bit of an agent; where nobody stepped, any agent may go on.
-fn bit(last: Agent) -> u32 {
-    if last == NOBODY { u32::MAX } else { 1 << last }
+fn bit(last: Agent) -> Agents {
+    if last == NOBODY { Agents::MAX } else { 1 << last }
 }

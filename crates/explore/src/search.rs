@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use crate::knowledge::Knowledge;
 use crate::queue::At;
-use crate::round::{Ending, Round, Scope, Session};
+use crate::round::{Ending, Round, Scope, Session, Turn};
+use crate::store::NOBODY;
 use crate::{Choice, Found, Model, Options, Progress, Stats, Verdict, What, Why, Words};
 
 /// Searches every run of `model`, those with the fewest context switches first.
@@ -183,18 +184,20 @@ impl<M: Model> Search<'_, M> {
         let mut words = Words::fixed(shared);
         let mut choices = Vec::new();
         let mut switches = 0;
-        let mut last = None;
+        let mut last = NOBODY;
         let model = &mut *self.session.model;
         let mut state = model.initial(&mut words).ok();
         for &choice in trail {
             let Some(state) = &mut state else { break };
             choices.clear();
             model.choices(state, &mut choices);
-            let left = last.filter(|&last| last != choice.agent);
-            if left.is_some_and(|left| choices.iter().any(|choice| choice.agent == left)) {
+            let enabled = choices.iter().fold(0, |mask, choice| mask | 1 << choice.agent);
+            if Turn::new(model, last).straight(enabled) & 1 << choice.agent == 0 {
                 switches += 1;
             }
-            last = Some(choice.agent);
+            if model.silent() & 1 << choice.agent == 0 {
+                last = choice.agent;
+            }
             words.begin_step();
             if model.step(state, choice, &mut words).is_err() {
                 break;

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
-use crate::{Agent, Choice};
+use crate::{Agent, Agents, Choice};
 
 /// The agent of the first arrival: nobody stepped.
 pub(crate) const NOBODY: Agent = u8::MAX;
@@ -15,7 +15,7 @@ pub(crate) const NOBODY: Agent = u8::MAX;
 pub(crate) struct Node {
     /// The agents with which as the last one to step the state was reached:
     /// one bit each, or all where nothing is to be gained by further arrivals.
-    pub(crate) lasts: u32,
+    pub(crate) lasts: Agents,
     /// The first arrival.
     pub(crate) arrival: u32,
     pub(crate) phase: Phase,

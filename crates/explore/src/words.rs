@@ -1,12 +1,12 @@
 //! Who touches which word, and which words are shared.
 
-use crate::{Agent, Touch};
+use crate::{Agent, Agents, Touch};
 
 /// What is known of one word.
 #[derive(Clone, Copy, Default, Debug)]
 struct Entry {
-    readers: u32,
-    writers: u32,
+    readers: Agents,
+    writers: Agents,
     /// In force in this round.
     shared: bool,
 }
@@ -31,7 +31,7 @@ pub struct Words {
     /// Nothing is learnt.
     fixed: bool,
     /// Agents whose whole footprint matters (see [`crate::Model::recurrent`]).
-    recurrent: u32,
+    recurrent: Agents,
     /// Words that turned out to be shared in this round.
     fresh: Vec<u32>,
     /// A recurrent agent touched a shared word in a way not known before.
@@ -74,7 +74,7 @@ impl Words {
     /// Records that `agent` touches `word`.
     #[inline]
     pub fn touch(&mut self, agent: Agent, word: u32, write: bool) {
-        debug_assert!(agent < 32, "agents are numbered 0 to 31");
+        debug_assert!(agent < 64, "agents are numbered 0 to 63");
         if let Some(entry) = self.entries.get(word as usize) {
             let known = if write { entry.writers } else { entry.readers };
             if known & (1 << agent) != 0 && !entry.shared && !self.all {
@@ -110,12 +110,12 @@ impl Words {
     }
 
     /// Agents whose whole footprint matters, to which `agents` are added.
-    pub(crate) fn add_recurrent(&mut self, agents: u32) {
+    pub(crate) fn add_recurrent(&mut self, agents: Agents) {
         self.widened |= agents & !self.recurrent != 0;
         self.recurrent |= agents;
     }
 
-    pub(crate) fn recurrent(&self) -> u32 {
+    pub(crate) fn recurrent(&self) -> Agents {
         self.recurrent
     }
 
@@ -141,7 +141,7 @@ impl Words {
     }
 
     /// The recurrent agents that read and that write `word`, as observed.
-    pub(crate) fn recurrent_on(&self, word: u32) -> (u32, u32) {
+    pub(crate) fn recurrent_on(&self, word: u32) -> (Agents, Agents) {
         let entry = self.entries[word as usize];
         (entry.readers & self.recurrent, entry.writers & self.recurrent)
     }

@@ -2,10 +2,10 @@
 
 pub(crate) const CPUS: u8 = 8;
 
-/// How many agents there can be.
-pub(crate) const AGENTS: u8 = 2 * CPUS + 1;
+/// How many agents run code: they have a stack and an arena each.
+pub(crate) const RUNNING_AGENTS: u8 = 2 * CPUS + 1;
 
-/// One CPU at one level: what has a stack and registers of its own, and what the search schedules.
+/// One CPU at one level, or its hardware: what the search schedules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Agent(pub u8);
 
@@ -18,6 +18,8 @@ pub enum Role {
     Interrupt(u8),
     /// Set-up, invariants and the final check; never interleaved.
     Observer,
+    /// What works beside a CPU's instructions: its store buffer.
+    Hardware(u8),
 }
 
 impl Agent {
@@ -34,21 +36,31 @@ impl Agent {
         Agent(CPUS + cpu)
     }
 
+    /// The hardware of CPU `cpu`.
+    pub const fn hardware(cpu: u8) -> Agent {
+        Agent(RUNNING_AGENTS + cpu)
+    }
+
+    /// How many agents there can be; their numbers are below this.
+    pub const COUNT: u8 = RUNNING_AGENTS + CPUS;
+
     /// What it is.
     pub const fn role(self) -> Role {
         if self.0 < CPUS {
             Role::Thread(self.0)
         } else if self.0 < 2 * CPUS {
             Role::Interrupt(self.0 - CPUS)
-        } else {
+        } else if self.0 < RUNNING_AGENTS {
             Role::Observer
+        } else {
+            Role::Hardware(self.0 - RUNNING_AGENTS)
         }
     }
 
     /// Its CPU; the observer runs as CPU 0.
     pub const fn cpu(self) -> u8 {
         match self.role() {
-            Role::Thread(cpu) | Role::Interrupt(cpu) => cpu,
+            Role::Thread(cpu) | Role::Interrupt(cpu) | Role::Hardware(cpu) => cpu,
             Role::Observer => 0,
         }
     }

@@ -93,7 +93,7 @@ impl Machine {
             return;
         }
         for number in 0..cpus {
-            for part in [Part::InterruptFlag, Part::Pending] {
+            for part in [Part::InterruptFlag, Part::Pending, Part::Buffer] {
                 accesses.touch(Agent::interrupt(number), Word::part(number, part), true);
             }
         }
@@ -133,6 +133,9 @@ impl Machine {
 
     /// Runs `entry` on a copy of `state` where nothing else moves: an invariant or a final check.
     ///
+    /// It sees every store that was made, even if it is still in a store buffer: what a CPU has written
+    /// about itself is to be compared with what it is, not with what others can see of it.
+    ///
     /// # Errors
     ///
     /// A violation or a gap.
@@ -144,6 +147,7 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let mut copy = state.clone();
+        copy.drain_all();
         let cpu = copy.cpu_mut(0);
         cpu.system.latch.clear();
         cpu.system.arenas[0] = self.heap_next;

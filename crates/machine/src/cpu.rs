@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::agent::Agent;
 use crate::bits::{CR0_INITIAL, CR4_INITIAL};
+use crate::buffer::Buffer;
 use crate::layout;
 use crate::next::NextOperation;
 
@@ -32,6 +33,8 @@ pub(crate) struct System {
     pub(crate) halting: bool,
     /// Values of the accesses that a suspended instruction has already made, in order.
     pub(crate) latch: Vec<u64>,
+    /// Stores that nobody else can see yet.
+    pub(crate) buffer: Buffer,
     /// Next free address of the arenas of the thread and the interrupt level.
     pub(crate) arenas: [u64; 2],
 }
@@ -72,6 +75,7 @@ impl Cpu {
                 shadow: false,
                 halting: false,
                 latch: Vec::new(),
+                buffer: Buffer::default(),
                 arenas: [
                     layout::arena(Agent::thread(number)).0,
                     layout::arena(Agent::interrupt(number)).0,
@@ -126,12 +130,16 @@ impl Cpu {
             && self.interrupt_flag()
             && !self.system.shadow
             && self.system.latch.is_empty()
+            && self.system.buffer.is_empty()
             && self.choosing.is_none();
         open.then(|| u16::try_from(63 - self.pending.leading_zeros()).expect("below 64"))
     }
 
     pub(crate) fn is_ended(&self) -> bool {
-        self.activity == Activity::Ended && self.interrupted.is_none() && self.pending == 0
+        self.activity == Activity::Ended
+            && self.interrupted.is_none()
+            && self.pending == 0
+            && self.system.buffer.is_empty()
     }
 
     pub(crate) fn fingerprint(&self) -> u128 {
@@ -151,12 +159,18 @@ impl Cpu {
         put(self.choosing.map_or(u64::MAX, u64::from));
         put(u64::try_from(s.latch.len()).unwrap_or(u64::MAX));
         s.latch.iter().for_each(|value| put(*value));
+        put(u64::try_from(s.buffer.stores().len()).unwrap_or(u64::MAX));
+        for store in s.buffer.stores() {
+            put(store.location << 8 | u64::from(store.size));
+            put(store.value);
+        }
         for next in &self.next {
             match next {
                 None => put(0),
                 Some(next) => {
                     put(1 | u64::from(next.reducible) << 1);
                     put(next.point);
+                    put(next.wait.code());
                     for (word, write) in next.touches() {
                         put(u64::from(word.0) << 1 | u64::from(*write));
                     }

@@ -11,18 +11,30 @@
 //!
 //! A LOCKed instruction performs all its accesses as one operation. A plain access that crosses an
 //! 8-byte boundary, or is 16 bytes wide, is performed word by word in ascending order.
+//!
+//! # Stores
+//!
+//! Under x86-TSO a plain store to a shared word goes into the store buffer, and it is the hardware that
+//! makes it visible, in a step of its own. Putting it there concerns nobody else, so it is *no* scheduling
+//! point: whatever another agent does between the step's visible operation and the store, it may as well do
+//! after the store (the buffer is emptied at the other end), and nothing can keep the store from
+//! happening. With one exception: the delivery of an interrupt waits for an empty buffer, and it makes
+//! a difference whether the handler runs before the store or after it. So where an interrupt can come
+//! in before the instruction, the store is a visible operation on the word [`Part::Buffer`]; and where an
+//! invariant looks at what is stored, on the word's [`Word::made`].
 
 use abi::layout::HEAP_BASE;
 use x86::{At, Env, Fault, Fence, IfChange, Regs, flags};
 
 use crate::agent::{Agent, Role};
+use crate::buffer::{self, Forward, Store};
 use crate::control::{self, Refusal, msr};
 use crate::cpu::System;
 use crate::halt::Failure;
 use crate::lam;
 use crate::layout::{Layout, Want};
 use crate::memory::Memory;
-use crate::next::NextOperation;
+use crate::next::{NextOperation, Wait};
 use crate::watch::{Access, Seen, Watch};
 use crate::word::{Part, Word};
 
@@ -77,8 +89,12 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) alone: bool,
     /// The step's visible operation is still to come.
     pub(crate) credit: bool,
+    /// Stores go through the store buffer.
+    pub(crate) tso: bool,
     /// An interrupt may come between two instructions.
     pub(crate) interruptible: bool,
+    /// An interrupt may come before this instruction.
+    pub(crate) open_to_interrupts: bool,
     /// What RDTSC reads, if the scenario allows that time stands still.
     pub(crate) clock: Option<u64>,
     /// Address of the instruction.
@@ -121,7 +137,9 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             agent,
             alone: false,
             credit: true,
+            tso: false,
             interruptible: false,
+            open_to_interrupts: false,
             clock: None,
             rip: 0,
             low_water: stack.1,
@@ -170,7 +188,8 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         if let Some(value) = self.system.latch.get(self.done.len()) {
             return Ok(Some(*value));
         }
-        if !self.alone && (self.together || self.accesses.is_shared(word)) {
+        let together = self.together && (locked || !self.tso);
+        if !self.alone && (together || self.accesses.is_shared(word)) {
             if self.credit {
                 self.credit = false;
                 self.locked_open = locked;
@@ -187,12 +206,11 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     /// The operation the agent stands before.
     #[cold]
     fn before(&self, word: Word, write: bool, locked: bool) -> NextOperation {
-        // Two suspension points of one instruction are two program points.
-        let progress = u64::try_from(self.system.latch.len().max(self.done.len())).unwrap_or(0);
-        let point = self.rip.rotate_left(8) ^ progress;
+        let point = self.point();
         if locked {
             // CMPXCHG16B goes on to the next word; saying so for the others too only costs reduction.
-            NextOperation::new(point, &[(word, true), (Word(word.0 + 1), true)])
+            let next = NextOperation::new(point, &[(word, true), (Word(word.0 + 1), true)]);
+            if self.tso { next.waiting(Wait::Empty, self.buffer_word()) } else { next }
         } else {
             // The first of several accesses keeps interrupts out until the last: an interrupt now and
             // one after the instruction are two things, whatever the handler touches.
@@ -201,6 +219,35 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             let touches = [(word, write), flag];
             NextOperation::new(point, &touches[..1 + usize::from(keeps_out)])
         }
+    }
+
+    fn buffer_word(&self) -> Word {
+        Word::part(self.agent.cpu(), Part::Buffer)
+    }
+
+    /// Is there anything in the store buffer that this code has to mind?
+    #[inline]
+    fn has_stores(&self) -> bool {
+        !self.system.buffer.is_empty() && !self.alone
+    }
+
+    /// Goes on only with an empty store buffer.
+    #[inline]
+    pub(crate) fn drain(&mut self) -> Result<(), Stop> {
+        if self.has_stores() { Err(self.wait(Wait::Empty)) } else { Ok(()) }
+    }
+
+    /// Stands before what it cannot do until the store buffer has changed.
+    #[cold]
+    fn wait(&mut self, wait: Wait) -> Stop {
+        self.pending = NextOperation::new(self.point(), &[]).waiting(wait, self.buffer_word());
+        Stop::Yield
+    }
+
+    /// Two suspension points of one instruction are two program points.
+    fn point(&self) -> u64 {
+        let progress = u64::try_from(self.system.latch.len().max(self.done.len())).unwrap_or(0);
+        self.rip.rotate_left(8) ^ progress
     }
 
     /// An access to a part of this CPU: `true` if it is to be performed now, `false` if an earlier step did.
@@ -291,25 +338,64 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     #[inline]
     fn load_part(&mut self, location: u64, word: u64, at: At) -> Result<u64, Stop> {
         let name = Word::memory(word * 8);
+        let mut forward = Forward::Memory;
+        if self.has_stores() {
+            forward = self.forward(location, word, at)?;
+        }
         let value = match self.part(name, at.locked, at.locked)? {
             Some(value) => value,
             None => {
-                let value = self.memory.word(word);
+                let value = match forward {
+                    Forward::Value(value) => value,
+                    _ => self.memory.word(word),
+                };
                 if W::ON && word == location / 8 {
-                    let access = Access::Load {
-                        va: at.va,
-                        size: at.size,
-                        value: self.memory.load(location, at.size),
-                        shared: self.is_visible(name),
-                        locked: at.locked,
-                    };
-                    self.report(access);
+                    self.report_load(location, name, at, value);
                 }
                 value
             }
         };
         self.done.push(value);
         Ok(value)
+    }
+
+    /// What the store buffer has for a load; the load waits if it can have nothing now.
+    #[cold]
+    fn forward(&mut self, location: u64, word: u64, at: At) -> Result<Forward, Stop> {
+        if self.system.latch.get(self.done.len()).is_some() {
+            return Ok(Forward::Memory);
+        }
+        let name = Word::memory(word * 8);
+        if at.locked {
+            self.pending = self.before(name, true, true);
+            return Err(Stop::Yield);
+        }
+        let offset = location % 8;
+        let bytes = if word == location / 8 {
+            buffer::bytes(offset, at.size)
+        } else {
+            let rest = offset + u64::from(at.size) - 8;
+            buffer::bytes(0, u8::try_from(rest).expect("at most 7"))
+        };
+        let forward = self.system.buffer.forward(name, bytes);
+        if forward == Forward::Overlap {
+            let pending = self.before(name, false, false);
+            self.pending = pending.waiting(Wait::Gone(name), self.buffer_word());
+            return Err(Stop::Yield);
+        }
+        Ok(forward)
+    }
+
+    #[cold]
+    fn report_load(&mut self, location: u64, name: Word, at: At, word: u64) {
+        let offset = location % 8;
+        let value = if offset + u64::from(at.size) > 8 {
+            self.memory.load(location, at.size)
+        } else {
+            (word >> (8 * offset)) & crate::memory::mask(at.size)
+        };
+        let shared = self.is_visible(name);
+        self.report(Access::Load { va: at.va, size: at.size, value, shared, locked: at.locked });
     }
 
     /// Stores at most 8 bytes at a location, word by word.
@@ -339,22 +425,79 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     fn store_part(&mut self, location: u64, size: u64, at: At, value: u64) -> Result<(), Stop> {
         let size = u8::try_from(size).expect("at most 8");
         let name = Word::memory(location);
+        if self.tso && !at.locked && !self.alone {
+            if self.is_visible(name) {
+                return self.buffer_store(Store { location, size, value }, at);
+            }
+            // The other half is buffered: what was loaded before this store must not be loaded again.
+            self.visible |= self.together;
+        }
+        if at.locked && self.has_stores() {
+            // XCHG and the like have loaded before, with an empty buffer.
+            self.pending = self.before(name, true, true);
+            return Err(Stop::Yield);
+        }
         if self.part(name, true, at.locked)?.is_none() {
             if W::ON {
-                let access = Access::Store {
-                    va: at.va,
-                    size,
-                    old: self.memory.load(location, size),
-                    value: value & crate::memory::mask(size),
-                    shared: self.is_visible(name),
-                    locked: at.locked,
-                };
-                self.report(access);
+                self.report_store(Store { location, size, value }, at, false);
             }
             self.memory.store(location, size, value);
         }
         self.done.push(0);
         Ok(())
+    }
+
+    /// Puts a store into the store buffer.
+    fn buffer_store(&mut self, store: Store, at: At) -> Result<(), Stop> {
+        if self.system.latch.get(self.done.len()).is_none() {
+            if self.system.buffer.is_full() {
+                return Err(self.wait(Wait::Room));
+            }
+            self.notice_store(store)?;
+            self.visible = true;
+            if W::ON {
+                self.report_store(store, at, true);
+            }
+            self.system.buffer.push(store);
+        }
+        self.done.push(0);
+        Ok(())
+    }
+
+    /// Buffering a store is a visible operation where an interrupt could come before it or an invariant
+    /// sees it.
+    fn notice_store(&mut self, store: Store) -> Result<(), Stop> {
+        let made = store.word().made().expect("a store goes to memory");
+        // After a visible access of the same instruction no interrupt comes before it is complete.
+        let open = self.open_to_interrupts && !self.visible && self.system.latch.is_empty();
+        let buffer = self.buffer_word();
+        if self.is_visible(made) || (open && self.is_visible(buffer)) {
+            if !std::mem::take(&mut self.credit) {
+                let touches = [(made, true), (buffer, true)];
+                self.pending = NextOperation::new(self.point(), &touches[..1 + usize::from(open)]);
+                return Err(Stop::Yield);
+            }
+        }
+        self.accesses.touch(self.agent, made, true);
+        if open {
+            self.accesses.touch(self.agent, buffer, true);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn report_store(&mut self, store: Store, at: At, buffered: bool) {
+        let Store { location, size, value } = store;
+        let access = Access::Store {
+            va: at.va,
+            size,
+            old: self.memory.load(location, size),
+            value: value & crate::memory::mask(size),
+            shared: self.is_visible(store.word()),
+            locked: at.locked,
+            buffered,
+        };
+        self.report(access);
     }
 
     fn halves(at: At) -> (At, At) {
@@ -398,9 +541,11 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         self.store_at(location + 8, high, half(value >> 64))
     }
 
-    /// Under sequential consistency every access is performed when it is made: nothing to wait for.
-    fn fence(&mut self, _: Fence) -> Result<(), Stop> {
-        Ok(())
+    fn fence(&mut self, fence: Fence) -> Result<(), Stop> {
+        match fence {
+            Fence::Mfence => self.drain(),
+            Fence::Sfence | Fence::Lfence => Ok(()),
+        }
     }
 
     fn interrupt_flag(&mut self, regs: &Regs, change: IfChange) -> Result<(), Stop> {
@@ -454,6 +599,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn write_cr(&mut self, cr: u8, value: u64) -> Result<(), Stop> {
+        self.drain()?;
         // What is legal in one register depends on another, which a handler may have changed.
         match cr {
             0 | 3 => self.consult(Part::Cr4)?,
@@ -492,11 +638,13 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     /// User memory is flat and never changes its mapping: there is nothing to invalidate. A
     /// non-canonical (tagged) operand makes it a no-operation (LAM §7.5).
     fn invlpg(&mut self, va: u64) -> Result<(), Stop> {
+        self.drain()?;
         self.report(Access::Invlpg { va });
         Ok(())
     }
 
     fn invpcid(&mut self, kind: u64, descriptor: [u64; 2]) -> Result<(), Stop> {
+        self.drain()?;
         self.consult(Part::Cr4)?;
         if !control::invpcid_legal(kind, descriptor, self.system.cr4) {
             return Err(Fault::GP.into());
@@ -517,6 +665,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn wrmsr(&mut self, regs: &mut Regs, number: u32, value: u64) -> Result<(), Stop> {
+        self.drain()?;
         let base = match number {
             msr::FS_BASE => &mut regs.fs_base,
             msr::GS_BASE => &mut regs.gs_base,
@@ -537,6 +686,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Stop> {
+        self.drain()?;
         control::cpuid(leaf, subleaf, self.agent.cpu())
             .ok_or_else(|| Stop::Unmodelled(format!("cpuid leaf {leaf:#x}, subleaf {subleaf:#x}")))
     }

@@ -112,6 +112,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// IRET of a handler turns interrupts on again; a thread that ends idles with interrupts on.
     fn entry_returns(&mut self, regs: &Regs) -> Result<Outcome, Stop> {
+        if matches!(self.agent.role(), Role::Interrupt(_)) {
+            self.drain()?;
+        }
         if !self.alone && regs.rflags & x86::flags::IF == 0 {
             self.part_of_cpu(Part::InterruptFlag, true)?;
             self.system.latch.clear();
@@ -195,6 +198,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let (Some(bit), Some(to)) = (handler, cpu) else {
             return Ok(misuse(Hypercall::SendIpi, "was given a vector without handler, or no CPU"));
         };
+        self.drain()?;
         if self.part_of(to, Part::Pending, true)? {
             let vector = known.handlers[bit].0;
             self.report(Access::SendIpi { to, vector });
@@ -333,7 +337,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn peek(&self, va: u64, size: u8) -> Result<u64, Stop> {
         self.layout
             .kernel(va, size, Want::Read)
-            .map(|location| self.memory.load(location, size))
+            .map(|location| {
+                let value = self.memory.load(location, size);
+                self.system.buffer.overlay(location, size, value)
+            })
             .ok_or_else(|| {
                 Stop::Unmodelled(format!("a hypercall argument at {va:#x} is not mapped"))
             })

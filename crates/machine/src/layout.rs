@@ -6,7 +6,7 @@
 
 use abi::layout::{HEAP_BASE, IMAGE_BASE, USER_BASE, USER_SIZE};
 
-use crate::agent::{AGENTS, Agent, Role};
+use crate::agent::{Agent, RUNNING_AGENTS, Role};
 
 pub(crate) const PAGE: u64 = 4096;
 const SETUP_BYTES: u64 = 1 << 20;
@@ -70,7 +70,7 @@ impl Layout {
             ));
         }
         let image_pages = (end - IMAGE_BASE).div_ceil(PAGE);
-        let heap_pages = (SETUP_BYTES + u64::from(AGENTS) * SLOT_BYTES) / PAGE;
+        let heap_pages = (SETUP_BYTES + u64::from(RUNNING_AGENTS) * SLOT_BYTES) / PAGE;
         let user_pages = USER_SIZE / PAGE;
         let mut permissions = vec![0; index(image_pages + heap_pages + user_pages)];
         for segment in segments.iter().filter(|s| s.size > 0) {
@@ -93,7 +93,7 @@ impl Layout {
         permissions[index(image_pages)..].fill(READ | WRITE);
         let layout = Layout { image_pages, heap_pages, permissions };
         let mut layout = layout;
-        for agent in 0..AGENTS {
+        for agent in 0..RUNNING_AGENTS {
             let guard = layout.image_pages + (slot_base(agent) + ARENA_BYTES - HEAP_BASE) / PAGE;
             layout.permissions[index(guard)] = 0;
         }
@@ -152,7 +152,7 @@ impl Layout {
         let owner = match agent.role() {
             Role::Thread(cpu) => format!("CPU{cpu}"),
             Role::Interrupt(cpu) => format!("CPU{cpu}'s interrupts"),
-            Role::Observer => "the observer".into(),
+            Role::Observer | Role::Hardware(_) => "the observer".into(),
         };
         let part = match offset % SLOT_BYTES {
             at if at < ARENA_BYTES => "arena",

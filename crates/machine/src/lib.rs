@@ -17,6 +17,7 @@
 //! | `layout` | where things are; address to location; permissions |
 //! | `memory` | copy-on-write words and their fingerprint |
 //! | `code` | decoded instructions |
+//! | `buffer` | the store buffer of a CPU |
 //! | `next`, `halt`, `watch`, `registered` | what an agent stands before; why a run ends; what is told; what set-up said |
 //! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
 //! | `state`, `look` | lists the parts; what a CPU shows of itself |
@@ -40,6 +41,7 @@
 mod agent;
 mod alone;
 mod bits;
+mod buffer;
 mod code;
 mod control;
 mod cpu;
@@ -61,6 +63,7 @@ mod word;
 
 pub use agent::{Agent, Role};
 pub use bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE};
+pub use buffer::STORE_BUFFER;
 pub use cpu::{Activity, Cpu};
 pub use exec::Accesses;
 pub use halt::{Bad, Failure, Gap, Halt, Violation};

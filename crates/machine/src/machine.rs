@@ -10,6 +10,7 @@ use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::registered::Registered;
 use crate::state::State;
+use crate::word::{Part, Word};
 
 /// In which order CPUs see each other's stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub enum MemoryModel {
 }
 
 /// What may be switched.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// In which order stores become visible.
     pub memory_model: MemoryModel,
@@ -89,6 +90,11 @@ impl Machine {
         })
     }
 
+    /// What was switched.
+    pub fn config(&self) -> Config {
+        self.config
+    }
+
     /// What the set-up registered.
     pub fn registered(&self) -> &Registered {
         &self.registered
@@ -117,8 +123,14 @@ impl Machine {
     /// Calls `choice(agent, pick)` for everything that can happen next.
     pub fn choices(&self, state: &State, mut choice: impl FnMut(Agent, u16)) {
         for (number, cpu) in (0u8..).zip(&state.cpus) {
+            // First, so that of two runs as simple the one without delay is found.
+            if !cpu.system.buffer.is_empty() {
+                choice(Agent::hardware(number), 0);
+            }
             let level = cpu.level(number);
-            let goes_on = cpu.interrupted.is_some() || cpu.activity == Activity::Running;
+            let runs = cpu.interrupted.is_some() || cpu.activity == Activity::Running;
+            let next = cpu.next[usize::from(cpu.interrupted.is_some())];
+            let goes_on = runs && next.is_none_or(|next| next.wait.is_over(&cpu.system.buffer));
             if goes_on {
                 (0..cpu.choosing.unwrap_or(1)).for_each(|pick| choice(level, pick));
             }
@@ -130,8 +142,17 @@ impl Machine {
 
     /// What `agent` does next; `None` if it has ended or not started.
     pub fn next(&self, state: &State, agent: Agent) -> Option<NextOperation> {
-        let level = usize::from(matches!(agent.role(), Role::Interrupt(_)));
-        state.cpus.get(usize::from(agent.cpu()))?.next[level]
+        let cpu = state.cpus.get(usize::from(agent.cpu()))?;
+        match agent.role() {
+            Role::Thread(_) => cpu.next[0],
+            Role::Interrupt(_) => cpu.next[1],
+            Role::Observer => None,
+            Role::Hardware(number) => {
+                let word = cpu.system.buffer.oldest()?.word();
+                let buffer = Word::part(number, Part::Buffer);
+                Some(NextOperation::new(0, &[(word, true), (buffer, true)]))
+            }
+        }
     }
 
     /// Puts the return address under the first frame of `agent`.

@@ -1,6 +1,41 @@
 //! What an agent stands before.
 
+use crate::buffer::Buffer;
 use crate::word::Word;
+
+/// What the store buffer has to come to before an agent can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Nothing.
+    No,
+    /// It is empty.
+    Empty,
+    /// It has room for one more store.
+    Room,
+    /// It holds no store to this word.
+    Gone(Word),
+}
+
+impl Wait {
+    pub(crate) fn is_over(self, buffer: &Buffer) -> bool {
+        match self {
+            Wait::No => true,
+            Wait::Empty => buffer.is_empty(),
+            Wait::Room => !buffer.is_full(),
+            Wait::Gone(word) => !buffer.stores().iter().any(|store| store.word() == word),
+        }
+    }
+
+    /// For the fingerprint.
+    pub(crate) fn code(self) -> u64 {
+        match self {
+            Wait::No => 0,
+            Wait::Empty => 1,
+            Wait::Room => 2,
+            Wait::Gone(word) => 3 + u64::from(word.0),
+        }
+    }
+}
 
 /// What an agent does next: the visible operation it stands before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,17 +44,23 @@ pub struct NextOperation {
     pub point: u64,
     /// Depends on nothing but what it touches.
     pub reducible: bool,
-    touches: [(Word, bool); 2],
+    /// Enabled only when this is over.
+    pub(crate) wait: Wait,
+    touches: [(Word, bool); TOUCHES],
     count: u8,
 }
+
+/// Most words an operation announces: two of memory, the interrupt flag and the store buffer.
+const TOUCHES: usize = 4;
 
 impl NextOperation {
     pub(crate) fn new(point: u64, touches: &[(Word, bool)]) -> NextOperation {
         let mut next = NextOperation {
             point,
             reducible: true,
-            touches: [(Word(0), false); 2],
-            count: u8::try_from(touches.len()).expect("at most 2"),
+            wait: Wait::No,
+            touches: [(Word(0), false); TOUCHES],
+            count: u8::try_from(touches.len()).expect("at most 4"),
         };
         next.touches[..touches.len()].copy_from_slice(touches);
         next
@@ -27,6 +68,14 @@ impl NextOperation {
 
     pub(crate) fn irreducible(point: u64, touches: &[(Word, bool)]) -> NextOperation {
         NextOperation { reducible: false, ..NextOperation::new(point, touches) }
+    }
+
+    /// The same, and it reads `word` to see whether `wait` is over.
+    pub(crate) fn waiting(mut self, wait: Wait, word: Word) -> NextOperation {
+        self.wait = wait;
+        self.touches[usize::from(self.count)] = (word, false);
+        self.count += 1;
+        self
     }
 
     /// The words it touches, and whether it writes them.

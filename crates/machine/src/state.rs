@@ -47,7 +47,8 @@ impl State {
         Arc::make_mut(&mut self.cpus[usize::from(cpu)])
     }
 
-    /// The value of a word: what an observer's verdict depends on.
+    /// The value of a word as an observer sees it, with every store that was made: what its verdict
+    /// depends on.
     pub fn word(&self, word: Word) -> u64 {
         let Some(location) = word.location() else {
             let number = usize::try_from(word.0 / PARTS).expect("at most 7");
@@ -58,10 +59,25 @@ impl State {
                 2 => cpu.system.cr3,
                 3 => cpu.system.cr4,
                 4 => u64::from(cpu.interrupt_flag()),
-                _ => cpu.pending,
+                5 => cpu.pending,
+                _ => u64::from(!cpu.system.buffer.is_empty()),
             };
         };
-        self.memory.word(location / 8)
+        let value = self.memory.word(location / 8);
+        self.cpus.iter().fold(value, |value, cpu| cpu.system.buffer.overlay(location, 8, value))
+    }
+
+    /// Makes every store visible. Of two to one word the higher CPU's wins: in one of the ways on from
+    /// here it does.
+    pub(crate) fn drain_all(&mut self) {
+        for number in 0..self.cpu_count() {
+            if self.cpu(number).system.buffer.is_empty() {
+                continue;
+            }
+            for store in std::mem::take(&mut self.cpu_mut(number).system.buffer).stores() {
+                self.memory.store(store.location, store.size, store.value);
+            }
+        }
     }
 
     /// Have all CPUs returned from what they were given, with no interrupt left?

@@ -6,6 +6,7 @@ use abi::hypercall::Hypercall;
 use x86::{Fault, Op, RSP, Regs};
 
 use crate::agent::{Agent, Role};
+use crate::buffer::Store;
 use crate::code::Slot;
 use crate::cpu::{Activity, Cpu, blank_regs};
 use crate::exec::{Accesses, Exec, Stop};
@@ -17,7 +18,7 @@ use crate::hypercall::{Context, Outcome};
 use crate::interrupt;
 use crate::layout::{Layout, Want};
 use crate::look::{Look, look};
-use crate::machine::Machine;
+use crate::machine::{Machine, MemoryModel};
 use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::state::State;
@@ -77,6 +78,10 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let number = agent.cpu();
+        if matches!(agent.role(), Role::Hardware(_)) {
+            drain_one(&self.layout, state, agent, accesses, watch);
+            return Ok(());
+        }
         let cpu = state.cpu(number);
         if matches!(agent.role(), Role::Interrupt(_)) && cpu.interrupted.is_none() {
             // Delivery is the visible operation of this step.
@@ -136,6 +141,8 @@ impl Machine {
         let agent = Agent::interrupt(number);
         accesses.touch(agent, Word::part(number, Part::InterruptFlag), true);
         accesses.touch(agent, Word::part(number, Part::Pending), true);
+        // It has waited for an empty store buffer.
+        accesses.touch(agent, Word::part(number, Part::Buffer), false);
         let (vector, entry) = self.registered.handlers[usize::from(bit)];
         let rip = state.cpu(number).regs.rip;
         watch.seen(Seen { agent, rip, access: Access::Ipi { vector } });
@@ -169,6 +176,7 @@ impl Machine {
         exec.alone = mode.alone;
         exec.credit = mode.credit;
         exec.clock = context.registered.clock;
+        exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && !context.registered.handlers.is_empty();
         let stack = exec.stack.0..=exec.stack.1;
         if stack.contains(&regs.gpr[RSP]) {
@@ -179,6 +187,7 @@ impl Machine {
         let stop = loop {
             let rip = regs.rip;
             exec.begin(rip);
+            exec.open_to_interrupts = exec.interruptible && regs.rflags & x86::flags::IF != 0;
             *instructions += 1;
             left -= 1;
             let result = match code.at(layout, rip).map(|number| code.slot(number)) {
@@ -289,6 +298,28 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
 fn segment_bases(regs: &Regs) -> [u64; 3] {
     [regs.fs_base, regs.gs_base, regs.kernel_gs_base]
+}
+
+/// The oldest store in the buffer becomes visible.
+fn drain_one<A: Accesses, W: Watch>(
+    layout: &Layout,
+    state: &mut State,
+    agent: Agent,
+    accesses: &mut A,
+    watch: &mut W,
+) {
+    let cpu = state.cpu_mut(agent.cpu());
+    let store = cpu.system.buffer.pop().expect("a choice where there is none");
+    let Store { location, size, value } = store;
+    if W::ON {
+        let old = state.memory.load(location, size);
+        let value = value & crate::memory::mask(size);
+        let access = Access::Drain { va: layout.address(location), size, old, value };
+        watch.seen(Seen { agent, rip: state.cpu(agent.cpu()).regs.rip, access });
+    }
+    accesses.touch(agent, store.word(), true);
+    accesses.touch(agent, Word::part(agent.cpu(), Part::Buffer), true);
+    state.memory.store(location, size, value);
 }
 
 /// The agent's entry has returned: a handler to what it interrupted, a thread to idling.

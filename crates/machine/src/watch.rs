@@ -34,6 +34,19 @@ pub enum Access {
         shared: bool,
         /// The store of an atomic read-modify-write.
         locked: bool,
+        /// Into the store buffer: `old` is what memory still holds.
+        buffered: bool,
+    },
+    /// The oldest store in the buffer becomes visible.
+    Drain {
+        /// Address.
+        va: u64,
+        /// Bytes.
+        size: u8,
+        /// Value before.
+        old: u64,
+        /// Value after.
+        value: u64,
     },
     /// A control register of a CPU is read.
     ReadRegister {

@@ -5,8 +5,11 @@
 pub struct Word(pub u32);
 
 pub(crate) const PARTS: u32 = 8;
-const PART_NAMES: [&str; 6] = ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts"];
+const PART_NAMES: [&str; 7] =
+    ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts", "the store buffer"];
 const FIRST_MEMORY: u32 = 64;
+/// Far beyond the words of any memory.
+const MADE: u32 = 1 << 20;
 
 /// A part of a CPU that counts as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub(crate) enum Part {
     Cr4,
     InterruptFlag,
     Pending,
+    /// Whether anything is in it: what an instruction that drains waits for.
+    Buffer,
 }
 
 impl Word {
@@ -28,18 +33,26 @@ impl Word {
             Part::Cr4 => 3,
             Part::InterruptFlag => 4,
             Part::Pending => 5,
+            Part::Buffer => 6,
         };
         Word(u32::from(cpu) * PARTS + part)
     }
 
     #[inline]
     pub(crate) fn memory(location: u64) -> Word {
-        Word(FIRST_MEMORY + u32::try_from(location / 8).expect("memory of less than 32 GiB"))
+        Word(FIRST_MEMORY + u32::try_from(location / 8).expect("memory of less than 8 MiB"))
     }
 
     /// The location of its first byte, for a word of memory.
     pub fn location(self) -> Option<u64> {
-        self.0.checked_sub(FIRST_MEMORY).map(|word| u64::from(word) * 8)
+        self.0.checked_sub(FIRST_MEMORY).filter(|_| self.0 < MADE).map(|n| u64::from(n) * 8)
+    }
+
+    /// For a word of memory: the stores that were made to it, whether they are visible yet or not. It
+    /// changes when a store enters a store buffer; invariants see it, and no CPU does.
+    #[must_use]
+    pub fn made(self) -> Option<Word> {
+        self.location().map(|_| Word(self.0 + MADE))
     }
 
     /// CPU and name, for a part of a CPU.
@@ -54,13 +67,13 @@ mod tests {
     use abi::layout::MAX_CPUS;
 
     use super::*;
-    use crate::agent::{AGENTS, Agent, CPUS, Role};
+    use crate::agent::{Agent, CPUS, Role};
 
     #[test]
     fn numbers_of_agents_and_words_do_not_overlap() {
         assert_eq!(usize::from(CPUS), MAX_CPUS);
         assert_eq!(FIRST_MEMORY, PARTS * u32::from(CPUS));
-        let agents = (0..AGENTS).map(|agent| Agent(agent).role());
+        let agents = (0..Agent::COUNT).map(|agent| Agent(agent).role());
         let interrupts = agents.filter(|role| matches!(role, Role::Interrupt(_))).count();
         assert_eq!(interrupts, usize::from(CPUS));
         let last = Word::part(CPUS - 1, Part::Pending);

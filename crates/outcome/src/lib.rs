@@ -38,6 +38,9 @@ pub struct Outcome {
     pub finds: Option<String>,
     /// How many CPUs run something.
     pub cpus: u8,
+    /// What the verdict holds for beside that number.
+    #[serde(default)]
+    pub bounds: Bounds,
     /// Figures of the search.
     pub stats: Stats,
     /// Marks declared or reached.
@@ -48,6 +51,16 @@ pub struct Outcome {
     pub reason: Option<Reason>,
     /// What was run.
     pub image: ImageId,
+}
+
+/// What a verdict holds for, beside the number of CPUs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// `x86-TSO` or `SC`.
+    pub memory_model: String,
+    /// The other bounds, a few words each: `16 buffered stores`, `no NMI`.
+    pub others: Vec<String>,
 }
 
 /// Figures of a search.
@@ -231,6 +244,11 @@ pub enum What {
         old: String,
         /// Value after.
         value: String,
+    },
+    /// The hardware does something by itself: a store leaves the store buffer.
+    Hardware {
+        /// `store buffer drains: A.lam: 0 -> 1`.
+        text: String,
     },
     /// A control register or MSR is read.
     ReadRegister {

@@ -55,8 +55,8 @@ pub fn json(outcome: &Outcome, context: &Context) -> Value {
         "marks": outcome.marks.iter().map(mark).collect::<Vec<_>>(),
         "bounds": {
             "cpus": outcome.cpus,
-            "memory_model": context.bounds.memory_model,
-            "others": context.bounds.others,
+            "memory_model": outcome.bounds.memory_model,
+            "others": outcome.bounds.others,
         },
         "reason": outcome.reason.as_ref().map(reason),
         "finding": finding.map(told),

@@ -75,6 +75,7 @@ fn changes_something(what: &What) -> bool {
     match what {
         What::Update { old, value, .. } => old != value,
         What::Write { .. }
+        | What::Hardware { .. }
         | What::WriteRegister { .. }
         | What::Invalidate { .. }
         | What::SendIpi { .. } => true,

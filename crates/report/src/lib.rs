@@ -46,6 +46,6 @@ pub use json::json;
 pub use key::first_line;
 pub use lines::{verdict_line, verdict_word};
 pub use mail::mail;
-pub use options::{Bounds, Context, Options};
+pub use options::{Context, Options};
 pub use summary::summary;
 pub use text::{Line, Role, Span, Text};

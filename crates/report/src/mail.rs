@@ -25,7 +25,7 @@ pub fn mail(outcome: &Outcome, context: &Context) -> Text {
     }
     text.blank();
     say(&mut text, "Image   ", &image(outcome));
-    say(&mut text, "Model   ", &model(outcome, context));
+    say(&mut text, "Model   ", &model(outcome));
     if let Some(finding) = outcome.finding.as_ref().filter(|finding| !finding.events.is_empty()) {
         text.blank();
         text.lines.extend(table(&rows(finding, manner()), sheet()));
@@ -103,9 +103,9 @@ fn image(outcome: &Outcome) -> String {
 }
 
 /// `2 CPUs, TSO, IPIs, no NMI; shortest run, 11 steps, 2 switches`
-fn model(outcome: &Outcome, context: &Context) -> String {
-    let mut parts = vec![count(outcome.cpus.into(), "CPU"), context.bounds.memory_model.clone()];
-    parts.extend(context.bounds.others.iter().cloned());
+fn model(outcome: &Outcome) -> String {
+    let mut parts = vec![count(outcome.cpus.into(), "CPU"), outcome.bounds.memory_model.clone()];
+    parts.extend(outcome.bounds.others.iter().cloned());
     let model = parts.join(", ");
     match &outcome.finding {
         Some(finding) => format!("{model}; {}", run(finding)),

@@ -22,32 +22,14 @@ impl Default for Options {
     }
 }
 
-/// What is said beside an outcome: its bounds, and the commands that lead on from it.
+/// What is said beside an outcome: the commands that lead on from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Context {
-    /// What the verdict holds for.
-    pub bounds: Bounds,
     /// Name of the trail, if one was kept.
     pub trail: Option<String>,
     /// Command that runs the trail again, as it works when typed.
     pub replay: Option<String>,
     /// Command that shows the trail in other forms.
     pub more: Option<String>,
-}
-
-/// What a verdict holds for, beside the number of CPUs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Bounds {
-    /// `TSO` or `SC`.
-    pub memory_model: String,
-    /// The other bounds, a few words each: `IPIs`, `no NMI`.
-    pub others: Vec<String>,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { memory_model: "TSO".into(), others: Vec::new() }
-    }
 }

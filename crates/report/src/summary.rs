@@ -2,7 +2,6 @@
 
 use outcome::{Outcome, Verdict};
 
-use crate::Bounds;
 use crate::lines::{TIME_ENDS, count};
 use crate::text::{Line, Role, Text};
 use crate::wrap::hang;
@@ -13,7 +12,7 @@ const WIDTH: usize = 79;
 /// How many scenarios came to which verdict, which marks were reached, and within which bounds.
 ///
 /// `seconds` is the wall-clock time of it all; without it the scenarios' times are added up.
-pub fn summary(outcomes: &[Outcome], bounds: &Bounds, seconds: Option<f64>) -> Text {
+pub fn summary(outcomes: &[Outcome], seconds: Option<f64>) -> Text {
     let mut text = Text::default();
     let all = seconds.unwrap_or_else(|| outcomes.iter().map(|o| o.stats.seconds).sum());
     let time = format!("[{:>8}]", crate::lines::seconds(all));
@@ -31,8 +30,7 @@ pub fn summary(outcomes: &[Outcome], bounds: &Bounds, seconds: Option<f64>) -> T
         text.plain(format!("       marks {reached} of {} reached", marks().count()));
     }
     let mut parts: Vec<String> = cpus(outcomes).into_iter().collect();
-    parts.push(bounds.memory_model.clone());
-    parts.extend(bounds.others.iter().cloned());
+    parts.extend(bounds(outcomes));
     for line in hang("      bounds ", &parts.join(", "), WIDTH) {
         text.plain(line);
     }
@@ -54,6 +52,25 @@ fn verdicts(outcomes: &[Outcome]) -> String {
         (always || n > 0).then(|| format!("{n} {word}"))
     });
     told.collect::<Vec<_>>().join(", ")
+}
+
+/// What the verdicts hold for; of what is not true of all, of how many.
+fn bounds(outcomes: &[Outcome]) -> Vec<String> {
+    let of = |outcome: &Outcome| -> Vec<String> {
+        let bounds = &outcome.bounds;
+        [&bounds.memory_model].into_iter().chain(&bounds.others).cloned().collect()
+    };
+    let mut all: Vec<(String, usize)> = Vec::new();
+    for bound in outcomes.iter().flat_map(of) {
+        match all.iter_mut().find(|(known, _)| *known == bound) {
+            Some((_, n)) => *n += 1,
+            None => all.push((bound, 1)),
+        }
+    }
+    let told = all.into_iter().filter(|(bound, _)| !bound.is_empty()).map(|(bound, n)| {
+        if n == outcomes.len() { bound } else { format!("{bound} ({n} of {})", outcomes.len()) }
+    });
+    told.collect()
 }
 
 /// `2-3 CPUs`, over what was checked.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use outcome::Outcome;
-use report::{Bounds, Context, Options, Role, Text};
+use report::{Context, Options, Role, Text};
 use serde::Deserialize;
 
 #[derive(Default, Deserialize)]
@@ -59,11 +59,7 @@ fn every_form_says_what_it_said() {
 #[test]
 fn the_summary_counts_every_case() {
     let outcomes: Vec<Outcome> = cases().into_iter().map(|case| case.outcome).collect();
-    let bounds = Bounds {
-        memory_model: "TSO".into(),
-        others: ["2 mms", "4 pages", "IPIs", "no NMI"].map(String::from).to_vec(),
-    };
-    let text = report::summary(&outcomes, &bounds, None).to_string();
+    let text = report::summary(&outcomes, None).to_string();
     let wrong = compare(&folder().join("summary.txt"), &text);
     assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
 }

@@ -21,6 +21,7 @@ fn outcome(scenario: &str, finds_something: bool) -> Outcome {
         about: String::new(),
         verdict: if finds_something { Verdict::Fail } else { Verdict::Pass },
         finds: None,
+        bounds: outcome::Bounds::default(),
         cpus: 2,
         stats: Default::default(),
         marks: Vec::new(),

@@ -1,9 +1,9 @@
 //! One step, and the state it leads to.
 
-use super::{End, Ending, Open, Round, Session, bit, lasts, straight};
+use super::{End, Ending, Open, Round, Session, bit};
 use crate::queue::{At, Item, Todo};
 use crate::store::Phase;
-use crate::{Agent, Choice, Model, Next, Touch, What, Why};
+use crate::{Agent, Agents, Choice, Model, Next, Touch, What, Why};
 
 impl<M: Model> Round<'_, '_, M> {
     /// Takes one step and settles the state it leads to, if it leads to one,
@@ -125,7 +125,7 @@ impl<M: Model> Round<'_, '_, M> {
         let Session { model, words, knowledge, .. } = &mut *self.session;
         self.choices.clear();
         model.choices(&state, &mut self.choices);
-        let enabled = self.choices.iter().fold(0, |mask, choice| mask | 1 << choice.agent);
+        let enabled: Agents = self.choices.iter().fold(0, |mask, choice| mask | 1 << choice.agent);
         let from = self.store.arrivals[arrival as usize];
         if enabled == 0 {
             if !model.ended(&state) {
@@ -151,9 +151,10 @@ impl<M: Model> Round<'_, '_, M> {
         self.open[slot as usize] = Some(open);
         let frontier = (self.open.len() - self.vacant.len()) as u64;
         self.stats.frontier_peak = self.stats.frontier_peak.max(frontier);
+        let lasts = self.turn(from.last).lasts(enabled);
         let node = &mut self.store.nodes[from.node as usize];
         node.phase = Phase::Open(slot);
-        node.lasts = lasts(enabled, from.last);
+        node.lasts = lasts;
         if forced.is_some() {
             self.queue.push(at.step(0), Item { arrival, todo: Todo::Forced });
         } else {
@@ -163,9 +164,9 @@ impl<M: Model> Round<'_, '_, M> {
     }
 
     /// Queues all steps of a state reached at `at`.
-    pub(super) fn queue_steps(&mut self, arrival: u32, enabled: u32, last: Agent, at: At) {
+    pub(super) fn queue_steps(&mut self, arrival: u32, enabled: Agents, last: Agent, at: At) {
         self.queue.push(at.step(0), Item { arrival, todo: Todo::Straight });
-        if straight(enabled, last) != enabled {
+        if self.turn(last).straight(enabled) != enabled {
             self.queue.push(at.step(1), Item { arrival, todo: Todo::Switch });
         }
     }
@@ -177,6 +178,7 @@ impl<M: Model> Round<'_, '_, M> {
         node: u32,
         last: Agent,
     ) -> Result<(), End<M>> {
+        let turn = self.turn(last);
         let known = &mut self.store.nodes[node as usize];
         if known.phase == Phase::Closed || known.lasts & bit(last) == bit(last) {
             return Ok(());
@@ -189,10 +191,10 @@ impl<M: Model> Round<'_, '_, M> {
         let mut todo = Todo::Forced;
         if let Phase::Open(slot) = known.phase {
             let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
-            known.lasts |= lasts(open.enabled, last);
+            known.lasts |= turn.lasts(open.enabled);
             if open.forced.is_none() {
                 todo = Todo::Straight;
-                if straight(open.enabled, last) & !open.done == 0 {
+                if turn.straight(open.enabled) & !open.done == 0 {
                     return Ok(());
                 }
             }

@@ -365,7 +365,7 @@ impl Model for Program {
         self.agents.len() as u8 + 1
     }
 
-    fn recurrent(&self) -> u32 {
+    fn recurrent(&self) -> explore::Agents {
         let irqs = self.agents.iter().enumerate().filter(|(_, spec)| spec.irq.is_some());
         irqs.fold(1 << self.agents.len(), |mask, (i, _)| mask | 1 << i)
     }

@@ -136,7 +136,7 @@ impl Teller {
             _ => self.enter_functions(event),
         };
         let position = match event.what {
-            What::Ipi { .. } | What::IpiDone { .. } | What::End => None,
+            What::Ipi { .. } | What::IpiDone { .. } | What::Hardware { .. } | What::End => None,
             _ => self.position(event),
         };
         let row = self.row(event, depth, &text);

@@ -32,6 +32,7 @@ pub(crate) fn words(what: &What, level: Level, voice: Voice) -> Option<String> {
         What::WriteRegister { register, old, value } => {
             with_old(format!("{register} = {value}"), old, verbose)
         }
+        What::Hardware { text } => format!("~ {text}"),
         What::Invalidate { text } | What::Note { text } => text.clone(),
         What::Interrupts { on: true } => "interrupts on".into(),
         What::Interrupts { on: false } => "interrupts off".into(),

@@ -1,0 +1,185 @@
+//! The store buffer of a CPU: x86-TSO.
+//!
+//! A FIFO of stores that the CPU has made and nobody else can see (Owens, Sarkar, Sewell, *A Better x86
+//! Memory Model: x86-TSO*, TPHOLs 2009). Its own loads are served from the newest store to the bytes
+//! they want. Each CPU's hardware is an agent that takes the oldest store to memory whenever the search
+//! lets it.
+//!
+//! Only stores to shared words are buffered: nobody else touches the others, so nobody can tell when they
+//! become visible, and the CPU reads what it wrote in both cases.
+//!
+//! # What drains
+//!
+//! An instruction that drains *waits* until the buffer is empty: draining is the hardware's steps, between
+//! which other CPUs may act. SDM vol. 3 §8.2.5, §8.3 and §11.10:
+//!
+//! | drains | does not |
+//! | --- | --- |
+//! | LOCKed instructions, XCHG with memory | plain loads and stores |
+//! | MFENCE | SFENCE, LFENCE |
+//! | MOV to CR, INVLPG, INVPCID, CPUID, WRMSR | WRMSR to x2APIC MSRs (§8.3 note 4) |
+//! | delivery of an interrupt, return from it | STI, CLI, SWAPGS, HLT |
+//!
+//! SFENCE could be read as draining in §11.10, but does not keep later loads back (§8.2.5); on
+//! write-back memory, where stores stay in order anyway, that is no effect at all.
+//!
+//! # Partial overlap
+//!
+//! A load is served if the newest store that overlaps it holds all of its bytes. Otherwise it waits until no
+//! buffered store overlaps it, as processors do whose forwarding fails. Accesses across an 8-byte boundary
+//! are two accesses here as everywhere in this machine.
+
+use crate::word::Word;
+
+/// Most stores a buffer holds; one more waits for room. Processors have 40 to over 100; whatever
+/// needs more than this many stores in flight is beyond the model, and reports say so.
+pub const STORE_BUFFER: usize = 16;
+
+/// A store that is not yet visible to others; within one 8-byte word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Store {
+    /// Location of its first byte.
+    pub(crate) location: u64,
+    /// 1 to 8 bytes.
+    pub(crate) size: u8,
+    pub(crate) value: u64,
+}
+
+impl Store {
+    pub(crate) fn word(self) -> Word {
+        Word::memory(self.location)
+    }
+
+    /// A bit for each byte of its word that it writes.
+    fn bytes(self) -> u8 {
+        bytes(self.location % 8, self.size)
+    }
+}
+
+/// The bits of `size` bytes from byte `offset` of a word on; what lies beyond the word has none.
+pub(crate) fn bytes(offset: u64, size: u8) -> u8 {
+    let mask = ((1u32 << size) - 1) << offset;
+    u8::try_from(mask & 0xff).expect("masked")
+}
+
+/// What the buffer says to a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forward {
+    /// Nothing: memory has the value.
+    Memory,
+    /// The wanted bytes, each at its place in the word.
+    Value(u64),
+    /// A part of it: the load has to wait.
+    Overlap,
+}
+
+/// Stores that are not yet visible to others, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Buffer {
+    stores: Vec<Store>,
+}
+
+impl Buffer {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stores.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.stores.len() >= STORE_BUFFER
+    }
+
+    pub(crate) fn push(&mut self, store: Store) {
+        self.stores.push(store);
+    }
+
+    pub(crate) fn oldest(&self) -> Option<Store> {
+        self.stores.first().copied()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Store> {
+        (!self.stores.is_empty()).then(|| self.stores.remove(0))
+    }
+
+    pub(crate) fn stores(&self) -> &[Store] {
+        &self.stores
+    }
+
+    /// `value`, the `size` bytes that memory holds at `location`, as this CPU sees them.
+    pub(crate) fn overlay(&self, location: u64, size: u8, mut value: u64) -> u64 {
+        for store in &self.stores {
+            for byte in 0..u64::from(store.size) {
+                let place = (store.location + byte).wrapping_sub(location);
+                if place < u64::from(size) {
+                    value &= !(0xff << (8 * place));
+                    value |= (store.value >> (8 * byte) & 0xff) << (8 * place);
+                }
+            }
+        }
+        value
+    }
+
+    /// What a load of these `bytes` of a word gets.
+    pub(crate) fn forward(&self, word: Word, bytes: u8) -> Forward {
+        let overlaps = |store: &&Store| store.word() == word && store.bytes() & bytes != 0;
+        match self.stores.iter().rev().find(overlaps) {
+            None => Forward::Memory,
+            Some(store) if store.bytes() & bytes == bytes => {
+                let value = store.value & crate::memory::mask(store.size);
+                Forward::Value(value << (8 * (store.location % 8)))
+            }
+            Some(_) => Forward::Overlap,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(stores: &[(u64, u8, u64)]) -> Buffer {
+        let stores =
+            stores.iter().map(|&(location, size, value)| Store { location, size, value }).collect();
+        Buffer { stores }
+    }
+
+    #[test]
+    fn the_newest_store_that_overlaps_decides() {
+        let buffer = buffer(&[(0x40, 8, 1), (0x40, 8, 2), (0x48, 8, 3)]);
+        assert_eq!(buffer.forward(Word::memory(0x40), 0xff), Forward::Value(2));
+        assert_eq!(buffer.forward(Word::memory(0x48), 0x0f), Forward::Value(3));
+        assert_eq!(buffer.forward(Word::memory(0x50), 0xff), Forward::Memory);
+    }
+
+    #[test]
+    fn a_part_is_not_enough() {
+        let buffer = buffer(&[(0x40, 8, 0x1111_1111_1111_1111), (0x42, 2, 0xabcd)]);
+        let word = Word::memory(0x40);
+        assert_eq!(buffer.forward(word, bytes(2, 2)), Forward::Value(0xabcd_0000));
+        assert_eq!(buffer.forward(word, bytes(3, 1)), Forward::Value(0xabcd_0000));
+        assert_eq!(buffer.forward(word, bytes(0, 8)), Forward::Overlap);
+        assert_eq!(buffer.forward(word, bytes(4, 4)), Forward::Value(0x1111_1111_1111_1111));
+    }
+
+    #[test]
+    fn stores_leave_in_order() {
+        let mut buffer = buffer(&[(0x40, 8, 1), (0x48, 8, 2)]);
+        assert_eq!(buffer.pop().map(|store| store.value), Some(1));
+        assert_eq!(buffer.oldest().map(|store| store.value), Some(2));
+        buffer.pop();
+        assert!(buffer.is_empty() && buffer.pop().is_none());
+    }
+
+    #[test]
+    fn a_cpu_sees_its_own_stores_over_memory() {
+        let buffer = buffer(&[(0x44, 4, 0x1111_1111), (0x46, 1, 0x22)]);
+        assert_eq!(buffer.overlay(0x40, 8, 0x99), 0x1122_1111_0000_0099);
+        assert_eq!(buffer.overlay(0x46, 2, 0), 0x1122);
+        assert_eq!(buffer.overlay(0x48, 8, 7), 7);
+    }
+
+    #[test]
+    fn bytes_beyond_the_word_do_not_count() {
+        assert_eq!(bytes(0, 8), 0xff);
+        assert_eq!(bytes(6, 4), 0xc0);
+    }
+}
