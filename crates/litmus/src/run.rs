@@ -198,17 +198,29 @@ impl explore::Model for Searched<'_> {
     }
 
     fn agents(&self) -> u8 {
-        Agent::OBSERVER.0 + 1
+        Agent::COUNT
     }
 
-    /// There are no interrupts and no invariants.
-    fn recurrent(&self) -> u32 {
-        0
+    fn recurrent(&self) -> explore::Agents {
+        agents(Agent::interrupt(0))
+    }
+
+    fn silent(&self) -> explore::Agents {
+        agents(Agent::hardware(0))
+    }
+
+    fn served_by(&self, agent: u8) -> explore::Agents {
+        1 << Agent::hardware(Agent(agent).cpu()).0
     }
 
     fn state_bytes(&self, state: &machine::State) -> usize {
         state.bytes()
     }
+}
+
+/// The agents from `first` on.
+fn agents(first: Agent) -> explore::Agents {
+    (first.0..Agent::COUNT).fold(0, |mask, agent| mask | 1 << agent)
 }
 
 fn stop(halt: Halt) -> Stop<Bad, Gap> {
