@@ -44,5 +44,5 @@ pub use run::{Final, Undecided, run};
 pub use source::ParseError;
 pub use test::{
     Expected, Formula, Location, MAX_LOCATIONS, MAX_THREADS, Model, Observable, Place, Quantifier,
-    Shape, State, Term, Test, Thread,
+    Shape, State, Term, Test, Thread, address,
 };

@@ -14,7 +14,7 @@ pub(crate) const DATA_OFFSET: u64 = 1 << 16;
 pub(crate) const RESULT_OFFSET: u64 = DATA_OFFSET + 4096;
 
 /// The address of the location with this number: an aligned 8-byte word of its own.
-pub(crate) fn address(location: usize) -> u64 {
+pub fn address(location: usize) -> u64 {
     IMAGE_BASE + DATA_OFFSET + 8 * small(location)
 }
 
@@ -86,7 +86,7 @@ impl Shape {
     }
 
     /// The bits of `value` that fit.
-    pub(crate) fn cut(self, value: u64) -> u64 {
+    pub fn cut(self, value: u64) -> u64 {
         value & (u64::MAX >> (64 - 8 * u32::from(self.bytes)))
     }
 
@@ -191,8 +191,8 @@ impl Model {
 }
 
 impl Test {
-    /// Does `formula` hold in a state?
-    pub(crate) fn holds(&self, formula: &Formula, state: &[u64]) -> bool {
+    /// Does `formula` hold in a state with a value for every observable?
+    pub fn holds(&self, formula: &Formula, state: &[u64]) -> bool {
         match formula {
             Formula::True => true,
             Formula::False => false,
