@@ -197,12 +197,17 @@ fn with(code: Code, operands: &[Operand]) -> Option<Instruction> {
         [Register(to), Register(from)] => Instruction::with2(code, to, from),
         [Register(to), Memory(from)] => Instruction::with2(code, to, from),
         [Memory(to), Register(from)] => Instruction::with2(code, to, from),
-        [Register(to), Immediate(value)] => Instruction::with2(code, to, value),
-        [Memory(to), Immediate(value)] => {
-            // The range was looked at: it fits, signed or not.
-            let low = u32::try_from(value & 0xffff_ffff).expect("32 bits");
-            Instruction::with2(code, to, low)
-        }
+        // Iced takes a number by its sign: one that only fits unsigned is given so.
+        [Register(to), Immediate(value)] => Instruction::with2(code, to, value)
+            .or_else(|_| Instruction::with2(code, to, u64::from_ne_bytes(value.to_ne_bytes()))),
+        [Memory(to), Immediate(value)] => match i32::try_from(value) {
+            Ok(value) => Instruction::with2(code, to, value).or_else(|error| {
+                u32::try_from(value)
+                    .map_err(|_| error)
+                    .and_then(|value| Instruction::with2(code, to, value))
+            }),
+            Err(_) => Instruction::with2(code, to, u32::try_from(value).ok()?),
+        },
         _ => return None,
     };
     made.ok()
