@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("abi", &[]),
     ("outcome", &[]),
     ("x86", &[]),
+    ("mmu", &[]),
     ("explore", &[]),
     ("image", &[]),
     ("native", &["x86"]),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use explore::{Choice, Found, What, Why, Words};
+use explore::{Choice, Found, Switches, What, Why, Words};
 use machine::{Agent, Bad, Gap, Halt, State, Violation};
 use outcome::{Finding, Mark, Outcome, Reason, Stats, Verdict};
 
@@ -288,8 +288,7 @@ impl Teller<'_> {
         let mut words = Words::fixed(self.shared);
         let mut narrator = Narrator::new(self.guest, &self.scenario.name);
         let mut runs: Vec<Run> = Vec::new();
-        let mut switches = 0;
-        let mut last = None;
+        let mut switches = Switches::default();
         let mut state = match self.model.start(&mut Recorder(&mut words), &mut narrator) {
             Ok(state) => state,
             Err(halt) => return self.ended_at(halt, None, choices, 0, &mut narrator, runs, 0),
@@ -302,13 +301,7 @@ impl Teller<'_> {
             if !possible.contains(choice) {
                 return Err(self.does_not_fit(number + 1, *choice, &possible));
             }
-            if let Some(agent) = last
-                && agent != choice.agent
-                && possible.iter().any(|other| other.agent == agent)
-            {
-                switches += 1;
-            }
-            last = Some(choice.agent);
+            switches.step(&*self.model, &possible, *choice);
             narrator.step = u32::try_from(number + 1).unwrap_or(u32::MAX);
             let result = self.model.machine.step(
                 &mut state,
@@ -328,7 +321,7 @@ impl Teller<'_> {
                     number + 1,
                     &mut narrator,
                     runs,
-                    switches,
+                    switches.count(),
                 );
             }
         }
@@ -340,7 +333,7 @@ impl Teller<'_> {
             None if self.livelock && self.never_ends(&state, &mut words) => "livelock",
             _ => return Err(ReplayError::Clean(self.changed)),
         };
-        Ok(self.stuck(property, &state, &mut narrator, runs, switches))
+        Ok(self.stuck(property, &state, &mut narrator, runs, switches.count()))
     }
 
     fn judge_state(

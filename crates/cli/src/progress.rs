@@ -165,13 +165,10 @@ fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
 
-    const NO_LIMIT: Allowance = Allowance {
-        seconds: None,
-        states: None,
-        bytes: None,
-        reduction: true,
-        config: check::Config::default(),
-    };
+    fn no_limit() -> Allowance {
+        let config = check::Config::default();
+        Allowance { seconds: None, states: None, bytes: None, reduction: true, config }
+    }
 
     #[test]
     fn a_line_tells_where_the_search_is() {
@@ -183,23 +180,23 @@ mod tests {
             bytes: 120,
             seconds: 31.4,
         };
-        let allowance = Allowance { seconds: Some(3600.0), bytes: Some(1000), ..NO_LIMIT };
+        let allowance = Allowance { seconds: Some(3600.0), bytes: Some(1000), ..no_limit() };
         assert_eq!(
             line("munmap", &snapshot, Some(22_600.0), 1, &allowance, 100),
             "   check munmap  702 114 states  23k/s  switches 3  queue 94k  round 2  memory 12%  \
              [ 31s] +1"
         );
-        let narrow = line("a::long::name", &snapshot, None, 0, &NO_LIMIT, 79);
+        let narrow = line("a::long::name", &snapshot, None, 0, &no_limit(), 79);
         assert_eq!(
             narrow,
             "   check a::long::name  702 114 states  switches 3  queue 94k  round 2  [ 31s]"
         );
         assert_eq!(
-            line("a::long::name", &snapshot, None, 0, &NO_LIMIT, 60),
+            line("a::long::name", &snapshot, None, 0, &no_limit(), 60),
             "   check a::long::name  702 114 states  switches 3  [ 31s]"
         );
         assert_eq!(
-            line("a::long::name", &snapshot, None, 0, &NO_LIMIT, 56),
+            line("a::long::name", &snapshot, None, 0, &no_limit(), 56),
             "   check ..ng::name  702 114 states  switches 3  [ 31s]"
         );
     }

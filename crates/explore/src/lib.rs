@@ -29,6 +29,7 @@ mod knowledge;
 mod livelock;
 mod queue;
 mod store;
+mod turn;
 
 mod options;
 mod replay;
@@ -39,5 +40,6 @@ pub use model::{Agent, Agents, Choice, Model, Next, Stop, Touch};
 pub use options::{Options, Progress};
 pub use replay::{ReplayError, Replayed, replay};
 pub use search::search;
+pub use turn::Switches;
 pub use verdict::{Found, Stats, Verdict, What, Why};
 pub use words::Words;

@@ -30,6 +30,7 @@ use crate::livelock::first_trapped;
 use crate::queue::{At, Item, Queue, Todo};
 use crate::reduce::Reducer;
 use crate::store::{Full, NOBODY, Phase, Store};
+use crate::turn::Turn;
 use crate::{
     Agent, Agents, Choice, Model, Options, Progress, Stats, Stop, Touch, What, Why, Words,
 };
@@ -340,37 +341,4 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
             Stop::Discarded => Ok(()),
         }
     }
-}
-
-/// Whose turn it is after an agent's step.
-#[derive(Clone, Copy)]
-pub(crate) struct Turn {
-    last: Agent,
-    served_by: Agents,
-    silent: Agents,
-}
-
-impl Turn {
-    pub(crate) fn new<M: Model>(model: &M, last: Agent) -> Turn {
-        let served_by = if last == NOBODY { 0 } else { model.served_by(last) };
-        Turn { last, served_by, silent: model.silent() }
-    }
-
-    /// The steps that are no context switch.
-    pub(crate) fn straight(self, enabled: Agents) -> Agents {
-        let own = if self.last == NOBODY { 0 } else { 1 << self.last };
-        let goes_on = enabled & (own | self.served_by) != 0;
-        if goes_on { enabled & (own | self.silent) } else { enabled }
-    }
-
-    /// The last agents with which nothing is to be gained any more once a state
-    /// was reached with this one.
-    fn lasts(self, enabled: Agents) -> Agents {
-        if self.straight(enabled) == enabled { Agents::MAX } else { bit(self.last) }
-    }
-}
-
-/// The bit of an agent; where nobody stepped, any agent may go on.
-fn bit(last: Agent) -> Agents {
-    if last == NOBODY { Agents::MAX } else { 1 << last }
 }

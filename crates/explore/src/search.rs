@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use crate::knowledge::Knowledge;
 use crate::queue::At;
-use crate::round::{Ending, Round, Scope, Session, Turn};
-use crate::store::NOBODY;
+use crate::round::{Ending, Round, Scope, Session};
+use crate::turn::Switches;
 use crate::{Choice, Found, Model, Options, Progress, Stats, Verdict, What, Why, Words};
 
 /// Searches every run of `model`, those with the fewest context switches first.
@@ -183,27 +183,20 @@ impl<M: Model> Search<'_, M> {
     fn place(&mut self, trail: &[Choice], shared: &[u32]) -> At {
         let mut words = Words::fixed(shared);
         let mut choices = Vec::new();
-        let mut switches = 0;
-        let mut last = NOBODY;
+        let mut switches = Switches::default();
         let model = &mut *self.session.model;
         let mut state = model.initial(&mut words).ok();
         for &choice in trail {
             let Some(state) = &mut state else { break };
             choices.clear();
             model.choices(state, &mut choices);
-            let enabled = choices.iter().fold(0, |mask, choice| mask | 1 << choice.agent);
-            if Turn::new(model, last).straight(enabled) & 1 << choice.agent == 0 {
-                switches += 1;
-            }
-            if model.silent() & 1 << choice.agent == 0 {
-                last = choice.agent;
-            }
+            switches.step(model, &choices, choice);
             words.begin_step();
             if model.step(state, choice, &mut words).is_err() {
                 break;
             }
         }
-        At { switches, depth: trail.len() as u32 }
+        At { switches: switches.count(), depth: trail.len() as u32 }
     }
 }
 

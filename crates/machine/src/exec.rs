@@ -24,7 +24,7 @@
 //! invariant looks at what is stored, on the word's [`Word::made`].
 
 use abi::layout::HEAP_BASE;
-use x86::{At, Env, Fault, Fence, IfChange, Regs, flags};
+use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
 
 use crate::agent::{Agent, Role};
 use crate::buffer::{self, Forward, Store};
@@ -471,12 +471,11 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         // After a visible access of the same instruction no interrupt comes before it is complete.
         let open = self.open_to_interrupts && !self.visible && self.system.latch.is_empty();
         let buffer = self.buffer_word();
-        if self.is_visible(made) || (open && self.is_visible(buffer)) {
-            if !std::mem::take(&mut self.credit) {
-                let touches = [(made, true), (buffer, true)];
-                self.pending = NextOperation::new(self.point(), &touches[..1 + usize::from(open)]);
-                return Err(Stop::Yield);
-            }
+        let visible = self.is_visible(made) || (open && self.is_visible(buffer));
+        if visible && !std::mem::take(&mut self.credit) {
+            let touches = [(made, true), (buffer, true)];
+            self.pending = NextOperation::new(self.point(), &touches[..1 + usize::from(open)]);
+            return Err(Stop::Yield);
         }
         self.accesses.touch(self.agent, made, true);
         if open {
@@ -546,6 +545,11 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             Fence::Mfence => self.drain(),
             Fence::Sfence | Fence::Lfence => Ok(()),
         }
+    }
+
+    /// Kernel code only.
+    fn cpl(&self) -> u8 {
+        0
     }
 
     fn interrupt_flag(&mut self, regs: &Regs, change: IfChange) -> Result<(), Stop> {
@@ -695,6 +699,52 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         self.clock.ok_or_else(|| {
             Stop::Unmodelled("time has no model; lamprey::fixed_clock lets it stand still".into())
         })
+    }
+
+    fn selector(&mut self, segment: Segment) -> Result<u16, Stop> {
+        Err(Stop::Unmodelled(format!("mov from segment register {segment:?}")))
+    }
+
+    fn load_segment(&mut self, _: &mut Regs, segment: Segment, _: u16) -> Result<(), Stop> {
+        Err(Stop::Unmodelled(format!("mov to segment register {segment:?}")))
+    }
+
+    fn table(&mut self, table: Table) -> Result<(u64, u16), Stop> {
+        let name = if table == Table::Gdt { "sgdt" } else { "sidt" };
+        Err(Stop::Unmodelled(name.into()))
+    }
+
+    fn load_table(&mut self, table: Table, _: u64, _: u16) -> Result<(), Stop> {
+        let name = if table == Table::Gdt { "lgdt" } else { "lidt" };
+        Err(Stop::Unmodelled(name.into()))
+    }
+
+    fn load_task_register(&mut self, _: u16) -> Result<(), Stop> {
+        Err(Stop::Unmodelled("ltr".into()))
+    }
+
+    fn far_return(&mut self, _: &mut Regs, _: &FarReturn) -> Result<(), Stop> {
+        Err(Stop::Unmodelled("a far return".into()))
+    }
+
+    /// A breakpoint in kernel code is a fault of it, like any other exception.
+    fn software_interrupt(&mut self, vector: u8, _: u64) -> Stop {
+        if vector == Fault::BP.vector {
+            return Stop::Fault(Fault::BP);
+        }
+        Stop::Unmodelled(format!("int {vector:#x}"))
+    }
+
+    fn port_in(&mut self, port: u16, _: u8) -> Result<u32, Stop> {
+        Err(Stop::Unmodelled(format!("in from port {port:#x}")))
+    }
+
+    fn port_out(&mut self, port: u16, _: u8, _: u32) -> Result<(), Stop> {
+        Err(Stop::Unmodelled(format!("out to port {port:#x}")))
+    }
+
+    fn smap(&mut self) -> Result<bool, Stop> {
+        Err(Stop::Unmodelled("stac, clac".into()))
     }
 }
 

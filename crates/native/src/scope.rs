@@ -3,6 +3,7 @@
 use iced_x86::{Code, CpuidFeature, Mnemonic};
 
 const PRIVILEGED: &str = "faults at CPL 3";
+const OF_THE_SYSTEM: &str = "depends on the operating system's descriptors and settings";
 const VARIES: &str = "its result differs from one execution to the next";
 
 /// Forms that are not run, by mnemonic, with the reason.
@@ -15,6 +16,18 @@ pub const EXCLUDED: &[(Mnemonic, &str)] = &[
     (Mnemonic::Swapgs, PRIVILEGED),
     (Mnemonic::Invlpg, PRIVILEGED),
     (Mnemonic::Invpcid, PRIVILEGED),
+    (Mnemonic::Lgdt, PRIVILEGED),
+    (Mnemonic::Lidt, PRIVILEGED),
+    (Mnemonic::Ltr, PRIVILEGED),
+    (Mnemonic::In, PRIVILEGED),
+    (Mnemonic::Out, PRIVILEGED),
+    (Mnemonic::Stac, PRIVILEGED),
+    (Mnemonic::Clac, PRIVILEGED),
+    (Mnemonic::Sgdt, OF_THE_SYSTEM),
+    (Mnemonic::Sidt, OF_THE_SYSTEM),
+    (Mnemonic::Int, "enters the operating system"),
+    (Mnemonic::Iretq, OF_THE_SYSTEM),
+    (Mnemonic::Retf, OF_THE_SYSTEM),
     (Mnemonic::Cpuid, "its result is the machine's to choose"),
     (Mnemonic::Rdtsc, VARIES),
     (Mnemonic::Rdtscp, VARIES),
@@ -25,8 +38,17 @@ pub(crate) fn exclusion(code: Code) -> Option<&'static str> {
     if matches!(code, Code::Mov_r64_cr | Code::Mov_cr_r64) {
         return Some(PRIVILEGED);
     }
+    if is_segment_move(code) {
+        return Some(OF_THE_SYSTEM);
+    }
     let mnemonic = code.mnemonic();
     EXCLUDED.iter().find(|(excluded, _)| *excluded == mnemonic).map(|&(_, reason)| reason)
+}
+
+fn is_segment_move(code: Code) -> bool {
+    use Code as C;
+    let from = matches!(code, C::Mov_rm16_Sreg | C::Mov_r32m16_Sreg | C::Mov_r64m16_Sreg);
+    from || matches!(code, C::Mov_Sreg_rm16 | C::Mov_Sreg_r32m16 | C::Mov_Sreg_r64m16)
 }
 
 /// A feature the form needs and this processor lacks. A feature not named here counts as lacking, so

@@ -1,6 +1,6 @@
 //! The data window, as the interpreter sees it.
 
-use x86::{At, Env, Fault, Fence, IfChange, Regs};
+use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table};
 
 /// Address of the window: below 2 GiB, so that 32-bit addresses and displacements reach it.
 pub const WINDOW: u64 = 0x36c9_8000;
@@ -73,6 +73,10 @@ impl Env for Window {
         Ok(())
     }
 
+    fn cpl(&self) -> u8 {
+        3
+    }
+
     fn interrupt_flag(&mut self, _: &Regs, _: IfChange) -> Result<(), Fault> {
         Ok(())
     }
@@ -114,6 +118,48 @@ impl Env for Window {
     }
 
     fn rdtsc(&mut self) -> Result<u64, Fault> {
+        unreachable!("excluded")
+    }
+
+    fn selector(&mut self, _: Segment) -> Result<u16, Fault> {
+        unreachable!("excluded")
+    }
+
+    fn load_segment(&mut self, _: &mut Regs, _: Segment, _: u16) -> Result<(), Fault> {
+        unreachable!("excluded")
+    }
+
+    fn table(&mut self, _: Table) -> Result<(u64, u16), Fault> {
+        unreachable!("excluded")
+    }
+
+    fn load_table(&mut self, _: Table, _: u64, _: u16) -> Result<(), Fault> {
+        unreachable!("excluded")
+    }
+
+    fn load_task_register(&mut self, _: u16) -> Result<(), Fault> {
+        unreachable!("excluded")
+    }
+
+    fn far_return(&mut self, _: &mut Regs, _: &FarReturn) -> Result<(), Fault> {
+        unreachable!("excluded")
+    }
+
+    /// A signal for INT3; what else enters the operating system is excluded.
+    fn software_interrupt(&mut self, vector: u8, _: u64) -> Fault {
+        assert_eq!(vector, Fault::BP.vector);
+        Fault::BP
+    }
+
+    fn port_in(&mut self, _: u16, _: u8) -> Result<u32, Fault> {
+        unreachable!("excluded")
+    }
+
+    fn port_out(&mut self, _: u16, _: u8, _: u32) -> Result<(), Fault> {
+        unreachable!("excluded")
+    }
+
+    fn smap(&mut self) -> Result<bool, Fault> {
         unreachable!("excluded")
     }
 }

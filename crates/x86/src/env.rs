@@ -48,6 +48,47 @@ pub enum IfChange {
     Popf(bool),
 }
 
+/// A segment register. SDM vol. 2 numbers them in this order, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// ES.
+    Es,
+    /// CS; never written by MOV.
+    Cs,
+    /// SS.
+    Ss,
+    /// DS.
+    Ds,
+    /// FS.
+    Fs,
+    /// GS.
+    Gs,
+}
+
+/// Which descriptor-table register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// GDTR.
+    Gdt,
+    /// IDTR.
+    Idt,
+}
+
+/// What IRETQ or RETFQ has popped, and is about to load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FarReturn {
+    /// RIP.
+    pub rip: u64,
+    /// CS selector; its RPL is the privilege level returned to.
+    pub cs: u16,
+    /// RFLAGS as it will be, with IF and IOPL changed only if CPL permits.
+    pub rflags: u64,
+    /// RSP.
+    pub rsp: u64,
+    /// SS selector; `None` for RETFQ to the same privilege level, which keeps SS.
+    pub ss: Option<u16>,
+}
+
 /// The machine, as one instruction sees it.
 pub trait Env {
     /// What stops an instruction: an architectural fault, or a reason of the machine's own.
@@ -64,6 +105,8 @@ pub trait Env {
 
     /// A fence instruction.
     fn fence(&mut self, fence: Fence) -> Result<(), Self::Stop>;
+    /// CPL, 0 to 3.
+    fn cpl(&self) -> u8;
     /// RFLAGS.IF is about to change, or to be written with the value it has; the caller updates
     /// [`Regs::rflags`] after this returns.
     fn interrupt_flag(&mut self, regs: &Regs, change: IfChange) -> Result<(), Self::Stop>;
@@ -87,4 +130,34 @@ pub trait Env {
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Self::Stop>;
     /// RDTSC and RDTSCP.
     fn rdtsc(&mut self) -> Result<u64, Self::Stop>;
+
+    /// The selector in `segment`.
+    fn selector(&mut self, segment: Segment) -> Result<u16, Self::Stop>;
+    /// MOV to a segment register other than CS: checks the selector, loads the descriptor. May change
+    /// the segment bases in `regs`. MOV to SS inhibits interrupts for one more instruction.
+    fn load_segment(
+        &mut self,
+        regs: &mut Regs,
+        segment: Segment,
+        selector: u16,
+    ) -> Result<(), Self::Stop>;
+    /// SGDT, SIDT: base and limit.
+    fn table(&mut self, table: Table) -> Result<(u64, u16), Self::Stop>;
+    /// LGDT, LIDT. Whether the base is canonical is for the machine to check.
+    fn load_table(&mut self, table: Table, base: u64, limit: u16) -> Result<(), Self::Stop>;
+    /// LTR.
+    fn load_task_register(&mut self, selector: u16) -> Result<(), Self::Stop>;
+    /// IRETQ, RETFQ: checks CS, SS and RIP and loads the two segments, and with CS the CPL. May change
+    /// the segment bases in `regs`, as a return to an outer level clears segment registers. The caller
+    /// sets RIP, RFLAGS and RSP after this returns.
+    fn far_return(&mut self, regs: &mut Regs, to: &FarReturn) -> Result<(), Self::Stop>;
+    /// INT n and INT3: what stops the instruction so that the machine delivers `vector` as a software
+    /// interrupt. `next` is the address after the instruction, which is what such a frame holds.
+    fn software_interrupt(&mut self, vector: u8, next: u64) -> Self::Stop;
+    /// IN of 1, 2 or 4 bytes.
+    fn port_in(&mut self, port: u16, size: u8) -> Result<u32, Self::Stop>;
+    /// OUT of the low `size` (1, 2 or 4) bytes of `value`, the rest zero.
+    fn port_out(&mut self, port: u16, size: u8, value: u32) -> Result<(), Self::Stop>;
+    /// STAC, CLAC: does CPUID enumerate SMAP?
+    fn smap(&mut self) -> Result<bool, Self::Stop>;
 }

@@ -1,7 +1,7 @@
 //! One x86-64 instruction: decode, and what it does.
 //!
 //! [`lower`] turns bytes into an [`Op`], [`exec`] runs it on [`Regs`] and an [`Env`], which is the
-//! machine around it: memory, control registers, interrupts. The mode is 64-bit at CPL 0. What a form
+//! machine around it: memory, control registers, interrupts. The mode is 64-bit at any CPL. What a form
 //! does is written where its family is (`exec/shift.rs`, …), after SDM vol. 2; `native` compares it with
 //! the processor, form by form.
 //!
@@ -33,8 +33,11 @@
 //!
 //! # Left to the caller
 //!
-//! TF can be set by POPF, but no instruction here traps because of it. INT3 is reported with RIP at the
-//! instruction. A near branch checks its target at 48 bits.
+//! TF can be set by POPF and IRETQ, but no instruction here traps because of it. A near branch checks its
+//! target at 48 bits. INT n and INT3 leave RIP at the instruction; the machine is given the address after
+//! it. Interrupts stay inhibited after STI and MOV to SS, and NMIs until IRETQ, by the machine's doing.
+//!
+//! IN and OUT with CPL above IOPL are #GP(0): as if no task had an I/O permission bitmap.
 #![forbid(unsafe_code)]
 #![warn(clippy::as_conversions)]
 
@@ -45,7 +48,7 @@ mod lower;
 mod num;
 mod op;
 
-pub use env::{At, Env, Fence, IfChange};
+pub use env::{At, Env, FarReturn, Fence, IfChange, Segment, Table};
 pub use exec::exec;
 pub use lower::{Lowered, MAX_LEN, disassemble, lower, supported};
 pub use op::Op;

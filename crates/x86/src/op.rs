@@ -114,7 +114,10 @@ pub(crate) enum Kind {
     Loopne,
     Nop,
     Ud,
-    Int3,
+    /// INT3 and INT n; `imm` is the vector.
+    Int,
+    Iretq,
+    Retfq,
     // System.
     Mfence,
     Sfence,
@@ -138,6 +141,19 @@ pub(crate) enum Kind {
     WriteCr,
     Invlpg,
     Invpcid,
+    Lgdt,
+    Lidt,
+    Sgdt,
+    Sidt,
+    Ltr,
+    /// `imm` is the number of the segment register.
+    ReadSegment,
+    /// `imm` is the number of the segment register.
+    WriteSegment,
+    In,
+    Out,
+    Stac,
+    Clac,
     // SSE moves.
     /// 16 bytes, memory operand aligned.
     MovAligned,
@@ -307,16 +323,29 @@ impl Op {
         matches!(self.kind, Kind::Call | Kind::CallIndirect)
     }
 
-    /// RET.
+    /// Near RET.
     pub fn is_ret(&self) -> bool {
         self.kind == Kind::Ret
     }
 
-    /// Accesses two places: MOVS and its kin, or a memory operand and the stack or RFLAGS.IF.
+    /// IRETQ. It ends the blocking of NMIs whether or not it faults (SDM vol. 3 §6.7.1), which is for
+    /// the machine to do.
+    pub fn is_iret(&self) -> bool {
+        self.kind == Kind::Iretq
+    }
+
+    /// Accesses several places: MOVS and its kin, a memory operand and the stack or RFLAGS.IF, a
+    /// far frame, a descriptor.
     pub fn copies_memory(&self) -> bool {
         let on_stack = matches!(self.kind, Kind::Push | Kind::Pop | Kind::CallIndirect);
         let always = matches!(self.kind, Kind::Movs | Kind::Cmps | Kind::Enter | Kind::Popf);
-        always || on_stack && self.dst == Operand::Mem
+        always || self.is_far_or_of_descriptors() || on_stack && self.dst == Operand::Mem
+    }
+
+    fn is_far_or_of_descriptors(&self) -> bool {
+        use Kind as K;
+        let far = matches!(self.kind, K::Iretq | K::Retfq | K::Ltr | K::WriteSegment);
+        far || matches!(self.kind, K::Lgdt | K::Lidt | K::Sgdt | K::Sidt)
     }
 
     /// LOCK prefix, or XCHG with memory.

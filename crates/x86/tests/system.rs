@@ -126,7 +126,6 @@ fn identification_time_fences_halt() {
 fn traps_leave_rip_at_the_instruction() {
     for (bytes, fault) in [
         (&[0x0f, 0x0b][..], Fault::UD),
-        (&[0xcc], Fault::BP),
         (&[0xf0, 0x90], Fault::UD),
         (&[0x48, 0xf7, 0xf1], Fault::DE),
     ] {

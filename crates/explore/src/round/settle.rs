@@ -1,8 +1,9 @@
 //! One step, and the state it leads to.
 
-use super::{End, Ending, Open, Round, Session, bit};
+use super::{End, Ending, Open, Round, Session};
 use crate::queue::{At, Item, Todo};
 use crate::store::Phase;
+use crate::turn::bit;
 use crate::{Agent, Agents, Choice, Model, Next, Touch, What, Why};
 
 impl<M: Model> Round<'_, '_, M> {

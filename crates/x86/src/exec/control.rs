@@ -1,4 +1,4 @@
-//! Branches, calls, returns and the trapping instructions.
+//! Near branches, calls and returns.
 
 use super::access::{on_stack, push, read};
 use crate::env::Env;
@@ -7,8 +7,9 @@ use crate::num::mask;
 use crate::op::{Kind, Op, mem};
 use crate::{Fault, RCX, RSP, Regs};
 
+/// The address after the instruction.
 #[inline]
-fn next(op: &Op, regs: &Regs) -> u64 {
+pub(super) fn next(op: &Op, regs: &Regs) -> u64 {
     regs.rip.wrapping_add(u64::from(op.len))
 }
 
@@ -85,11 +86,4 @@ pub(super) fn counted<S: From<Fault>>(op: &Op, regs: &mut Regs) -> Result<(), S>
     }
     regs.rip = rip;
     Ok(())
-}
-
-/// UD0, UD1, UD2, a misused LOCK, INT3. RIP stays at the instruction: for #BP hardware reports the
-/// address after it, which is for whoever delivers the trap to add.
-pub(super) fn trap<S: From<Fault>>(op: &Op) -> Result<(), S> {
-    let fault = if op.kind == Kind::Int3 { Fault::BP } else { Fault::UD };
-    Err(fault.into())
 }

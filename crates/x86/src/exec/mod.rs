@@ -4,17 +4,20 @@ mod access;
 mod alu;
 mod bits;
 mod control;
+mod far;
 mod mov;
 mod muldiv;
+mod privileged;
+mod segment;
 mod shift;
 mod sse;
 mod stack;
 mod string;
 mod system;
 
-use crate::Regs;
 use crate::env::Env;
 use crate::op::{Kind, Op};
+use crate::{Fault, Regs};
 
 /// Executes one instruction; of a REP string instruction one iteration, RIP staying until the last.
 ///
@@ -86,22 +89,36 @@ pub fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop
         K::CallIndirect => return control::call_indirect(op, regs, env),
         K::Ret => return control::ret(op, regs, env),
         K::Jrcxz | K::Loop | K::Loope | K::Loopne => return control::counted(op, regs),
-        K::Ud | K::Int3 => return control::trap(op),
+        K::Ud => return Err(Fault::UD.into()),
+        K::Int => return Err(far::software_interrupt(op, regs, env)),
+        K::Iretq => return far::iretq(op, regs, env),
+        K::Retfq => return far::retfq(op, regs, env),
         K::Nop => {}
         K::Mfence | K::Sfence | K::Lfence => system::fence(op, env)?,
-        K::Cli | K::Sti => system::interrupt_flag(op, regs, env)?,
-        K::Hlt => env.hlt(regs)?,
         K::Cpuid => system::cpuid(regs, env)?,
         K::Rdtsc | K::Rdtscp => system::rdtsc(op, regs, env)?,
-        K::Rdmsr => system::rdmsr(regs, env)?,
-        K::Wrmsr => system::wrmsr(regs, env)?,
-        K::Swapgs => std::mem::swap(&mut regs.gs_base, &mut regs.kernel_gs_base),
         K::Rdfsbase | K::Rdgsbase => system::read_base(op, regs, env)?,
         K::Wrfsbase | K::Wrgsbase => system::write_base(op, regs, env)?,
-        K::ReadCr => system::read_cr(op, regs, env)?,
-        K::WriteCr => system::write_cr(op, regs, env)?,
-        K::Invlpg => env.invlpg(access::linear(op, regs, access::effective(op, regs)))?,
-        K::Invpcid => system::invpcid(op, regs, env)?,
+        K::ReadSegment => segment::read(op, regs, env)?,
+        K::WriteSegment => segment::write(op, regs, env)?,
+        K::Sgdt | K::Sidt => segment::store_table(op, regs, env)?,
+        K::Cli
+        | K::Sti
+        | K::In
+        | K::Out
+        | K::Stac
+        | K::Clac
+        | K::Hlt
+        | K::Rdmsr
+        | K::Wrmsr
+        | K::Swapgs
+        | K::ReadCr
+        | K::WriteCr
+        | K::Invlpg
+        | K::Invpcid
+        | K::Lgdt
+        | K::Lidt
+        | K::Ltr => privileged::exec(op, regs, env)?,
         _ => sse::exec(op, regs, env)?,
     }
     regs.rip = regs.rip.wrapping_add(u64::from(op.len));

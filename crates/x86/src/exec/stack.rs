@@ -1,6 +1,7 @@
 //! PUSH, POP and the frame instructions (SDM vol. 1 §6.2, vol. 2 under each name).
 
 use super::access::{self, at_effective, displaced, get, on_stack, put, read};
+use super::far::changeable;
 use crate::env::{Env, IfChange};
 use crate::flags::{AC, AF, CF, DF, FIXED, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, VM, ZF, replace};
 use crate::num::mask;
@@ -8,7 +9,7 @@ use crate::op::{Op, Operand};
 use crate::{RBP, RSP, Regs};
 
 /// What POPF changes at CPL 0: neither VM, VIF and VIP nor reserved bits.
-const POPF: u64 = CF | PF | AF | ZF | SF | TF | IF | DF | OF | IOPL | NT | AC | ID;
+pub(super) const POPF: u64 = CF | PF | AF | ZF | SF | TF | IF | DF | OF | IOPL | NT | AC | ID;
 
 #[inline]
 pub(super) fn push<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
@@ -46,8 +47,11 @@ pub(super) fn pushf<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(),
 pub(super) fn popf<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let top = regs.gpr[RSP];
     let value = env.load(on_stack(top, op.size))?;
-    env.interrupt_flag(regs, IfChange::Popf(value & IF != 0))?;
-    regs.rflags = replace(regs.rflags, POPF & mask(op.size), value) & !RF | FIXED;
+    let which = changeable(env.cpl(), regs.rflags) & mask(op.size);
+    if which & IF != 0 {
+        env.interrupt_flag(regs, IfChange::Popf(value & IF != 0))?;
+    }
+    regs.rflags = replace(regs.rflags, which, value) & !RF | FIXED;
     regs.gpr[RSP] = top.wrapping_add(u64::from(op.size));
     Ok(())
 }

@@ -150,6 +150,9 @@ fn op_of(instruction: &Instruction) -> Option<Op> {
         Kind::Jcc | Kind::Setcc | Kind::Cmov => op.cond = table::condition(instruction),
         Kind::ReadCr => op.imm = u64::from(operands::number(instruction.op1_register())),
         Kind::WriteCr => op.imm = u64::from(operands::number(instruction.op0_register())),
+        Kind::ReadSegment => op.imm = u64::from(operands::number(instruction.op1_register())),
+        Kind::WriteSegment => op.imm = u64::from(operands::number(instruction.op0_register())),
+        Kind::Int if instruction.code() == Code::Int3 => op.imm = 3,
         Kind::Ret | Kind::Pinsr | Kind::Pextr => {}
         _ if is_branch(instruction) => {}
         _ => op.imm &= mask(op.size.min(8)),

@@ -124,6 +124,7 @@ pub(super) fn set_sizes(op: &mut Op, instruction: &Instruction) {
         | Kind::Ret
         | Kind::Call
         | Kind::CallIndirect => op.size = stack_width(instruction),
+        Kind::Out => op.size = size(1),
         Kind::Leave | Kind::Enter => op.size = frame_width(instruction),
         Kind::Cbw | Kind::Cwd => op.size = accumulator_width(instruction),
         // A register source of the narrow PINSR forms is wider than the lane.

@@ -39,7 +39,7 @@ pub(super) fn condition(instruction: &Instruction) -> u8 {
     }
 }
 
-/// Operand kinds that are modelled: no x87, MMX, AVX, segment or debug registers, no 16-bit branches.
+/// Operand kinds that are modelled: no x87, MMX, AVX or debug registers, no 16-bit branches.
 fn operand(kind: OpCodeOperandKind) -> bool {
     use OpCodeOperandKind as K;
     matches!(
@@ -68,6 +68,8 @@ fn operand(kind: OpCodeOperandKind) -> bool {
             | K::xmm_reg
             | K::xmm_rm
             | K::cr_reg
+            | K::seg_reg
+            | K::dx
             | K::al
             | K::cl
             | K::ax
@@ -104,6 +106,13 @@ fn by_code(code: Code) -> Option<Kind> {
         Code::Movsd_m32_m32 => Some(Kind::Movs),
         Code::Cmpsd_m32_m32 => Some(Kind::Cmps),
         Code::Cmpsd_xmm_xmmm64_imm8 => None,
+        Code::Mov_rm16_Sreg | Code::Mov_r32m16_Sreg | Code::Mov_r64m16_Sreg => {
+            Some(Kind::ReadSegment)
+        }
+        Code::Mov_Sreg_rm16 | Code::Mov_Sreg_r32m16 | Code::Mov_Sreg_r64m16 => {
+            Some(Kind::WriteSegment)
+        }
+        Code::Retfq | Code::Retfq_imm16 => Some(Kind::Retfq),
         Code::Mov_r64_cr => Some(Kind::ReadCr),
         Code::Mov_cr_r64 => Some(Kind::WriteCr),
         Code::Movd_xmm_rm32 | Code::Movq_xmm_rm64 => Some(Kind::MovdToXmm),
@@ -166,12 +175,14 @@ fn rest(mnemonic: Mnemonic) -> Option<Kind> {
         Nop | Pause | Endbr64 | Endbr32 => Nop,
         Prefetch | Prefetchw | Prefetchwt1 | Prefetchnta => Nop,
         Prefetcht0 | Prefetcht1 | Prefetcht2 | Prefetchit0 | Prefetchit1 => Nop,
-        Ud0 | Ud1 | Ud2 => Ud, Int3 => Int3,
+        Ud0 | Ud1 | Ud2 => Ud, Int3 | Int => Int, Iretq => Iretq,
         Mfence => Mfence, Sfence => Sfence, Lfence => Lfence,
         Cli => Cli, Sti => Sti, Hlt => Hlt, Cpuid => Cpuid, Rdtsc => Rdtsc, Rdtscp => Rdtscp,
         Rdmsr => Rdmsr, Wrmsr => Wrmsr, Swapgs => Swapgs,
         Rdfsbase => Rdfsbase, Rdgsbase => Rdgsbase, Wrfsbase => Wrfsbase, Wrgsbase => Wrgsbase,
         Invlpg => Invlpg, Invpcid => Invpcid,
+        Lgdt => Lgdt, Lidt => Lidt, Sgdt => Sgdt, Sidt => Sidt, Ltr => Ltr,
+        In => In, Out => Out, Stac => Stac, Clac => Clac,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A machine for tests: flat memory, and a log of what was asked of it.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use x86::{At, Env, Fault, Fence, IfChange, Regs};
+use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table};
 
 /// What an instruction asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,14 @@ pub(crate) enum Event {
     Wrmsr(u32, u64),
     Cpuid(u32, u32),
     Rdtsc,
+    Selector(Segment),
+    LoadSegment(Segment, u16),
+    Table(Table),
+    LoadTable(Table, u64, u16),
+    LoadTask(u16),
+    FarReturn(FarReturn),
+    PortIn(u16, u8),
+    PortOut(u16, u8, u32),
 }
 
 /// 4 KiB of memory at a base, and the log if one is kept.
@@ -29,11 +37,24 @@ pub(crate) struct Flat {
     /// The address whose store faults.
     pub(crate) read_only: Option<u64>,
     pub(crate) fsgsbase: bool,
+    pub(crate) smap: bool,
+    pub(crate) cpl: u8,
+    /// Vector and return address of a software interrupt.
+    pub(crate) interrupt: Option<(u8, u64)>,
 }
 
 impl Flat {
     pub(crate) fn new(base: u64) -> Flat {
-        Flat { base, memory: vec![0; 0x1000], log: None, read_only: None, fsgsbase: true }
+        Flat {
+            base,
+            memory: vec![0; 0x1000],
+            log: None,
+            read_only: None,
+            fsgsbase: true,
+            smap: true,
+            cpl: 0,
+            interrupt: None,
+        }
     }
 
     pub(crate) fn logging(base: u64) -> Flat {
@@ -117,6 +138,10 @@ impl Env for Flat {
         Ok(())
     }
 
+    fn cpl(&self) -> u8 {
+        self.cpl
+    }
+
     fn interrupt_flag(&mut self, _: &Regs, change: IfChange) -> Result<(), Fault> {
         self.note(Event::Flag(change));
         Ok(())
@@ -169,5 +194,54 @@ impl Env for Flat {
     fn rdtsc(&mut self) -> Result<u64, Fault> {
         self.note(Event::Rdtsc);
         Ok(0x5555_6666_7777_8888)
+    }
+
+    fn selector(&mut self, segment: Segment) -> Result<u16, Fault> {
+        self.note(Event::Selector(segment));
+        Ok(0xabcd)
+    }
+
+    fn load_segment(&mut self, _: &mut Regs, segment: Segment, value: u16) -> Result<(), Fault> {
+        self.note(Event::LoadSegment(segment, value));
+        Ok(())
+    }
+
+    fn table(&mut self, table: Table) -> Result<(u64, u16), Fault> {
+        self.note(Event::Table(table));
+        Ok((0x1122_3344_5566_7788, 0x99aa))
+    }
+
+    fn load_table(&mut self, table: Table, base: u64, limit: u16) -> Result<(), Fault> {
+        self.note(Event::LoadTable(table, base, limit));
+        Ok(())
+    }
+
+    fn load_task_register(&mut self, selector: u16) -> Result<(), Fault> {
+        self.note(Event::LoadTask(selector));
+        Ok(())
+    }
+
+    fn far_return(&mut self, _: &mut Regs, to: &FarReturn) -> Result<(), Fault> {
+        self.note(Event::FarReturn(*to));
+        if to.cs & !3 == 0 { Err(Fault::GP) } else { Ok(()) }
+    }
+
+    fn software_interrupt(&mut self, vector: u8, next: u64) -> Fault {
+        self.interrupt = Some((vector, next));
+        Fault { vector, code: 0, va: 0 }
+    }
+
+    fn port_in(&mut self, port: u16, size: u8) -> Result<u32, Fault> {
+        self.note(Event::PortIn(port, size));
+        Ok(0x8765_4321)
+    }
+
+    fn port_out(&mut self, port: u16, size: u8, value: u32) -> Result<(), Fault> {
+        self.note(Event::PortOut(port, size, value));
+        Ok(())
+    }
+
+    fn smap(&mut self) -> Result<bool, Fault> {
+        Ok(self.smap)
     }
 }

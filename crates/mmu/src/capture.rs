@@ -1,0 +1,171 @@
+//! What walks can reach now, and what of it a change is about to put out of reach.
+//!
+//! A visit goes through every present entry of every table, by every path. Its depth is the number of
+//! levels, so tables that point to themselves end; `n` such entries in one table make `n`⁴ paths, so it
+//! is meant for tables with few of them.
+
+use crate::paging::{Meaning, Paging, Physical, Translation, entry_address, meaning, shift};
+use crate::tlb::{Entry, Fill, Now, Table, Tlb};
+use crate::walk::Start;
+
+/// What a present entry gives to the caches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Found {
+    Page(Translation),
+    /// A walk can go on here. In the caches it is an entry of one level above.
+    Table(Start),
+}
+
+impl Tlb {
+    /// The entry at `pa` is about to change in coherent memory. To be called for each CPU, with that CPU's
+    /// registers. If `pa` is in no table that the CPU can walk, nothing happens.
+    ///
+    /// Not needed where walks set A and D: A is not cached, and what is walkable with D set does all that
+    /// it did before.
+    pub fn before_store<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>, pa: u64) {
+        if now.fill != Fill::Adversarial {
+            return;
+        }
+        let (memory, paging) = (now.memory, &now.paging);
+        let starts: Vec<Start> = self.starts(now).collect();
+        for start in starts {
+            paths(memory, paging, start, pa & !0xfff, &mut |table| {
+                visit_entry(memory, paging, table, (pa & 0xfff) / 8, &mut |found| {
+                    self.insert(paging, found);
+                });
+            });
+        }
+    }
+
+    /// CR3, CR4, CR0 or EFER.NXE is about to change. [`Tlb::mov_cr3`], [`Tlb::mov_cr4`] and
+    /// [`Tlb::mov_cr0`] do this themselves.
+    pub fn before_leaving<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>) {
+        self.capture(now, true, |_| false, |_| false);
+    }
+
+    /// Adds what can be walked to and will not be dropped: from CR3 if the CPU is `leaving`, and from
+    /// the paging-structure cache entries that go.
+    pub(crate) fn capture<M: Physical + ?Sized>(
+        &mut self,
+        now: &Now<'_, M>,
+        leaving: bool,
+        entry_goes: impl Fn(&Entry) -> bool,
+        table_goes: impl Fn(&Table) -> bool,
+    ) {
+        if now.fill != Fill::Adversarial {
+            return;
+        }
+        let (memory, paging) = (now.memory, &now.paging);
+        let root = leaving.then(|| Start::root(paging));
+        let stale = self.stale_tables(memory, paging);
+        let stale = stale.filter(|table| leaving || table_goes(table)).map(|table| table.start());
+        let starts: Vec<Start> = root.into_iter().chain(stale).collect();
+        for start in starts {
+            visit(memory, paging, start, &mut |found| {
+                let goes = match found {
+                    Found::Page(page) => entry_goes(&Entry::new(paging, page)),
+                    Found::Table(start) => table_goes(&cached(paging, start)),
+                };
+                if !goes {
+                    self.insert(paging, found);
+                }
+            });
+        }
+    }
+
+    /// Where walks can start now, without what the walks from CR3 pass by.
+    pub(crate) fn starts<M: Physical + ?Sized>(
+        &self,
+        now: &Now<'_, M>,
+    ) -> impl Iterator<Item = Start> {
+        let stale = self.stale_tables(now.memory, &now.paging);
+        std::iter::once(Start::root(&now.paging)).chain(stale.map(|table| table.start()))
+    }
+
+    fn insert(&mut self, paging: &Paging, found: Found) {
+        match found {
+            Found::Page(translation) => self.insert_entry(Entry::new(paging, translation)),
+            Found::Table(start) => self.insert_table(cached(paging, start)),
+        }
+    }
+}
+
+/// Gives all pages and tables that walks from `start` reach.
+pub(crate) fn visit<M: Physical + ?Sized>(
+    memory: &M,
+    paging: &Paging,
+    start: Start,
+    give: &mut dyn FnMut(Found),
+) {
+    for index in 0..512 {
+        visit_entry(memory, paging, start, index, give);
+    }
+}
+
+/// Gives each path from `start` to a table in `frame`, as the start of a walk there.
+pub(crate) fn paths<M: Physical + ?Sized>(
+    memory: &M,
+    paging: &Paging,
+    start: Start,
+    frame: u64,
+    give: &mut dyn FnMut(Start),
+) {
+    if start.table == frame {
+        give(start);
+    }
+    if start.level == 1 {
+        return;
+    }
+    for index in 0..512 {
+        if let Some(Found::Table(next)) = follow(memory, paging, start, index) {
+            paths(memory, paging, next, frame, give);
+        }
+    }
+}
+
+fn visit_entry<M: Physical + ?Sized>(
+    memory: &M,
+    paging: &Paging,
+    table: Start,
+    index: u64,
+    give: &mut dyn FnMut(Found),
+) {
+    let Some(found) = follow(memory, paging, table, index) else { return };
+    give(found);
+    if let Found::Table(next) = found {
+        visit(memory, paging, next, give);
+    }
+}
+
+/// What the entry at `index` of `table` gives.
+fn follow<M: Physical + ?Sized>(
+    memory: &M,
+    paging: &Paging,
+    table: Start,
+    index: u64,
+) -> Option<Found> {
+    let Start { level, .. } = table;
+    let va = extend(table.va | index << shift(level), paging, level);
+    let entry = memory.entry(entry_address(table.table, level, va))?;
+    let rights = table.rights.and(entry);
+    match meaning(entry, level, paging.nxe) {
+        Meaning::NotPresent | Meaning::Reserved => None,
+        Meaning::Table(table) => Some(Found::Table(Start { level: level - 1, table, va, rights })),
+        Meaning::Page(size, frame) => {
+            Some(Found::Page(Translation::new(va, size, frame, entry, rights)))
+        }
+    }
+}
+
+/// In the topmost table the upper half of the indices are those of the upper half of the addresses.
+fn extend(va: u64, paging: &Paging, level: u8) -> u64 {
+    let top = shift(level) + 9;
+    let upper = level == paging.levels() && va >> (top - 1) & 1 != 0;
+    if upper { va | !((1 << top) - 1) } else { va }
+}
+
+/// The paging-structure cache entry that leads to `start`.
+fn cached(paging: &Paging, start: Start) -> Table {
+    let Start { level, table, va, rights } = start;
+    Table { pcid: paging.pcid(), level: level + 1, va, frame: table, rights }
+}

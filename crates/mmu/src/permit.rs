@@ -1,0 +1,72 @@
+//! Whether a translation permits an access (SDM vol. 3 §4.6.1), and the error code if not (§4.7).
+
+use crate::bits::{FAULT_I, FAULT_P, FAULT_RSVD, FAULT_U, FAULT_W};
+use crate::paging::{Paging, Translation};
+use crate::walk::Failure;
+
+/// What an access does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A data read.
+    Read,
+    /// A data write; of a read-modify-write, too.
+    Write,
+    /// An instruction fetch.
+    Execute,
+}
+
+/// An access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Request {
+    /// Linear address, after LAM; canonical.
+    pub va: u64,
+    /// What it does.
+    pub kind: Kind,
+    /// A user-mode access: at CPL 3, and not one that the processor makes on its own, such as to a
+    /// descriptor table.
+    pub user: bool,
+    /// RFLAGS.AC, if this is an access of an instruction; false for one that the processor makes on its
+    /// own.
+    pub ac: bool,
+}
+
+/// May `request` use `translation`?
+///
+/// # Errors
+///
+/// The error code of the #PF.
+pub fn permit(paging: &Paging, translation: &Translation, request: &Request) -> Result<(), u32> {
+    let rights = translation.rights;
+    let executable = !(paging.nxe && rights.xd);
+    let user_data = !paging.smap() || request.ac;
+    let permitted = match (request.user, request.kind) {
+        (true, Kind::Read) => rights.user,
+        (true, Kind::Write) => rights.user && rights.writable,
+        (true, Kind::Execute) => rights.user && executable,
+        (false, Kind::Read) => !rights.user || user_data,
+        (false, Kind::Write) => (!rights.user || user_data) && (rights.writable || !paging.wp()),
+        (false, Kind::Execute) => !(rights.user && paging.smep()) && executable,
+    };
+    if permitted { Ok(()) } else { Err(FAULT_P | access_bits(paging, request)) }
+}
+
+/// The error code of the #PF that `failure` causes; `None` where there was no memory to read.
+pub fn error_code(paging: &Paging, failure: Failure, request: &Request) -> Option<u32> {
+    let access = access_bits(paging, request);
+    match failure {
+        Failure::NotPresent { .. } => Some(access),
+        Failure::Reserved { .. } => Some(access | FAULT_P | FAULT_RSVD),
+        Failure::NoMemory { .. } => None,
+    }
+}
+
+/// W/R, U/S and I/D. I/D is reported only with EFER.NXE or CR4.SMEP.
+fn access_bits(paging: &Paging, request: &Request) -> u32 {
+    let kind = match request.kind {
+        Kind::Read => 0,
+        Kind::Write => FAULT_W,
+        Kind::Execute if paging.nxe || paging.smep() => FAULT_I,
+        Kind::Execute => 0,
+    };
+    kind | if request.user { FAULT_U } else { 0 }
+}

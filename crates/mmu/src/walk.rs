@@ -1,0 +1,126 @@
+//! The page walk (SDM vol. 3 §4.5), the entries it reads, and the flags it sets in them (§4.8).
+
+use crate::bits::{ENTRY_A, ENTRY_D};
+use crate::paging::{Meaning, Paging, Physical, Rights, Translation, entry_address, meaning};
+use crate::permit::Kind;
+
+/// One entry that a walk read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Read {
+    /// 5 PML5E, 4 PML4E, 3 PDPTE, 2 PDE, 1 PTE.
+    pub level: u8,
+    /// Physical address of the entry.
+    pub pa: u64,
+    /// What it held.
+    pub value: u64,
+    /// What the path down to this entry allows.
+    pub rights: Rights,
+}
+
+/// Why a walk found no page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// P is clear in the entry of this level.
+    NotPresent {
+        /// 5 to 1.
+        level: u8,
+    },
+    /// A reserved bit is set in the entry of this level.
+    Reserved {
+        /// 5 to 1.
+        level: u8,
+    },
+    /// There is no memory where an entry should be. What a processor does then depends on the platform,
+    /// so the caller should not guess.
+    NoMemory {
+        /// Physical address of the entry.
+        pa: u64,
+    },
+}
+
+/// A walk, from CR3 or from an entry of a paging-structure cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Walk {
+    /// The linear address it was for.
+    pub va: u64,
+    /// The page, or why there is none.
+    pub result: Result<Translation, Failure>,
+    reads: [Read; 5],
+    count: usize,
+}
+
+impl Walk {
+    /// The entries read, from the topmost down.
+    pub fn reads(&self) -> &[Read] {
+        &self.reads[..self.count]
+    }
+}
+
+/// Where a walk starts: a table, the linear addresses it serves, and what the path to it allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// Level of the table's entries.
+    pub(crate) level: u8,
+    /// Physical address of the table.
+    pub(crate) table: u64,
+    /// First linear address the table serves.
+    pub(crate) va: u64,
+    pub(crate) rights: Rights,
+}
+
+impl Start {
+    /// At CR3. `va` is 0, which is one of the addresses.
+    pub(crate) fn root(paging: &Paging) -> Self {
+        Self { level: paging.levels(), table: paging.root(), va: 0, rights: Rights::ALL }
+    }
+}
+
+/// Walks the tables that CR3 selects for `va`, which is canonical.
+pub fn walk<M: Physical + ?Sized>(memory: &M, paging: &Paging, va: u64) -> Walk {
+    walk_from(memory, paging, va, Start::root(paging))
+}
+
+pub(crate) fn walk_from<M: Physical + ?Sized>(
+    memory: &M,
+    paging: &Paging,
+    va: u64,
+    start: Start,
+) -> Walk {
+    let Start { mut level, mut table, mut rights, .. } = start;
+    let mut reads = [Read { level: 0, pa: 0, value: 0, rights }; 5];
+    let mut count = 0;
+    let result = loop {
+        let pa = entry_address(table, level, va);
+        let Some(value) = memory.entry(pa) else { break Err(Failure::NoMemory { pa }) };
+        rights = rights.and(value);
+        reads[count] = Read { level, pa, value, rights };
+        count += 1;
+        match meaning(value, level, paging.nxe) {
+            Meaning::NotPresent => break Err(Failure::NotPresent { level }),
+            Meaning::Reserved => break Err(Failure::Reserved { level }),
+            Meaning::Page(size, frame) => {
+                break Ok(Translation::new(va, size, frame, value, rights));
+            }
+            Meaning::Table(next) => {
+                table = next;
+                level -= 1;
+            }
+        }
+    };
+    Walk { va, result, reads, count }
+}
+
+/// The entries that `walk` changes if its access is permitted, as physical address and new value, the
+/// topmost first: A at every level, D in the last one on a write (SDM vol. 3 §4.8). Nothing if the walk
+/// failed. An entry that is met twice on a path is given twice, the last value complete.
+///
+/// The processor makes each change with a locked cycle (§8.1.2.1).
+pub fn updates(walk: &Walk, kind: Kind) -> impl Iterator<Item = (u64, u64)> + '_ {
+    let reads = if walk.result.is_ok() { walk.reads() } else { &[] };
+    reads.iter().enumerate().filter_map(move |(index, read)| {
+        let leaf = index + 1 == reads.len();
+        let dirty = if leaf && kind == Kind::Write { ENTRY_D } else { 0 };
+        let value = read.value | ENTRY_A | dirty;
+        (value != read.value).then_some((read.pa, value))
+    })
+}
