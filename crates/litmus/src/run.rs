@@ -1,6 +1,7 @@
 //! Runs a test through every interleaving.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use abi::hypercall::Hypercall;
@@ -74,7 +75,8 @@ pub fn run(test: &Test, model: Model, stopped: &dyn Fn() -> bool) -> Result<Fina
     let config = Config { memory_model, ..Config::default() };
     let machine = Machine::new(&image.segments, &[(image.stub, Hypercall::Return)], config)
         .map_err(Refused::Machine)?;
-    let mut searched = Searched { machine, image, test, ends: BTreeSet::new() };
+    let mut searched =
+        Searched { machine, image, test, numbers: Numbers::default(), ends: BTreeSet::new() };
     let found = explore::search(&mut searched, &Options::default(), &mut |_| match stopped() {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
@@ -114,6 +116,7 @@ struct Searched<'t> {
     machine: Machine,
     image: Image,
     test: &'t Test,
+    numbers: Numbers,
     /// Final states seen in this round.
     ends: BTreeSet<State>,
 }
@@ -153,7 +156,11 @@ impl explore::Model for Searched<'_> {
         self.ends.clear();
         let entries: Vec<Entry> =
             self.image.entries.iter().map(|entry| Entry { function: *entry, data: 0 }).collect();
-        let result = self.machine.start_threads(&entries, &mut Recorder(words), &mut Unwatched);
+        let result = self.machine.start_threads(
+            &entries,
+            &mut Recorder { words, numbers: &self.numbers },
+            &mut Unwatched,
+        );
         result.map_err(stop)
     }
 
@@ -169,7 +176,13 @@ impl explore::Model for Searched<'_> {
     ) -> Result<(), Stop<Bad, Gap>> {
         let agent = Agent(choice.agent);
         self.machine
-            .step(state, agent, choice.pick, &mut Recorder(words), &mut Unwatched)
+            .step(
+                state,
+                agent,
+                choice.pick,
+                &mut Recorder { words, numbers: &self.numbers },
+                &mut Unwatched,
+            )
             .map_err(stop)
     }
 
@@ -192,7 +205,9 @@ impl explore::Model for Searched<'_> {
     fn next(&self, state: &machine::State, agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
         let next = self.machine.next(state, Agent(agent))?;
         touches.extend(
-            next.touches().iter().map(|(word, write)| Touch { word: word.0, write: *write }),
+            next.touches()
+                .iter()
+                .map(|(word, write)| Touch { word: self.numbers.of(*word), write: *write }),
         );
         Some(Next { point: next.point, reducible: next.reducible })
     }
@@ -231,18 +246,32 @@ fn stop(halt: Halt) -> Stop<Bad, Gap> {
     }
 }
 
+/// Dense numbers for the few words of a test: the search has tables by number, and makes them anew in
+/// every round.
+#[derive(Default)]
+struct Numbers(RefCell<HashMap<Word, u32>>);
+
+impl Numbers {
+    fn of(&self, word: Word) -> u32 {
+        let mut known = self.0.borrow_mut();
+        let next = u32::try_from(known.len()).expect("fewer words than numbers");
+        *known.entry(word).or_insert(next)
+    }
+}
+
 /// The search's words, as the machine sees them.
-struct Recorder<'a>(&'a mut Words);
+struct Recorder<'a> {
+    words: &'a mut Words,
+    numbers: &'a Numbers,
+}
 
 impl Accesses for Recorder<'_> {
-    #[inline]
     fn is_shared(&self, word: Word) -> bool {
-        self.0.is_shared(word.0)
+        self.words.is_shared(self.numbers.of(word))
     }
 
-    #[inline]
     fn touch(&mut self, agent: Agent, word: Word, write: bool) {
-        self.0.touch(agent.0, word.0, write);
+        self.words.touch(agent.0, self.numbers.of(word), write);
     }
 }
 
