@@ -59,6 +59,7 @@ impl<'t> Parser<'_, 't> {
     fn columns(&mut self) -> Result<usize, ParseError> {
         let mut columns = 0;
         self.accept(";");
+        let first = self.at;
         loop {
             let word = self.peek();
             if thread_number(word).map(usize::from) != Some(columns) || !word.starts_with('P') {
@@ -76,9 +77,8 @@ impl<'t> Parser<'_, 't> {
         self.expect(";", "after the threads")?;
         if self.threads.len() > columns {
             let unknown = self.threads.len() - 1;
-            return Err(
-                self.error(format!("the initial state names P{unknown}, which is not here"))
-            );
+            let message = format!("the initial state names P{unknown}, which is not here");
+            return Err(self.source.error(self.since(first), message));
         }
         self.threads.resize_with(columns, || Thread { registers: Vec::new(), code: Vec::new() });
         Ok(columns)

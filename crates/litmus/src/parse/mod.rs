@@ -253,10 +253,11 @@ impl<'s, 't> Parser<'s, 't> {
     /// A register or location whose final value is asked for.
     fn observable(&mut self) -> Result<Observable, ParseError> {
         if self.is_register() {
+            let first = self.at;
             let (thread, register, shape, name) = self.register_of_thread()?;
             if usize::from(thread) >= self.threads.len() {
-                self.at -= 1;
-                return Err(self.error(format!("the test has no thread P{thread}")));
+                let message = format!("the test has no thread P{thread}");
+                return Err(self.source.error(self.since(first), message));
             }
             let typed = self.typed.iter().find(|known| (known.0, known.1) == (thread, register));
             let shape = typed.map_or(shape, |known| known.2);

@@ -144,7 +144,9 @@ impl Operand {
             _ => (false, false, bytes),
         };
         match *self {
-            Operand::Register(_) => register && width == bytes,
+            Operand::Register(given) => {
+                register && width == bytes && given.size() == usize::from(bytes)
+            }
             Operand::Memory(_) => memory && width == bytes,
             Operand::Immediate(value) => match kind {
                 Kind::imm8 => (-0x80..0x100).contains(&value),
