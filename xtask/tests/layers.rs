@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("explore", &[]),
     ("image", &[]),
     ("native", &["x86"]),
-    ("machine", &["abi", "x86"]),
+    ("machine", &["abi", "mmu", "x86"]),
     ("check", &["abi", "explore", "image", "machine", "outcome"]),
     ("litmus", &["abi", "explore", "machine"]),
     ("report", &["outcome"]),

@@ -28,7 +28,7 @@ use outcome::Bounds;
 
 pub use guest::{Guest, LoadError, Scenario};
 pub use judge::replay;
-pub use machine::{Config, MemoryModel};
+pub use machine::{Config, Fill, MemoryModel};
 pub use trail::{ReplayError, Trail, TrailError};
 
 /// What a check may use, and what may be switched off to see that it changes no verdict.
@@ -83,9 +83,15 @@ pub struct Checked {
     pub trail: Option<Trail>,
 }
 
-/// What verdicts on this machine hold for.
-pub fn bounds(config: Config) -> Bounds {
-    let others = ["IPIs", "no NMI", "flat user memory, no TLB"].map(String::from);
+/// What verdicts on this machine hold for, for a scenario with page tables or without.
+pub fn bounds(config: Config, page_tables: bool) -> Bounds {
+    let user = match (page_tables, config.fill) {
+        (false, _) => "flat user memory",
+        (true, Fill::Adversarial) => "TLB filled at any time",
+        (true, Fill::Retain) => "TLB filled by accesses alone",
+        (true, Fill::Eager) => "no TLB",
+    };
+    let others = ["IPIs", "no NMI", user].map(String::from);
     let (memory_model, buffers) = match config.memory_model {
         MemoryModel::Sc => ("SC", None),
         MemoryModel::Tso => ("x86-TSO", Some(format!("{STORE_BUFFER} buffered stores"))),

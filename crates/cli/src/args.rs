@@ -156,6 +156,10 @@ pub(crate) struct Check {
     #[arg(long, env = "LAMPREY_MODEL", value_name = "MODEL", default_value = "tso")]
     #[arg(hide_env_values = true)]
     pub(crate) model: Model,
+    /// When translations come to be cached, for scenarios with page tables; see `help model`
+    #[arg(long, env = "LAMPREY_TLB", value_name = "POLICY", default_value = "adversarial")]
+    #[arg(hide_env_values = true)]
+    pub(crate) tlb: Tlb,
     /// Search without partial-order reduction: slower, and gives the same verdicts
     #[arg(long, env = "LAMPREY_NO_REDUCTION", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
@@ -198,6 +202,16 @@ pub(crate) enum Model {
     Tso,
     /// Sequential consistency
     Sc,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tlb {
+    /// At any time, as the manuals allow
+    Adversarial,
+    /// By accesses alone; nothing is evicted
+    Retain,
+    /// Never: a control under which no flush is ever missing
+    Eager,
 }
 
 #[derive(Debug, Args)]

@@ -59,7 +59,10 @@ pub use lamprey_macros::scenario;
 
 pub use crate::cpus::{cr3, cr4, interrupts_on, send_ipi, this_cpu};
 pub use crate::names::{name, name_root, name_value};
-pub use crate::setup::{alloc, always, cpu, finally, fixed_clock, handler, new, physical_address};
+pub use crate::setup::{
+    alloc, always, cpu, finally, fixed_clock, frame_free, handler, new, page_tables,
+    physical_address,
+};
 pub use crate::steer::{assume, choose, mark, note};
 
 /// For the macros.
