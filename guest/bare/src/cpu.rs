@@ -66,7 +66,13 @@ control_register!(cr0, write_cr0, "cr0");
 control_register!(cr2, write_cr2, "cr2");
 control_register!(cr3, write_cr3, "cr3");
 control_register!(cr4, write_cr4, "cr4");
-control_register!(cr8, write_cr8, "cr8");
+
+
+/// The priority below which interrupts wait.
+pub(crate) fn write_cr8(class: u64) {
+    // SAFETY: delays handlers only.
+    unsafe { asm!("mov cr8, {}", in(reg) class, options(nostack)) };
+}
 
 pub(crate) fn rdmsr(msr: u32) -> u64 {
     let (low, high): (u32, u32);

@@ -61,6 +61,8 @@ pub(crate) fn handle(frame: &Frame, rflags: u64) {
         apic::send(To::Me, ABOVE);
         while TAKEN.load(Relaxed) < 2 || !apic::is_requested(BELOW) {}
         note([0, 0, 0]);
+        // After the end BELOW comes, on the stack that this handler is on.
+        cpu::interrupts_off();
     }
     apic::end();
 }
