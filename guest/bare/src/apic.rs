@@ -44,7 +44,6 @@ static IDS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 static PRESENT: AtomicU32 = AtomicU32::new(0);
 
 unsafe extern "C" {
-    static booted_by_firmware: u32;
     static ap_trampoline: u8;
     static ap_trampoline_end: u8;
 }
@@ -80,29 +79,29 @@ pub(crate) fn enable(number: usize) {
     PRESENT.fetch_add(1, SeqCst);
 }
 
-/// Starts CPU 1 if firmware has left that to us, and waits until it is there. Devices that a firmware
-/// may have left on are silenced.
+/// Starts CPU 1, and silences the devices that firmware may have left on.
 pub(crate) fn start_the_other() {
-    // SAFETY: written once, before this.
-    if unsafe { (&raw const booted_by_firmware).read_volatile() } != 0 {
-        for port in [0x21, 0xa1] {
-            cpu::port_out(port, 0xff);
-        }
-        write(LINT0, MASKED);
-        let from = &raw const ap_trampoline;
-        let length = (&raw const ap_trampoline_end).addr() - from.addr();
-        for i in 0..length {
-            // SAFETY: low memory that nothing uses; the source is in the image.
-            unsafe { (0x8000 as *mut u8).add(i).write_volatile(from.add(i).read_volatile()) };
-        }
-        command(To::Others, INIT | ASSERT);
-        pause(1_000_000);
-        command(To::Others, STARTUP | ASSERT | 8);
-        pause(1_000_000);
-        if PRESENT.load(SeqCst) < 2 {
-            command(To::Others, STARTUP | ASSERT | 8);
-        }
+    for port in [0x21, 0xa1] {
+        cpu::port_out(port, 0xff);
     }
+    write(LINT0, MASKED);
+    let from = &raw const ap_trampoline;
+    let length = (&raw const ap_trampoline_end).addr() - from.addr();
+    for i in 0..length {
+        // SAFETY: low memory that nothing uses; the source is in the image.
+        unsafe { (0x8000 as *mut u8).add(i).write_volatile(from.add(i).read_volatile()) };
+    }
+    command(To::Others, INIT | ASSERT);
+    pause(1_000_000);
+    command(To::Others, STARTUP | ASSERT | 8);
+    pause(1_000_000);
+    if PRESENT.load(SeqCst) < 2 {
+        command(To::Others, STARTUP | ASSERT | 8);
+    }
+}
+
+/// Until CPU 1 is there.
+pub(crate) fn wait_for_the_other() {
     while PRESENT.load(SeqCst) < 2 {
         core::hint::spin_loop();
     }

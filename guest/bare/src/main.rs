@@ -62,8 +62,14 @@ mod trap;
 
 use core::arch::global_asm;
 
+global_asm!(include_str!("disk.s"), options(att_syntax, raw));
 global_asm!(include_str!("boot.s"), options(att_syntax, raw));
 global_asm!(include_str!("trap.s"), options(att_syntax, raw));
+
+unsafe extern "C" {
+    /// Not 0 on the way from the PVH note.
+    static booted_by_firmware: u32;
+}
 
 /// Where `lamprey_boot64` calls.
 #[unsafe(no_mangle)]
@@ -79,7 +85,12 @@ extern "sysv64" fn start(cpu: usize) -> ! {
 
 fn first() -> ! {
     tables::fill_vectors();
-    apic::start_the_other();
+    // SAFETY: written once, before this.
+    if unsafe { (&raw const booted_by_firmware).read_volatile() } != 0 {
+        serial::prepare();
+        apic::start_the_other();
+    }
+    apic::wait_for_the_other();
     page::prepare();
     permissions::run();
     privilege::run();

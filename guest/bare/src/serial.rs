@@ -5,6 +5,7 @@ use core::fmt::{self, Write};
 use crate::cpu;
 
 const DATA: u16 = 0x3f8;
+const LINE_CONTROL: u16 = 0x3fb;
 const LINE_STATUS: u16 = 0x3fd;
 /// The transmitter takes another byte.
 const EMPTY: u8 = 1 << 5;
@@ -23,6 +24,11 @@ impl Write for Serial {
         }
         Ok(())
     }
+}
+
+/// 8 bits, no parity: after reset a byte may have 5.
+pub(crate) fn prepare() {
+    cpu::port_out(LINE_CONTROL, 3);
 }
 
 /// Called by `print!`.
