@@ -9,6 +9,8 @@ const LINE_CONTROL: u16 = 0x3fb;
 const LINE_STATUS: u16 = 0x3fd;
 /// The transmitter takes another byte.
 const EMPTY: u8 = 1 << 5;
+/// It has sent all.
+const SENT: u8 = 1 << 6;
 /// QEMU's isa-debug-exit: its status is the byte, shifted left by one, plus one.
 const EXIT: u16 = 0xf4;
 /// Bochs ends when it reads this word at this port.
@@ -40,6 +42,7 @@ pub(crate) fn write(arguments: fmt::Arguments<'_>) {
 /// Ends the run with `status`.
 pub(crate) fn exit(status: u8) -> ! {
     cpu::port_out(EXIT, status);
+    while cpu::port_in(LINE_STATUS) & SENT == 0 {}
     for byte in BOCHS_EXIT.1 {
         cpu::port_out(BOCHS_EXIT.0, *byte);
     }
