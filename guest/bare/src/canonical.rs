@@ -4,7 +4,7 @@
 use crate::cpu::{self, CR3_LAM_U48, CR3_LAM_U57, CR4_LAM_SUP, Feature};
 use crate::page::{self, EXECUTE_KERNEL, HIGH, TARGET};
 use crate::probe::{
-    self, Label, Outcome, op_call, op_invlpg, op_read, op_read8, op_read_stack, outcome, user_read,
+    self, Label, Outcome, op_call, op_invlpg, op_read, op_read_stack, op_read8, outcome, user_read,
 };
 use crate::{print, println};
 

@@ -67,7 +67,6 @@ control_register!(cr2, write_cr2, "cr2");
 control_register!(cr3, write_cr3, "cr3");
 control_register!(cr4, write_cr4, "cr4");
 
-
 /// The priority below which interrupts wait.
 pub(crate) fn write_cr8(class: u64) {
     // SAFETY: delays handlers only.

@@ -55,6 +55,7 @@ mod permissions;
 mod privilege;
 mod probe;
 mod runtime;
+mod segments;
 mod serial;
 mod tables;
 mod tlb;
@@ -76,11 +77,7 @@ unsafe extern "C" {
 extern "sysv64" fn start(cpu: usize) -> ! {
     tables::load(cpu);
     apic::enable(cpu);
-    if cpu == 0 {
-        first()
-    } else {
-        ipi::serve()
-    }
+    if cpu == 0 { first() } else { ipi::serve() }
 }
 
 fn first() -> ! {
@@ -94,6 +91,7 @@ fn first() -> ! {
     page::prepare();
     permissions::run();
     privilege::run();
+    segments::run();
     pcid::run();
     canonical::run();
     tlb::run();

@@ -42,8 +42,7 @@ static GDT: [AtomicU64; 10] = [
     AtomicU64::new(0),
 ];
 
-static IDT: [[AtomicU64; 2]; 256] =
-    [const { [const { AtomicU64::new(0) }; 2] }; 256];
+static IDT: [[AtomicU64; 2]; 256] = [const { [const { AtomicU64::new(0) }; 2] }; 256];
 
 /// 104 bytes each (SDM vol. 3 §7.7), as words of 4: RSP0 at word 1, IST 1 at word 9.
 static TASKS: [[AtomicU32; 26]; CPUS] = [const { [const { AtomicU32::new(0) }; 26] }; CPUS];
@@ -139,6 +138,8 @@ pub(crate) fn fill_vectors() {
     gate(0x81, 0, false, 0);
     gate(0x82, IST_COMMON, true, 0);
     gate(0x83, IST_NESTED, false, 0);
+    // Not present.
+    IDT[0x85][0].fetch_and(!(1 << 47), Relaxed);
 }
 
 /// NMIs on the stack that is in use: so that one can come inside the handler of another.

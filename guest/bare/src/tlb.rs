@@ -19,10 +19,25 @@ const INVALIDATIONS: [Invalidation; 7] = [
     Invalidation { name: "invlpg", needs_invpcid: false, global: true, run: cpu::invlpg },
     Invalidation { name: "mov-cr3", needs_invpcid: false, global: false, run: |_| page::flush() },
     Invalidation { name: "toggle-pge", needs_invpcid: false, global: true, run: |_| toggle_pge() },
-    Invalidation { name: "invpcid-0", needs_invpcid: true, global: false, run: |va| invpcid(0, va) },
-    Invalidation { name: "invpcid-1", needs_invpcid: true, global: false, run: |va| invpcid(1, va) },
+    Invalidation {
+        name: "invpcid-0",
+        needs_invpcid: true,
+        global: false,
+        run: |va| invpcid(0, va),
+    },
+    Invalidation {
+        name: "invpcid-1",
+        needs_invpcid: true,
+        global: false,
+        run: |va| invpcid(1, va),
+    },
     Invalidation { name: "invpcid-2", needs_invpcid: true, global: true, run: |va| invpcid(2, va) },
-    Invalidation { name: "invpcid-3", needs_invpcid: true, global: false, run: |va| invpcid(3, va) },
+    Invalidation {
+        name: "invpcid-3",
+        needs_invpcid: true,
+        global: false,
+        run: |va| invpcid(3, va),
+    },
 ];
 
 fn toggle_pge() {

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::probe::{address, probe_done};
 use crate::tables::{KERNEL_CS, KERNEL_SS, cpu_of};
 use crate::{cpu, interrupts, nmi};
 
@@ -41,7 +42,6 @@ static RECORD: [AtomicU64; 11] = [const { AtomicU64::new(NONE) }; 11];
 
 unsafe extern "C" {
     static recover: AtomicU64;
-    static probe_done: u8;
 }
 
 /// The trap since [`forget`], if one came.
@@ -105,7 +105,7 @@ fn record(frame: &mut Frame, rflags: u64, ss: u64) {
     for (cell, value) in RECORD.iter().zip(values) {
         cell.store(value, Relaxed);
     }
-    frame.rip = (&raw const probe_done).addr() as u64;
+    frame.rip = address(probe_done);
     frame.cs = KERNEL_CS;
     frame.ss = KERNEL_SS;
     frame.rsp = recovery;

@@ -96,7 +96,8 @@ probe_done:
     ret
 
     .globl op_read, op_read8, op_read_stack, op_write, op_call, op_user, op_cr3, op_cr4
-    .globl op_invlpg, op_invpcid, op_ud, op_int3, op_divide, op_int, op_int_trap, op_skewed
+    .globl op_iret, op_far_return, op_iret_nested, op_mov_ss, op_mov_ds, op_ltr
+    .globl op_int_absent, op_invlpg, op_invpcid, op_ud, op_int3, op_divide, op_int, op_int_trap, op_skewed
 op_read:
     movb (%rdi), %al
     ret
@@ -121,6 +122,31 @@ op_user:
     pushq %rdi
     movq %rsi, %rdi
     iretq
+# A frame of five quadwords at RDI; one of two quadwords.
+op_iret:
+    movq %rdi, %rsp
+    iretq
+op_far_return:
+    movq %rdi, %rsp
+    lretq
+op_iret_nested:
+    movq %rdi, %rsp
+    pushfq
+    orq $0x4000, (%rsp)
+    popfq
+    iretq
+op_mov_ss:
+    movl %edi, %ss
+    ret
+op_mov_ds:
+    movl %edi, %ds
+    ret
+op_ltr:
+    ltr %di
+    ret
+op_int_absent:
+    int $0x85
+    ret
 op_cr3:
     movq %rdi, %cr3
     ret
