@@ -23,7 +23,7 @@ const MODES: [Mode; 6] = [
     Mode { name: "u57-sup", cr3: CR3_LAM_U57, cr4: CR4_LAM_SUP },
 ];
 
-/// Pointers, and the address each is meant to reach; 1 where that is not mapped.
+/// Pointers, some with a tag.
 const POINTERS: [(&str, u64); 14] = [
     ("low", TARGET),
     ("high", HIGH),
@@ -75,7 +75,7 @@ fn line(mode: &Mode, name: &str, pointer: u64) {
 
 /// What CR2 holds of a tagged pointer to nothing.
 fn faulting(mode: &Mode) {
-    let pointers = [("low", TARGET + 0x1000 | 0x2a << 57), ("high", 0x81ff_8000_0000_1000)];
+    let pointers = [("low", (TARGET + 0x1000) | (0x2a << 57)), ("high", 0x81ff_8000_0000_1000)];
     for (name, pointer) in pointers {
         let trap = probe::run(op_read, pointer, 0);
         println!("canonical/{}/cr2-{name}: {}", mode.name, Outcome { trap, expected: 0 });

@@ -7,7 +7,7 @@ use crate::{cpu, println};
 
 /// How often each CPU has taken what is counted: NMIs first, then vectors 40H to 7FH.
 static COUNTS: [[AtomicU64; 65]; 2] = [const { [const { AtomicU64::new(0) }; 65] }; 2];
-/// Vectors that CPU 1 has taken with interrupts of its own sent back.
+/// CPU 1 answers this with an interrupt of its own.
 const ANSWERED: u64 = 0x48;
 const ANSWER: u64 = 0x49;
 

@@ -9,7 +9,8 @@ use crate::probe::{
 };
 use crate::{print, println};
 
-/// What differs from the usual entry of a level: the flags P, R/W, U/S and XD in full, others added.
+/// A mapping with one entry that is not the usual one of its level: P, R/W, U/S and XD are those of
+/// `flags`, other flags are added. The name has w or r, u or s, x or not, in this order.
 struct Kind {
     name: &'static str,
     level: Level,

@@ -122,7 +122,7 @@ op_user:
     pushq %rdi
     movq %rsi, %rdi
     iretq
-# A frame of five quadwords at RDI; one of two quadwords.
+# With a frame at RDI: of five quadwords, of two.
 op_iret:
     movq %rdi, %rsp
     iretq
