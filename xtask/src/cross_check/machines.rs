@@ -159,6 +159,8 @@ fn bochs(image: &Path, folder: &Path) -> anyhow::Result<String> {
              ata0-master: type=disk, mode=flat, path={}, cylinders={}, heads=16, spt=63\n\
              boot: disk\n\
              com1: enabled=1, mode=file, dev={}\n\
+             sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy\n\
+             speaker: enabled=1, mode=none\n\
              panic: action=fatal\n",
             disk.display(),
             image::CYLINDERS,
@@ -167,8 +169,12 @@ fn bochs(image: &Path, folder: &Path) -> anyhow::Result<String> {
     )?;
     let mut command = Command::new("bochs");
     command.arg("-q").arg("-f").arg(settings).arg("-rc").arg(orders);
+    let log = folder.join("bochs.log");
+    limited(&mut command, &log, EMULATOR_LIMIT)?;
     // Its status says nothing: it ends by a panic, which the guest asks for.
-    limited(&mut command, &folder.join("bochs.log"), EMULATOR_LIMIT)?;
+    let said = fs::read(&log)?;
+    let asked = String::from_utf8_lossy(&said).contains("shutdown requested");
+    ensure!(asked, "it was not shut down by the guest; see {}", log.display());
     Ok(fs::read_to_string(serial)?)
 }
 
