@@ -352,6 +352,19 @@ pub(crate) fn capture<W: Watch>(
     }
 }
 
+/// States whose caches differ in nothing that could be told become equal.
+pub(crate) fn normalize(layout: &Layout, state: &mut State, fill: Fill) {
+    let State { memory, cpus, .. } = state;
+    let ram = Ram { layout, memory };
+    for cpu in cpus {
+        let mut tlb = cpu.system.tlb.clone();
+        Arc::make_mut(&mut tlb).normalize(&cpu.system.now(&ram, fill));
+        if tlb != cpu.system.tlb {
+            Arc::make_mut(cpu).system.tlb = tlb;
+        }
+    }
+}
+
 /// Who may walk through a freed table, if anybody.
 pub(crate) fn freed_walk(layout: &Layout, state: &State, fill: Fill) -> Option<Box<Failure>> {
     if fill != Fill::Adversarial {

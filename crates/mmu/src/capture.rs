@@ -4,8 +4,8 @@
 //! levels, so tables that point to themselves end; `n` such entries in one table make `n`⁴ paths, so it
 //! is meant for tables with few of them.
 
-use crate::bits::ENTRY_A;
-use crate::paging::{Meaning, Paging, Physical, Translation, entry_address, meaning, shift};
+use crate::bits::{ENTRY_A, ENTRY_P};
+use crate::paging::{Meaning, Paging, Physical, Translation, meaning, shift};
 use crate::tlb::{Entry, Fill, Now, Table, Tlb, tables_of};
 use crate::walk::{Start, Walk, walk};
 
@@ -54,8 +54,8 @@ impl Tlb {
         }
         let (memory, paging) = (now.memory, &now.paging);
         let accessed = |walk: &Walk, level: u8| {
-            let reads = walk.reads().iter().filter(|read| read.level >= level);
-            reads.into_iter().all(|read| read.value & ENTRY_A != 0)
+            let mut reads = walk.reads().iter().filter(|read| read.level >= level);
+            reads.all(|read| read.value & ENTRY_A != 0)
         };
         self.entries.retain(|entry| {
             let walk = walk(memory, paging, entry.translation.va);
@@ -150,6 +150,7 @@ pub(crate) fn paths<M: Physical + ?Sized>(
     }
 }
 
+#[inline]
 fn visit_entry<M: Physical + ?Sized>(
     memory: &M,
     paging: &Paging,
@@ -165,15 +166,20 @@ fn visit_entry<M: Physical + ?Sized>(
 }
 
 /// What the entry at `index` of `table` gives.
+#[inline]
 fn follow<M: Physical + ?Sized>(
     memory: &M,
     paging: &Paging,
     table: Start,
     index: u64,
 ) -> Option<Found> {
-    let Start { level, .. } = table;
+    let entry = memory.entry(table.table + index * 8)?;
+    // Nearly all entries are absent: this is what a visit spends its time with.
+    if entry & ENTRY_P == 0 {
+        return None;
+    }
+    let level = table.level;
     let va = extend(table.va | index << shift(level), paging, level);
-    let entry = memory.entry(entry_address(table.table, level, va))?;
     let rights = table.rights.and(entry);
     match meaning(entry, level, paging.nxe) {
         Meaning::NotPresent | Meaning::Reserved => None,

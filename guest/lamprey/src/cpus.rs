@@ -65,8 +65,9 @@ pub fn interrupts_on(cpu: usize) -> bool {
 /// Sends an interrupt to CPU `cpu`, which may be this one. It pends until that CPU has interrupts
 /// on; a second of the same vector merges with a pending one. Does not wait for that.
 ///
-/// The earlier stores of this CPU are visible first, as after the fence that a kernel puts before its
-/// WRMSR. To check that fence, write the x2APIC's registers instead: a WRMSR waits for no store.
+/// Waits until the CPU's earlier stores are visible, so the handler sees them. A bare WRMSR to the x2APIC
+/// does not (SDM vol. 3 §10.12.3): a kernel puts a fence before it. To check that fence, write the
+/// x2APIC's registers instead.
 ///
 /// ```ignore
 /// lamprey::send_ipi(1, CALL_FUNCTION_VECTOR);

@@ -16,5 +16,6 @@ mod lost_update;
 mod nmi;
 mod properties;
 mod torn;
+mod tso;
 mod windows;
 mod x2apic;

@@ -18,4 +18,5 @@ mod orders;
 mod paging;
 mod private;
 mod steering;
+mod tso;
 mod x2apic;
