@@ -9,7 +9,7 @@ use crate::agent::{Agent, Role};
 use crate::apic::{Apic, Message};
 use crate::buffer::Store;
 use crate::code::Slot;
-use crate::cpu::{Choosing, Activity, Cpu};
+use crate::cpu::{Activity, Choosing, Cpu};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Bad;
 use crate::halt::Gap;

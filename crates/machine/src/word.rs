@@ -6,8 +6,17 @@
 pub struct Word(pub u32);
 
 pub(crate) const PARTS: u32 = 16;
-const PART_NAMES: [&str; 9] =
-    ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts", "the store buffer", "the TLB", "a pending NMI"];
+const PART_NAMES: [&str; 9] = [
+    "CR0",
+    "CR2",
+    "CR3",
+    "CR4",
+    "IF",
+    "pending interrupts",
+    "the store buffer",
+    "the TLB",
+    "a pending NMI",
+];
 const FIRST_GLOBAL: u32 = 128;
 const FIRST_FRAME: u32 = FIRST_GLOBAL + 8;
 /// More than the heap has.
@@ -103,7 +112,7 @@ mod tests {
         let is_handler =
             |role: &Role| matches!(role, Role::Interrupt(_) | Role::Nmi(_) | Role::NestedNmi(_));
         assert_eq!(agents.filter(is_handler).count(), 3 * usize::from(CPUS));
-        assert!(Agent::COUNT <= 64, "the search has no more");
+        const { assert!(Agent::COUNT <= 64, "the search has no more") };
         let last = Word::part(CPUS - 1, Part::Pending);
         assert_eq!(last.cpu_part(), Some((CPUS - 1, "pending interrupts")));
         assert_eq!(Word::NMI_BUDGET.cpu_part(), None);
