@@ -48,6 +48,8 @@ impl Default for Config {
 pub(crate) const NMI_SENT: u16 = 1;
 /// The choice of an NMI that nobody has sent.
 pub(crate) const NMI_UNSENT: u16 = 2;
+/// The choice of an NMI for which there is no level left; no alternative of anything has this number.
+pub(crate) const NMI_TOO_DEEP: u16 = u16::MAX;
 
 /// What never changes while a scenario runs.
 #[derive(Debug)]
@@ -154,7 +156,8 @@ impl Machine {
                 choice(Agent::interrupt(number), bit);
             }
             if cpu.nmi_pending && cpu.takes_nmi() {
-                choice(nmi_above(number, cpu), NMI_SENT);
+                let (agent, pick) = nmi_choice(number, cpu, NMI_SENT);
+                choice(agent, pick);
             }
         }
         if !goes_on.get() || state.nmi_budget == 0 {
@@ -163,7 +166,8 @@ impl Machine {
         for (number, cpu) in (0u8..).zip(&state.cpus) {
             // Where one is pending already, another is one that comes after it.
             if !cpu.nmi_pending && cpu.takes_nmi() {
-                choice(nmi_above(number, cpu), NMI_UNSENT);
+                let (agent, pick) = nmi_choice(number, cpu, NMI_UNSENT);
+                choice(agent, pick);
             }
         }
     }
@@ -205,7 +209,12 @@ impl Machine {
     }
 }
 
-/// The agent that an NMI would start.
-fn nmi_above(number: u8, cpu: &Cpu) -> Agent {
-    if cpu.level(number).is_nmi() { Agent::nested_nmi(number) } else { Agent::nmi(number) }
+/// The choice of an NMI that comes from there.
+fn nmi_choice(number: u8, cpu: &Cpu, pick: u16) -> (Agent, u16) {
+    let level = cpu.level(number);
+    match level.role() {
+        Role::NestedNmi(_) => (level, NMI_TOO_DEEP),
+        Role::Nmi(_) => (Agent::nested_nmi(number), pick),
+        _ => (Agent::nmi(number), pick),
+    }
 }

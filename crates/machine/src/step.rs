@@ -18,7 +18,7 @@ use crate::halt::Violation;
 use crate::hypercall::{Context, Outcome};
 use crate::layout::{Layout, Want};
 use crate::look::{Look, look};
-use crate::machine::{Machine, MemoryModel};
+use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP};
 use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::state::State;
@@ -85,9 +85,7 @@ impl Machine {
             return self.drain_one(state, agent, accesses, watch);
         }
         let cpu = state.cpu(number);
-        // An NMI handler that is active goes on by pick 0; another one is for `deliver` to refuse.
-        let another = agent.is_nmi() && cpu.choosing.is_none() && pick != 0;
-        if agent.level() > cpu.level_number() || another {
+        if agent.level() > cpu.level_number() || pick == NMI_TOO_DEEP {
             // Delivery is the visible operation of this step.
             self.deliver(state, agent, pick, accesses, watch)?;
             return self.run(state, agent, None, false, accesses, watch);
