@@ -16,14 +16,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("explore", &[]),
     ("image", &[]),
     ("native", &["x86"]),
-    ("machine", &["abi", "x86"]),
+    ("machine", &["abi", "mmu", "x86"]),
     ("check", &["abi", "explore", "image", "machine", "outcome"]),
+    ("litmus", &["abi", "explore", "machine"]),
     ("report", &["outcome"]),
-    ("lamprey-cli", &["check", "outcome", "report"]),
+    ("lamprey-cli", &["check", "litmus", "outcome", "report"]),
     ("lamprey-macros", &[]),
     ("lamprey", &["abi", "lamprey-macros"]),
     ("aspace", &[]),
-    ("xtask", &["native"]),
+    ("xtask", &["native", "x86"]),
 ];
 
 #[test]

@@ -33,6 +33,12 @@ hypercalls! {
     Handler = "lamprey_handler",
     /// `(ticks)`: RDTSC reads this, always. Set-up only; without it RDTSC is not modelled.
     FixedClock = "lamprey_fixed_clock",
+    /// `(levels)`: the user half is what page tables of 4 or 5 levels say, through TLBs. Set-up only;
+    /// without it user memory is flat.
+    PageTables = "lamprey_page_tables",
+    /// `(physical address)`: the 4-KiB frame there is free; whoever still walks through it or uses a
+    /// translation to it violates a property.
+    FrameFree = "lamprey_frame_free",
     /// `(cpu, vector)`: sends a fixed interrupt; pending until delivered.
     SendIpi = "lamprey_send_ipi",
     /// `() -> cpu`: the CPU this runs on.
@@ -63,6 +69,8 @@ hypercalls! {
     UserRead = "lamprey_user_read",
     /// `(pointer, size, value) -> 0, or vector << 32 | error code`: a store at CPL 3.
     UserWrite = "lamprey_user_write",
+    /// `(pointer) -> 0, or vector << 32 | error code`: an instruction fetch at CPL 3.
+    UserExecute = "lamprey_user_execute",
     /// `(*const Failure)`: a property is violated; does not return.
     Fail = "lamprey_fail",
     /// Return address of every entry that Lamprey calls; a guest never calls it.

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use explore::{Choice, Found, Switches, What, Why, Words};
 use machine::{Agent, Bad, Gap, Halt, State, Violation};
-use outcome::{Finding, Mark, Outcome, Reason, Stats, Verdict};
+use outcome::{Bounds, Finding, Mark, Outcome, Reason, Stats, Verdict};
 
 use crate::guest::{Guest, Scenario};
-use crate::model::{Model, Recorder};
+use crate::model::{Marks, Model, Recorder};
 use crate::names::Names;
 use crate::narrate::{Narrator, fault_name};
 use crate::stacks::{place, symbol};
@@ -24,10 +24,11 @@ pub(crate) fn judge(
     found: &Found<Bad, Gap>,
     start: Instant,
 ) -> Checked {
-    let reached = std::mem::take(&mut model.marks.0);
+    let Marks { reached, warnings } = std::mem::take(&mut model.marks);
     let mut outcome = blank(guest, scenario);
     outcome.stats = stats(&model, found, start);
     outcome.marks = marks(scenario, &reached);
+    outcome.warnings = warnings.into_iter().collect();
     let (instructions, mut trail) = (model.machine.instructions(), None);
     match &found.verdict {
         explore::Verdict::Pass => no_violation(&mut outcome, scenario, found.stats.ends),
@@ -72,8 +73,22 @@ pub(crate) fn judge(
     }
     outcome.stats.instructions = instructions;
     outcome.cpus = cpus(&model);
-    outcome.bounds = crate::bounds(model.machine.config());
+    outcome.bounds = bounds(&model);
     Checked { outcome, trail }
+}
+
+/// What a CPU's caches may keep, with the step from which on they may.
+fn since(found: String, events: &[outcome::Event]) -> String {
+    let step = events.iter().rev().find_map(|event| match &event.what {
+        outcome::What::Hardware { text } if found == format!("CPU{} {text}", event.cpu) => {
+            Some(event.step)
+        }
+        _ => None,
+    });
+    match step {
+        Some(step) => format!("{found} since step {step}"),
+        None => found,
+    }
 }
 
 fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
@@ -142,7 +157,8 @@ fn blank(guest: &Guest, scenario: &Scenario) -> Outcome {
         verdict: Verdict::Undecided,
         finds: scenario.finds.clone(),
         cpus: 0,
-        bounds: outcome::Bounds::default(),
+        bounds: Bounds::default(),
+        warnings: Vec::new(),
         stats: Stats::default(),
         marks: Vec::new(),
         finding: None,
@@ -160,6 +176,11 @@ pub(crate) fn cannot_start(guest: &Guest, scenario: &Scenario, why: String) -> C
 fn cpus(model: &Model) -> u8 {
     let count = model.machine.registered().cpus.iter().flatten().count();
     u8::try_from(count).expect("at most 8")
+}
+
+/// What a verdict on this model holds for.
+fn bounds(model: &Model) -> Bounds {
+    crate::bounds(model.machine.config(), model.machine.registered().page_tables)
 }
 
 fn stats(model: &Model, found: &Found<Bad, Gap>, start: Instant) -> Stats {
@@ -224,7 +245,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     let mut outcome = blank(guest, scenario);
     outcome.verdict = verdict_of(scenario, &told.finding.property);
     outcome.cpus = cpus(&model);
-    outcome.bounds = crate::bounds(model.machine.config());
+    outcome.bounds = bounds(&model);
     outcome.stats.switches = told.finding.switches;
     outcome.stats.depth = told.finding.steps;
     outcome.stats.transitions = u64::from(told.finding.steps);
@@ -439,7 +460,7 @@ impl Teller<'_> {
                 finding.property.clone_from(&failure.property);
                 finding.sentence.clone_from(&failure.sentence);
                 finding.expected = some(&failure.expected);
-                finding.found = some(&failure.found);
+                finding.found = some(&failure.found).map(|found| since(found, &finding.events));
                 if !failure.file.is_empty() {
                     let symbol = finding.place.take().map(|place| place.symbol);
                     finding.place = Some(outcome::Place {

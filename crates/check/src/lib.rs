@@ -28,7 +28,7 @@ use outcome::Bounds;
 
 pub use guest::{Guest, LoadError, Scenario};
 pub use judge::replay;
-pub use machine::{Config, MemoryModel};
+pub use machine::{Config, Fill, MemoryModel};
 pub use trail::{ReplayError, Trail, TrailError};
 
 /// What a check may use, and what may be switched off to see that it changes no verdict.
@@ -42,6 +42,9 @@ pub struct Limits {
     pub bytes: Option<u64>,
     /// Leave out orders of independent steps.
     pub reduction: bool,
+    /// Every access is a scheduling point, not only those to shared words: the control of what makes a word
+    /// shared. For small scenarios.
+    pub every_access: bool,
     /// What the modelled machine is like.
     pub config: Config,
 }
@@ -49,7 +52,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         let config = Config::default();
-        Limits { seconds: None, states: None, bytes: None, reduction: true, config }
+        Limits {
+            seconds: None,
+            states: None,
+            bytes: None,
+            reduction: true,
+            every_access: false,
+            config,
+        }
     }
 }
 
@@ -83,9 +93,15 @@ pub struct Checked {
     pub trail: Option<Trail>,
 }
 
-/// What verdicts on this machine hold for.
-pub fn bounds(config: Config) -> Bounds {
-    let others = ["IPIs", "no NMI", "flat user memory, no TLB"].map(String::from);
+/// What verdicts on this machine hold for, for a scenario with page tables or without.
+pub fn bounds(config: Config, page_tables: bool) -> Bounds {
+    let user = match (page_tables, config.fill) {
+        (false, _) => "flat user memory",
+        (true, Fill::Adversarial) => "TLB filled at any time",
+        (true, Fill::Retain) => "TLB filled by accesses alone",
+        (true, Fill::Eager) => "no TLB",
+    };
+    let others = ["IPIs", "no NMI", user].map(String::from);
     let (memory_model, buffers) = match config.memory_model {
         MemoryModel::Sc => ("SC", None),
         MemoryModel::Tso => ("x86-TSO", Some(format!("{STORE_BUFFER} buffered stores"))),
@@ -112,6 +128,7 @@ pub fn check(
         bytes: limits.bytes.unwrap_or(defaults.bytes),
         deadline: limits.seconds.map(|seconds| start + Duration::from_secs_f64(seconds.max(0.0))),
         reduction: limits.reduction,
+        every_access: limits.every_access,
         ..defaults
     };
     let found = explore::search(&mut model, &options, &mut |p| {

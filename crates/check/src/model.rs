@@ -238,16 +238,21 @@ impl Memo {
     }
 }
 
-/// The marks reached so far; watches nothing else.
+/// The marks reached and the warnings given so far; watches nothing else.
 #[derive(Default)]
-pub(crate) struct Marks(pub(crate) BTreeSet<String>);
+pub(crate) struct Marks {
+    pub(crate) reached: BTreeSet<String>,
+    pub(crate) warnings: BTreeSet<String>,
+}
 
 impl Watch for Marks {
     const ON: bool = false;
 
     fn seen(&mut self, seen: Seen) {
-        if let Access::Mark(name) = seen.access {
-            self.0.insert(name);
+        match seen.access {
+            Access::Mark(name) => drop(self.reached.insert(name)),
+            Access::Warning(text) => drop(self.warnings.insert(text)),
+            _ => {}
         }
     }
 

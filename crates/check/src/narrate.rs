@@ -1,6 +1,6 @@
 //! A run told as events.
 
-use machine::{Access, Agent, Flow, Role, Seen, State, Watch};
+use machine::{Access, Agent, Flow, Kind, Role, Seen, State, Watch};
 use outcome::{Event, Instruction, Level, What};
 
 use crate::guest::Guest;
@@ -118,7 +118,13 @@ impl<'a> Narrator<'a> {
                 value: names.register(register, *operand, cr4),
             },
             Access::ReadRegister { .. } => return None,
-            Access::Invlpg { va } => What::Invalidate { text: format!("invlpg {va:#x}") },
+            Access::Invlpg { va, nothing } => {
+                let nothing = if *nothing { " (not canonical: nothing)" } else { "" };
+                What::Invalidate { text: format!("invlpg {va:#x}{nothing}") }
+            }
+            Access::Cached { text } => What::Hardware { text: text.clone() },
+            Access::FrameFree { pa } => What::Note { text: format!("frame {pa:#x} is free") },
+            Access::Warning(_) => return None,
             Access::Invpcid { kind, descriptor: [pcid, va] } => {
                 What::Invalidate { text: format!("invpcid {kind} {{pcid {pcid}, {va:#x}}}") }
             }
@@ -128,8 +134,13 @@ impl<'a> Narrator<'a> {
                 What::Ipi { vector: *vector, from: self.sender(raw, *vector) }
             }
             Access::IpiDone { vector } => What::IpiDone { vector: *vector },
-            Access::User { write, pointer, fault } => What::User {
-                access: if *write { "write" } else { "read" }.into(),
+            Access::User { kind, pointer, fault } => What::User {
+                access: match kind {
+                    Kind::Read => "read",
+                    Kind::Write => "write",
+                    Kind::Execute => "execute",
+                }
+                .into(),
                 pointer: format!("{pointer:#x}"),
                 result: fault.map_or_else(|| "ok".into(), |(vector, _)| fault_name(vector)),
             },
@@ -187,7 +198,10 @@ impl<'a> Narrator<'a> {
     fn keep(&mut self, seen: Seen) {
         let stack = match seen.access {
             // Delivery and return belong to no function of the handler.
-            Access::Ipi { .. } | Access::IpiDone { .. } | Access::Drain { .. } => Vec::new(),
+            Access::Ipi { .. }
+            | Access::IpiDone { .. }
+            | Access::Drain { .. }
+            | Access::Cached { .. } => Vec::new(),
             // The instruction's own wrapper says nothing that the event does not.
             Access::WriteRegister { .. } | Access::InterruptFlag { .. } => {
                 let mut frames = self.frames(seen.agent, seen.rip);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use explore::Choice;
-use machine::{Agent, Config, MemoryModel, Role};
+use machine::{Agent, Config, Fill, MemoryModel, Role};
 use outcome::ImageId;
 
 const HEADER: &str = "lamprey-trail 1";
@@ -184,6 +184,17 @@ impl Trail {
                     _ => return Err(format!("the model is `tso` or `sc`, not `{rest}`")),
                 }
             }
+            "tlb" => {
+                self.config.fill = match rest {
+                    "adversarial" => Fill::Adversarial,
+                    "retain" => Fill::Retain,
+                    "eager" => Fill::Eager,
+                    _ => {
+                        let wanted = "adversarial`, `retain` or `eager";
+                        return Err(format!("tlb is `{wanted}`, not `{rest}`"));
+                    }
+                }
+            }
             "shared" => {
                 for range in rest.split_whitespace() {
                     self.shared.extend(parse_range(range)?);
@@ -254,12 +265,18 @@ impl fmt::Display for Trail {
         writeln!(f, "scenario {}", self.scenario)?;
         writeln!(f, "image {} {}", self.image.name, self.image.id)?;
         writeln!(f, "property {}", self.property)?;
-        let Config { memory_model, masking } = self.config;
+        let Config { fill, memory_model, masking } = self.config;
+        let tlb = match fill {
+            Fill::Adversarial => "adversarial",
+            Fill::Retain => "retain",
+            Fill::Eager => "eager",
+        };
         let model = match memory_model {
             MemoryModel::Tso => "tso",
             MemoryModel::Sc => "sc",
         };
         writeln!(f, "model {model}")?;
+        writeln!(f, "tlb {tlb}")?;
         writeln!(f, "masking {}", if masking { "on" } else { "off" })?;
         write!(f, "shared")?;
         let mut words = self.shared.iter().copied().peekable();
@@ -325,7 +342,7 @@ mod tests {
     fn errors_name_the_line() {
         let text = example().to_string().replace("cpu 1 irq", "cpu one irq");
         let error = Trail::parse(&text).unwrap_err().to_string();
-        assert!(error.starts_with("line 9: wanted `cpu N"), "{error}");
+        assert!(error.starts_with("line 10: wanted `cpu N"), "{error}");
         assert_eq!(Trail::parse("something else"), Err(TrailError::Header));
         let error = Trail::parse("lamprey-trail 1\n\ncpu 0\n").unwrap_err().to_string();
         assert_eq!(error, "line 1: no `scenario NAME` line");

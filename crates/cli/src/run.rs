@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Instant;
 
-use check::{Config, MemoryModel};
+use check::{Config, Fill, MemoryModel};
 use outcome::{Outcome, Verdict};
 use report::Context;
 
-use crate::args::{Check, Format, Look, Model};
+use crate::args::{Check, Format, Look, Model, Tlb};
 use crate::atomic;
 use crate::commands::Commands;
 use crate::error::Error;
@@ -98,7 +98,12 @@ fn config(args: &Check) -> Config {
         Model::Tso => MemoryModel::Tso,
         Model::Sc => MemoryModel::Sc,
     };
-    Config { memory_model, masking: !args.no_masking }
+    let fill = match args.tlb {
+        Tlb::Adversarial => Fill::Adversarial,
+        Tlb::Retain => Fill::Retain,
+        Tlb::Eager => Fill::Eager,
+    };
+    Config { fill, memory_model, masking: !args.no_masking }
 }
 
 /// Searches that run at once share the memory.

@@ -15,6 +15,7 @@ use crate::memory::Memory;
 use crate::registered::{Entry, Registered};
 use crate::state::State;
 use crate::step::{End, Mode};
+use crate::translation::find_tables;
 use crate::watch::Watch;
 use crate::word::{Part, Word};
 
@@ -34,7 +35,7 @@ impl Machine {
         watch: &mut W,
     ) -> Result<State, Halt> {
         self.registered = Registered::default();
-        let mut state = State { memory: self.boot.clone(), cpus: vec![Arc::new(Cpu::new(0))] };
+        let mut state = State::new(self.boot.clone());
         state.cpu_mut(0).system.arenas[0] = layout::SETUP_ARENA.0;
         let others = look(&state);
         self.run_alone(
@@ -64,7 +65,7 @@ impl Machine {
         for (slot, entry) in self.registered.cpus.iter_mut().zip(entries) {
             *slot = Some(*entry);
         }
-        let state = State { memory: self.boot.clone(), cpus: vec![Arc::new(Cpu::new(0))] };
+        let state = State::new(self.boot.clone());
         self.begin(state, accesses, watch)
     }
 
@@ -77,6 +78,13 @@ impl Machine {
     ) -> Result<State, Halt> {
         self.place_cpus(&mut state);
         self.handlers_may_start(state.cpu_count(), accesses);
+        if self.registered.page_tables {
+            for cpu in &state.cpus {
+                let paging = cpu.system.paging();
+                let agent = Agent::hardware(0);
+                find_tables(&self.layout, &state.memory, &paging, agent, accesses);
+            }
+        }
         for number in 0..state.cpu_count() {
             if state.cpu(number).activity == Activity::Running {
                 self.run(&mut state, Agent::thread(number), None, false, accesses, watch)?;
@@ -165,7 +173,7 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let agent = Agent::OBSERVER;
-        let State { memory, cpus } = state;
+        let State { memory, cpus, .. } = state;
         self.enter(memory, Arc::make_mut(&mut cpus[0]), agent, entry);
         let mode = Mode { alone: true, setup, credit: true, pick: None, limit: ALONE_INSTRUCTIONS };
         let end = self.execute(state, agent, mode, others, accesses, watch)?;
@@ -175,7 +183,9 @@ impl Machine {
             End::Choose(_) | End::Halted => {
                 Err(self.gap(agent, rip, "choose or hlt in code that runs by itself".into()))
             }
-            End::Before(_) => Err(Halt::Bad(Bad { agent, rip, what: Violation::Endless })),
+            End::Before(_) | End::Translation(..) => {
+                Err(Halt::Bad(Bad { agent, rip, what: Violation::Endless }))
+            }
         }
     }
 }

@@ -5,8 +5,12 @@
 use abi::layout::HEAP_PHYS;
 use x86::Fault;
 
-use crate::bits::*;
-use crate::lam;
+use mmu::bits::{
+    CR0_PG, CR0_WP, CR3_LAM_U48, CR3_LAM_U57, CR3_NOFLUSH, CR4_LA57, CR4_PAE, CR4_PCIDE,
+    PHYSICAL_BITS,
+};
+
+use crate::bits::{CR0_DEFINED, CR0_PE, CR4_DEFINED, CR4_FSGSBASE};
 
 /// Either what the architecture does, or a place where the model ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,12 +34,12 @@ pub(crate) fn new_cr3(value: u64, cr4: u64) -> Result<u64, Refusal> {
 
 /// The value of CR4 after MOV to CR4 of `value`.
 pub(crate) fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
-    if value & !CR4_DEFINED != 0 || value & CR4_PAE == 0 {
+    // LA57 cannot be changed in 64-bit mode (SDM vol. 2 MOV to CR).
+    if value & !(CR4_DEFINED | CR4_LA57) != 0
+        || (value ^ cr4) & CR4_LA57 != 0
+        || value & CR4_PAE == 0
+    {
         return Err(Refusal::Fault(Fault::GP));
-    }
-    if value & CR4_LAM_SUP != 0 {
-        // Kernel pointers are translated without a look at CR4; see `Exec::translate`.
-        return Err(Refusal::Unmodelled("CR4.LAM_SUP: tags in supervisor pointers".into()));
     }
     // SDM vol. 3 §4.10.1: PCIDs can only be turned on while the current one is 0.
     let enables_pcid = value & !cr4 & CR4_PCIDE != 0;
@@ -56,16 +60,6 @@ pub(crate) fn new_cr0(value: u64, cr0: u64, cr4: u64) -> Result<u64, Refusal> {
         return Err(Refusal::Unmodelled("a change of CR0.PG, CR0.PE or CR0.WP".into()));
     }
     Ok(value & CR0_DEFINED | 1 << 4)
-}
-
-/// Is INVPCID with these operands legal? (SDM vol. 2 INVPCID; LAM §7.5: the address is not masked.)
-pub(crate) fn invpcid_legal(kind: u64, descriptor: [u64; 2], cr4: u64) -> bool {
-    let [pcid, address] = descriptor;
-    let needs_pcid_0 = kind <= 1 && cr4 & CR4_PCIDE == 0;
-    kind <= 3
-        && pcid >> 12 == 0
-        && !(needs_pcid_0 && pcid != 0)
-        && (kind != 0 || lam::canonical(address, cr4 & CR4_LA57 != 0))
 }
 
 pub(crate) fn fsgsbase(cr4: u64) -> bool {
@@ -95,8 +89,8 @@ pub(crate) fn cpuid(leaf: u32, subleaf: u32, cpu: u8) -> Option<[u32; 4]> {
             1 << 13 | 1 << 17 | 1 << 22 | 1 << 23,
             1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << 15 | 7 << 24,
         ],
-        // FSGSBASE, BMI1, SMEP, BMI2, INVPCID, ADX.
-        (7, 0) => [1, 1 | 1 << 3 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 19, 0, 0],
+        // FSGSBASE, BMI1, SMEP, BMI2, INVPCID, ADX, SMAP; LA57.
+        (7, 0) => [1, 1 | 1 << 3 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 19 | 1 << 20, 1 << 16, 0],
         // LAM.
         (7, 1) => [1 << 26, 0, 0, 0],
         (0x8000_0000, _) => [0x8000_0008, 0, 0, 0],
@@ -112,6 +106,7 @@ const _: () = assert!(HEAP_PHYS & 0xfff == 0 && HEAP_PHYS < 1 << PHYSICAL_BITS);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bits::CR4_INITIAL;
 
     #[test]
     fn noflush_is_not_stored_and_needs_pcid() {
@@ -134,17 +129,5 @@ mod tests {
         assert!(new_cr4(CR4_INITIAL, 0x5001, off).is_err());
         assert_eq!(new_cr4(CR4_INITIAL, 0x5000, off), Ok(CR4_INITIAL));
         assert!(new_cr4(CR4_INITIAL | CR4_LA57, 0x5000, off).is_err());
-    }
-
-    #[test]
-    fn invpcid_faults_by_the_book() {
-        let on = CR4_PCIDE;
-        assert!(invpcid_legal(0, [5, 0x1000], on));
-        assert!(!invpcid_legal(4, [0, 0], on));
-        assert!(!invpcid_legal(1, [0x1000, 0], on));
-        assert!(!invpcid_legal(0, [5, 0x7e00_0000_0000_1000], on));
-        assert!(invpcid_legal(1, [5, 0x7e00_0000_0000_1000], on));
-        assert!(!invpcid_legal(1, [5, 0], 0));
-        assert!(invpcid_legal(2, [5, 0], 0));
     }
 }

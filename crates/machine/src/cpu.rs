@@ -1,5 +1,8 @@
 //! One CPU.
 
+use std::sync::Arc;
+
+use mmu::Tlb;
 use x86::{Regs, flags};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -8,6 +11,7 @@ use crate::bits::{CR0_INITIAL, CR4_INITIAL};
 use crate::buffer::Buffer;
 use crate::layout;
 use crate::next::NextOperation;
+use crate::translation::UserAccess;
 
 /// What a CPU's thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +39,19 @@ pub(crate) struct System {
     pub(crate) latch: Vec<u64>,
     /// Stores that nobody else can see yet.
     pub(crate) buffer: Buffer,
+    /// What may be cached of page tables.
+    pub(crate) tlb: Arc<Tlb>,
     /// Next free address of the arenas of the thread and the interrupt level.
     pub(crate) arenas: [u64; 2],
+}
+
+/// What leaves several ways to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choosing {
+    /// `choose` among this many.
+    Among(u16),
+    /// A translation: how many ways there are depends on page tables and caches.
+    Translation(UserAccess),
 }
 
 /// A level that an interrupt has left.
@@ -55,8 +70,8 @@ pub struct Cpu {
     pub(crate) interrupted: Option<Box<Interrupted>>,
     /// Bit i: the i-th registered vector is pending.
     pub(crate) pending: u64,
-    /// Alternatives of the `choose` it stands before.
-    pub(crate) choosing: Option<u16>,
+    /// What it stands before has several ways to go on.
+    pub(crate) choosing: Option<Choosing>,
     /// What each level does next. Part of the fingerprint: two ways to one instruction (out of HLT, and
     /// by a jump) may know more or less of what comes, and the search learns by program point.
     pub(crate) next: [Option<NextOperation>; 2],
@@ -76,6 +91,7 @@ impl Cpu {
                 halting: false,
                 latch: Vec::new(),
                 buffer: Buffer::default(),
+                tlb: Arc::default(),
                 arenas: [
                     layout::arena(Agent::thread(number)).0,
                     layout::arena(Agent::interrupt(number)).0,
@@ -156,7 +172,15 @@ impl Cpu {
             Activity::Halted => 1,
             Activity::Ended => 2,
         });
-        put(self.choosing.map_or(u64::MAX, u64::from));
+        match self.choosing {
+            None => put(u64::MAX),
+            Some(Choosing::Among(of)) => put(u64::from(of)),
+            // The registers and `next` say which.
+            Some(Choosing::Translation(access)) => {
+                put(1 << 16 | u64::from(access.size));
+                put(access.pointer);
+            }
+        }
         put(u64::try_from(s.latch.len()).unwrap_or(u64::MAX));
         s.latch.iter().for_each(|value| put(*value));
         put(u64::try_from(s.buffer.stores().len()).unwrap_or(u64::MAX));
@@ -164,6 +188,7 @@ impl Cpu {
             put(store.location << 8 | u64::from(store.size));
             put(store.value);
         }
+        s.tlb.digest(&mut put);
         for next in &self.next {
             match next {
                 None => put(0),

@@ -23,7 +23,10 @@
 //! in before the instruction, the store is a visible operation on the word [`Part::Buffer`]; and where an
 //! invariant looks at what is stored, on the word's [`Word::made`].
 
+use std::sync::Arc;
+
 use abi::layout::HEAP_BASE;
+use mmu::{Fill, Invpcid, Kind};
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
 
 use crate::agent::{Agent, Role};
@@ -31,10 +34,10 @@ use crate::buffer::{self, Forward, Store};
 use crate::control::{self, Refusal, msr};
 use crate::cpu::System;
 use crate::halt::Failure;
-use crate::lam;
 use crate::layout::{Layout, Want};
 use crate::memory::Memory;
 use crate::next::{NextOperation, Wait};
+use crate::translation::UserAccess;
 use crate::watch::{Access, Seen, Watch};
 use crate::word::{Part, Word};
 
@@ -95,6 +98,22 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) interruptible: bool,
     /// An interrupt may come before this instruction.
     pub(crate) open_to_interrupts: bool,
+    /// The user half is what page tables say.
+    pub(crate) paged: bool,
+    /// RFLAGS.AC before this instruction.
+    pub(crate) ac: bool,
+    /// When translations come to be cached.
+    pub(crate) fill: Fill,
+    /// Frames that were freed.
+    pub(crate) freed: &'a mut Arc<Vec<u64>>,
+    /// Which way the translation it stood before goes.
+    pub(crate) pick: Option<u16>,
+    /// The translation it stands before, after [`Stop::Yield`].
+    pub(crate) choosing: Option<UserAccess>,
+    /// Words of entries that were changed in this step, with what they held.
+    pub(crate) entry_stores: Vec<(u64, u64)>,
+    /// What CPUs can walk through may have changed.
+    pub(crate) tables_changed: bool,
     /// What RDTSC reads, if the scenario allows that time stands still.
     pub(crate) clock: Option<u64>,
     /// Address of the instruction.
@@ -123,6 +142,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         layout: &'a Layout,
         memory: &'a mut Memory,
         system: &'a mut System,
+        freed: &'a mut Arc<Vec<u64>>,
         accesses: &'a mut A,
         watch: &'a mut W,
         agent: Agent,
@@ -140,6 +160,14 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             tso: false,
             interruptible: false,
             open_to_interrupts: false,
+            paged: false,
+            ac: false,
+            fill: Fill::Eager,
+            freed,
+            pick: None,
+            choosing: None,
+            entry_stores: Vec::new(),
+            tables_changed: false,
             clock: None,
             rip: 0,
             low_water: stack.1,
@@ -189,7 +217,9 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             return Ok(Some(*value));
         }
         let together = self.together && (locked || !self.tso);
-        if !self.alone && (together || self.accesses.is_shared(word)) {
+        let shared =
+            together || self.accesses.is_shared(word) || (write && self.is_entry_word(word));
+        if !self.alone && shared {
             if self.credit {
                 self.credit = false;
                 self.locked_open = locked;
@@ -209,20 +239,23 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         let point = self.point();
         if locked {
             // CMPXCHG16B goes on to the next word; saying so for the others too only costs reduction.
-            let next = NextOperation::new(point, &[(word, true), (Word(word.0 + 1), true)]);
+            let touches = [(word, true), (Word(word.0 + 1), true), (Word::TABLES, true)];
+            let next = NextOperation::new(point, &touches[..2 + usize::from(self.paged)]);
             if self.tso { next.waiting(Wait::Empty, self.buffer_word()) } else { next }
         } else {
             // The first of several accesses keeps interrupts out until the last: an interrupt now and
             // one after the instruction are two things, whatever the handler touches.
             let keeps_out = self.several && self.system.latch.is_empty();
             let flag = (Word::part(self.agent.cpu(), Part::InterruptFlag), false);
-            let touches = [(word, write), flag];
-            NextOperation::new(point, &touches[..1 + usize::from(keeps_out)])
+            let mut touches = vec![(word, write)];
+            touches.extend(keeps_out.then_some(flag));
+            touches.extend((write && self.is_entry_word(word)).then_some((Word::TABLES, true)));
+            NextOperation::new(point, &touches)
         }
     }
 
     fn buffer_word(&self) -> Word {
-        Word::part(self.agent.cpu(), Part::Buffer)
+        self.part_word(Part::Buffer)
     }
 
     /// Is there anything in the store buffer that this code has to mind?
@@ -262,9 +295,79 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     }
 
     pub(crate) fn part_of(&mut self, cpu: u8, part: Part, write: bool) -> Result<bool, Stop> {
-        let performed = self.part(Word::part(cpu, part), write, false)?;
+        self.operation(&[(Word::part(cpu, part), write)])
+    }
+
+    pub(crate) fn part_word(&self, part: Part) -> Word {
+        Word::part(self.agent.cpu(), part)
+    }
+
+    /// Something that is done to several words at once: `true` if it is to be performed now, `false` if an
+    /// earlier step did.
+    pub(crate) fn operation(&mut self, touches: &[(Word, bool)]) -> Result<bool, Stop> {
+        if self.latched().is_some() {
+            return Ok(false);
+        }
+        self.gate(touches)?;
+        self.touch_all(touches);
         self.done.push(0);
-        Ok(performed.is_none())
+        Ok(true)
+    }
+
+    /// Passes if this step may perform the operation.
+    fn gate(&mut self, touches: &[(Word, bool)]) -> Result<(), Stop> {
+        if !self.alone && self.any_shared(touches) {
+            if !std::mem::take(&mut self.credit) {
+                return Err(self.before_operation(touches));
+            }
+            self.visible = true;
+        }
+        Ok(())
+    }
+
+    fn any_shared(&self, touches: &[(Word, bool)]) -> bool {
+        touches.iter().any(|(word, _)| self.accesses.is_shared(*word))
+    }
+
+    pub(crate) fn touch_all(&mut self, touches: &[(Word, bool)]) {
+        touches.iter().for_each(|(word, write)| self.accesses.touch(self.agent, *word, *write));
+    }
+
+    /// Is a translation with these touches to be performed now? Not if it has to be chosen first.
+    pub(crate) fn may_translate(&self, touches: &[(Word, bool)], several: bool) -> bool {
+        self.alone || self.pick.is_some() || !(several || self.any_shared(touches))
+    }
+
+    /// Stands before an operation with these touches.
+    #[cold]
+    pub(crate) fn before_operation(&mut self, touches: &[(Word, bool)]) -> Stop {
+        let mut touches = touches.to_vec();
+        let keeps_out = self.several && self.system.latch.is_empty();
+        touches.extend(keeps_out.then_some((self.part_word(Part::InterruptFlag), false)));
+        self.pending = NextOperation::new(self.point(), &touches);
+        Stop::Yield
+    }
+
+    /// Has an earlier step made the next access of this instruction?
+    pub(crate) fn is_latched(&self) -> bool {
+        self.done.len() < self.system.latch.len()
+    }
+
+    /// What the next access of this instruction gave, if an earlier step has made it.
+    pub(crate) fn latched(&mut self) -> Option<u64> {
+        let value = *self.system.latch.get(self.done.len())?;
+        self.done.push(value);
+        Some(value)
+    }
+
+    /// A translation was performed, and is kept.
+    pub(crate) fn keep(&mut self, value: u64) {
+        self.visible = true;
+        self.done.push(value);
+    }
+
+    fn is_entry_word(&self, word: Word) -> bool {
+        self.paged && word.location().is_some_and(|location| self.is_entry(location))
     }
 
     fn is_visible(&self, word: Word) -> bool {
@@ -293,12 +396,21 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     fn translate_slowly(&mut self, at: At, want: Want) -> Result<u64, Stop> {
         let user = at.va >> 63 == 0;
         self.several = true;
+        if user && self.paged {
+            let kind = if want == Want::Write { Kind::Write } else { Kind::Read };
+            let (pointer, size, ac) = (at.va, at.size, self.ac);
+            let access = UserAccess { pointer, size, kind, user: false, ac };
+            return self.translate_paged(access)?.map_err(|fault| match fault.vector {
+                13 if at.stack => Fault { vector: 12, ..fault }.into(),
+                _ => fault.into(),
+            });
+        }
         if user {
             // Whether a user pointer is legal depends on CR3: a remote change is visible here.
             self.part_of_cpu(Part::Cr3, false)?;
         }
         self.part_of_cpu(Part::Cr4, false)?;
-        let check = |va| lam::data_address(va, self.system.cr3, self.system.cr4);
+        let check = |va| mmu::lam::data_address(va, self.system.cr3, self.system.cr4);
         let last = at.va.wrapping_add(u64::from(at.size) - 1);
         let (Some(va), Some(_)) = (check(at.va), check(last)) else {
             let vector = if at.stack { 12 } else { 13 };
@@ -394,7 +506,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         } else {
             (word >> (8 * offset)) & crate::memory::mask(at.size)
         };
-        let shared = self.is_visible(name);
+        let shared = self.is_visible(name) || self.is_entry(location);
         self.report(Access::Load { va: at.va, size: at.size, value, shared, locked: at.locked });
     }
 
@@ -426,7 +538,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         let size = u8::try_from(size).expect("at most 8");
         let name = Word::memory(location);
         if self.tso && !at.locked && !self.alone {
-            if self.is_visible(name) {
+            if self.is_visible(name) || self.is_entry(location) {
                 return self.buffer_store(Store { location, size, value }, at);
             }
             // The other half is buffered: what was loaded before this store must not be loaded again.
@@ -440,6 +552,9 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         if self.part(name, true, at.locked)?.is_none() {
             if W::ON {
                 self.report_store(Store { location, size, value }, at, false);
+            }
+            if self.is_entry(location) {
+                self.entry_changes(location);
             }
             self.memory.store(location, size, value);
         }
@@ -471,16 +586,10 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         // After a visible access of the same instruction no interrupt comes before it is complete.
         let open = self.open_to_interrupts && !self.visible && self.system.latch.is_empty();
         let buffer = self.buffer_word();
-        let visible = self.is_visible(made) || (open && self.is_visible(buffer));
-        if visible && !std::mem::take(&mut self.credit) {
-            let touches = [(made, true), (buffer, true)];
-            self.pending = NextOperation::new(self.point(), &touches[..1 + usize::from(open)]);
-            return Err(Stop::Yield);
-        }
-        self.accesses.touch(self.agent, made, true);
-        if open {
-            self.accesses.touch(self.agent, buffer, true);
-        }
+        let touches = [(made, true), (buffer, true)];
+        let touches = &touches[..1 + usize::from(open)];
+        self.gate(touches)?;
+        self.touch_all(touches);
         Ok(())
     }
 
@@ -492,7 +601,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             size,
             old: self.memory.load(location, size),
             value: value & crate::memory::mask(size),
-            shared: self.is_visible(store.word()),
+            shared: self.is_visible(store.word()) || self.is_entry(location),
             locked: at.locked,
             buffered,
         };
@@ -627,33 +736,59 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             ),
             _ => return Err(Stop::Unmodelled(format!("mov to CR{cr}"))),
         };
-        if self.part_of_cpu(part, true)? {
-            self.report(Access::WriteRegister { register, old, operand: value });
+        if !self.invalidates(&[(self.part_word(part), true)])? {
+            return Ok(());
         }
+        self.report(Access::WriteRegister { register, old, operand: value });
+        self.change_tlb(|tlb, now| match part {
+            Part::Cr0 => tlb.mov_cr0(now, new),
+            Part::Cr3 => tlb.mov_cr3(now, value),
+            Part::Cr4 => tlb.mov_cr4(now, new),
+            _ => {}
+        });
         *match part {
             Part::Cr0 => &mut self.system.cr0,
             Part::Cr2 => &mut self.system.cr2,
             Part::Cr3 => &mut self.system.cr3,
             _ => &mut self.system.cr4,
         } = new;
+        if matches!(part, Part::Cr3 | Part::Cr4) {
+            self.entered_tables();
+        }
         Ok(())
     }
 
-    /// User memory is flat and never changes its mapping: there is nothing to invalidate. A
-    /// non-canonical (tagged) operand makes it a no-operation (LAM §7.5).
+    /// A non-canonical (tagged) operand makes it a no-operation (LAM §7.5): hardly what was meant.
     fn invlpg(&mut self, va: u64) -> Result<(), Stop> {
         self.drain()?;
-        self.report(Access::Invlpg { va });
+        self.consult(Part::Cr4)?;
+        if !self.invalidates(&[])? {
+            return Ok(());
+        }
+        let nothing = !mmu::lam::canonical(va, self.system.paging().la57());
+        self.report(Access::Invlpg { va, nothing });
+        if nothing {
+            let text = format!("invlpg of {va:#x}, which is not canonical, invalidates nothing");
+            self.report_always(Access::Warning(text));
+        }
+        self.change_tlb(|tlb, now| {
+            tlb.invlpg(now, va);
+        });
+        self.tables_changed = true;
         Ok(())
     }
 
     fn invpcid(&mut self, kind: u64, descriptor: [u64; 2]) -> Result<(), Stop> {
         self.drain()?;
         self.consult(Part::Cr4)?;
-        if !control::invpcid_legal(kind, descriptor, self.system.cr4) {
+        let Some(operation) = Invpcid::new(kind, descriptor, &self.system.paging()) else {
             return Err(Fault::GP.into());
+        };
+        if self.invalidates(&[])? {
+            self.report(Access::Invpcid { kind, descriptor });
+            self.change_tlb(|tlb, now| tlb.invpcid(now, operation));
+            self.tables_changed = true;
         }
-        self.report(Access::Invpcid { kind, descriptor });
         Ok(())
     }
 
@@ -676,7 +811,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             msr::KERNEL_GS_BASE => &mut regs.kernel_gs_base,
             _ => return Err(Stop::Unmodelled(format!("wrmsr of {number:#x}"))),
         };
-        if !lam::canonical(value, true) {
+        if !mmu::lam::canonical(value, true) {
             return Err(Fault::GP.into());
         }
         let old = std::mem::replace(base, value);
@@ -744,7 +879,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn smap(&mut self) -> Result<bool, Stop> {
-        Err(Stop::Unmodelled("stac, clac".into()))
+        Ok(true)
     }
 }
 

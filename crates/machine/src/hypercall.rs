@@ -2,13 +2,13 @@
 
 use abi::hypercall::{FAILURE_WORDS, Hypercall};
 use abi::layout::FIRST_VECTOR;
-use x86::{At, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP, Regs};
+use mmu::Kind;
+use x86::{R8, R9, RAX, RCX, RDI, RDX, RSI, RSP, Regs};
 
 use crate::agent::{Agent, Role};
 use crate::cpu::System;
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Failure;
-use crate::lam;
 use crate::layout::{self, Want};
 use crate::look::Look;
 use crate::next::NextOperation;
@@ -69,6 +69,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             | Hypercall::Always
             | Hypercall::Finally
             | Hypercall::Handler
+            | Hypercall::PageTables
             | Hypercall::FixedClock => self.register(call, [a, b, c], context),
             Hypercall::Name | Hypercall::NameValue | Hypercall::NameRoot => {
                 self.name(call, [a, b, c, d, e, f], context)
@@ -94,8 +95,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             Hypercall::Cr3 | Hypercall::Cr4 | Hypercall::InterruptsOn => {
                 self.look_at(call, a, regs, context.setup, context.others)
             }
-            Hypercall::UserRead => self.user(a, b, c, false),
-            Hypercall::UserWrite => self.user(a, b, c, true),
+            Hypercall::UserRead => self.user(a, b, c, Kind::Read),
+            Hypercall::UserWrite => self.user(a, b, c, Kind::Write),
+            Hypercall::UserExecute => self.user_execute(a),
+            Hypercall::FrameFree if self.free_frame(a)? => done(0),
+            Hypercall::FrameFree => Ok(misuse(call, "was given no address of a frame in the heap")),
             Hypercall::Fail => Ok(Outcome::Fail(Box::new(self.failure(a)?))),
             Hypercall::Return => self.entry_returns(regs),
         }
@@ -156,6 +160,16 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 handlers.sort_by_key(|(vector, _)| *vector);
             }
             Hypercall::FixedClock => registered.clock = Some(a),
+            Hypercall::PageTables => {
+                if !matches!(a, 4 | 5) {
+                    return Ok(misuse(call, "takes 4 or 5 levels"));
+                }
+                registered.page_tables = true;
+                self.paged = true;
+                if a == 5 {
+                    self.system.cr4 |= mmu::bits::CR4_LA57;
+                }
+            }
             Hypercall::Always => registered.always.push(Entry { function: a, data: b }),
             _ => registered.finally.push(Entry { function: a, data: b }),
         }
@@ -265,46 +279,6 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         Ok(Outcome::Done(value))
     }
 
-    /// A load or store at CPL 3: LAM, canonicality and the flat user mapping.
-    fn user(&mut self, pointer: u64, size: u64, c: u64, write: bool) -> Result<Outcome, Stop> {
-        let Some(size) = u8::try_from(size).ok().filter(|s| matches!(s, 1 | 2 | 4 | 8)) else {
-            return Ok(misuse(Hypercall::UserRead, "takes a size of 1, 2, 4 or 8 bytes"));
-        };
-        self.several = true;
-        let now = self.part_of_cpu(Part::Cr3, false)?;
-        self.part_of_cpu(Part::Cr4, false)?;
-        let (cr3, cr4) = (self.system.cr3, self.system.cr4);
-        let check = |va| lam::data_address(va, cr3, cr4);
-        let last = pointer.wrapping_add(u64::from(size) - 1);
-        let fault = match (check(pointer), check(last)) {
-            // Bit 2: at CPL 3. Supervisor addresses are present and protected; others are not mapped.
-            (Some(va), Some(_)) if va >> 63 == 1 => {
-                let present = u32::from(self.layout.kernel(va, size, Want::Read).is_some());
-                Some((14, 1 << 2 | u32::from(write) << 1 | present))
-            }
-            (Some(va), Some(_)) if self.layout.user(va, size).is_some() => None,
-            (Some(_), Some(_)) => Some((14, 1 << 2 | u32::from(write) << 1)),
-            _ => Some((13, 0)),
-        };
-        if now {
-            self.report(Access::User { write, pointer, fault });
-        }
-        if let Some((vector, code)) = fault {
-            return Ok(Outcome::Done(u64::from(vector) << 32 | u64::from(code)));
-        }
-        let va = check(pointer).unwrap_or(pointer);
-        let location = self.layout.user(va, size).expect("just checked");
-        let at = At { va, size, stack: false, locked: false, for_write: false };
-        if write {
-            self.store_at(location, at, c)?;
-        } else {
-            let value = self.load_at(location, at)?;
-            let out = At { va: c, size: 8, stack: false, locked: false, for_write: false };
-            x86::Env::store(self, out, value)?;
-        }
-        Ok(Outcome::Done(0))
-    }
-
     fn failure(&mut self, va: u64) -> Result<Failure, Stop> {
         let mut words = [0u64; FAILURE_WORDS];
         for (offset, word) in (0u64..).zip(&mut words) {
@@ -358,7 +332,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 
     /// Marks are wanted from every run, not only from watched ones.
-    fn report_always(&mut self, access: Access) {
+    pub(crate) fn report_always(&mut self, access: Access) {
         self.watch.seen(crate::watch::Seen { agent: self.agent, rip: self.rip, access });
     }
 }
@@ -371,7 +345,7 @@ fn arena(system: &mut System, agent: Agent) -> (&mut u64, u64) {
 }
 
 /// The scenario itself is wrong: no verdict on the code it runs follows.
-fn misuse(call: Hypercall, what: &str) -> Outcome {
+pub(crate) fn misuse(call: Hypercall, what: &str) -> Outcome {
     let name = call.symbol().trim_start_matches("lamprey_");
     Outcome::Wrong(format!("the scenario is wrong: lamprey::{name} {what}"))
 }

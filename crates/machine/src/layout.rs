@@ -2,11 +2,13 @@
 //!
 //! The kernel half is translated by arithmetic: the image at its linked place, and a direct map that
 //! holds the set-up's heap, then an arena and a stack for every agent, each stack behind an unmapped
-//! guard page. The user half is one flat range of bytes that every address space maps.
+//! guard page. The user half is what page tables in the heap say, or, for a scenario without, one flat
+//! range of bytes that every address space maps.
 
-use abi::layout::{HEAP_BASE, IMAGE_BASE, USER_BASE, USER_SIZE};
+use abi::layout::{HEAP_BASE, HEAP_PHYS, IMAGE_BASE, USER_BASE, USER_SIZE};
 
 use crate::agent::{Agent, RUNNING_AGENTS, Role};
+use crate::word::Word;
 
 pub(crate) const PAGE: u64 = 4096;
 const SETUP_BYTES: u64 = 1 << 20;
@@ -127,7 +129,28 @@ impl Layout {
         Some(first * PAGE + offset)
     }
 
-    /// The location of user address `va` (after LAM), if mapped.
+    /// The location of physical address `pa`, if all `size` bytes are in the heap.
+    #[inline]
+    pub(crate) fn physical(&self, pa: u64, size: u8) -> Option<u64> {
+        let offset = pa.checked_sub(HEAP_PHYS)?;
+        (offset.checked_add(u64::from(size))? <= self.heap_pages * PAGE)
+            .then(|| self.image_pages * PAGE + offset)
+    }
+
+    /// The physical address of a location in the heap; the image and flat user memory have none.
+    pub(crate) fn physical_address(&self, location: u64) -> Option<u64> {
+        let offset = location.checked_sub(self.image_pages * PAGE)?;
+        (offset < self.heap_pages * PAGE).then_some(HEAP_PHYS + offset)
+    }
+
+    /// The word that says whether the frame of a location holds a table; none outside the heap.
+    #[inline]
+    pub(crate) fn table_word(&self, location: u64) -> Option<Word> {
+        let offset = location.checked_sub(self.image_pages * PAGE)?;
+        (offset < self.heap_pages * PAGE).then(|| Word::table(offset))
+    }
+
+    /// The location of user address `va` (after LAM) in flat user memory, if mapped.
     pub(crate) fn user(&self, va: u64, size: u8) -> Option<u64> {
         let offset = va.checked_sub(USER_BASE)?;
         (offset + u64::from(size) <= USER_SIZE)

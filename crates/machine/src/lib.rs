@@ -13,7 +13,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `agent`, `word` | who acts, and on what |
-//! | `bits`, `lam`, `control` | control registers, MSRs, CPUID, LAM: rules of values, pure |
+//! | `bits`, `control` | control registers, MSRs, CPUID: rules of values, pure |
 //! | `layout` | where things are; address to location; permissions |
 //! | `memory` | copy-on-write words and their fingerprint |
 //! | `code` | decoded instructions |
@@ -22,6 +22,8 @@
 //! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
 //! | `state`, `look` | lists the parts; what a CPU shows of itself |
 //! | `exec` | what an instruction sees: accesses, faults, suspension |
+//! | `translation` | the user half under page tables: TLBs, invalidation, freed frames |
+//! | `user` | accesses to the user half |
 //! | `hypercall` | what a guest asks of the machine |
 //! | `interrupt` | IPIs: pending, delivery, return |
 //! | `machine` | loading, and what can happen next |
@@ -30,8 +32,6 @@
 //!
 //! # Invariants
 //!
-//! - Sequential consistency: an access is performed when it is made. Store buffers, modelled page tables
-//!   and TLBs, NMIs and APIC registers have no model here: reaching them is a [`Gap`].
 //! - Nothing here knows of searches, files or reports.
 //! - What is not modelled is a [`Gap`], never skipped.
 
@@ -49,7 +49,6 @@ mod exec;
 mod halt;
 mod hypercall;
 mod interrupt;
-pub mod lam;
 mod layout;
 mod look;
 mod machine;
@@ -58,17 +57,20 @@ mod next;
 mod registered;
 mod state;
 mod step;
+mod translation;
+mod user;
 mod watch;
 mod word;
 
 pub use agent::{Agent, Role};
-pub use bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE};
 pub use buffer::STORE_BUFFER;
 pub use cpu::{Activity, Cpu};
 pub use exec::Accesses;
 pub use halt::{Bad, Failure, Gap, Halt, Violation};
 pub use layout::{Layout, Segment};
 pub use machine::{Config, Machine, MemoryModel};
+pub use mmu::bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE};
+pub use mmu::{Fill, Kind};
 pub use next::NextOperation;
 pub use registered::{Entry, Named, Registered};
 pub use state::State;

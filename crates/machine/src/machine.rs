@@ -1,15 +1,17 @@
 //! The machine as a whole: loading, and what can happen next.
 
 use abi::hypercall::Hypercall;
+use mmu::Fill;
 
 use crate::agent::{Agent, Role};
 use crate::code::Code;
-use crate::cpu::Activity;
+use crate::cpu::{Activity, Choosing, Cpu};
 use crate::layout::{self, Layout, Segment, Want};
 use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::registered::Registered;
 use crate::state::State;
+use crate::translation::Ram;
 use crate::word::{Part, Word};
 
 /// In which order CPUs see each other's stores.
@@ -25,6 +27,8 @@ pub enum MemoryModel {
 /// What may be switched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// When translations come to be cached, for scenarios with page tables.
+    pub fill: Fill,
     /// In which order stores become visible.
     pub memory_model: MemoryModel,
     /// Clear stack memory below the red zone at the end of each step, where no correct program looks,
@@ -34,7 +38,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { memory_model: MemoryModel::default(), masking: true }
+        Config { fill: Fill::Adversarial, memory_model: MemoryModel::default(), masking: true }
     }
 }
 
@@ -132,10 +136,24 @@ impl Machine {
             let next = cpu.next[usize::from(cpu.interrupted.is_some())];
             let goes_on = runs && next.is_none_or(|next| next.wait.is_over(&cpu.system.buffer));
             if goes_on {
-                (0..cpu.choosing.unwrap_or(1)).for_each(|pick| choice(level, pick));
+                let ways = self.ways(state, cpu);
+                (0..ways).for_each(|pick| choice(level, pick));
             }
             if let Some(bit) = cpu.deliverable() {
                 choice(Agent::interrupt(number), bit);
+            }
+        }
+    }
+
+    /// How many ways there are to go on from where `cpu` stands.
+    fn ways(&self, state: &State, cpu: &Cpu) -> u16 {
+        match &cpu.choosing {
+            None => 1,
+            Some(Choosing::Among(of)) => *of,
+            Some(Choosing::Translation(access)) => {
+                let ram = Ram { layout: &self.layout, memory: &state.memory };
+                let ways = cpu.system.count_ways(&ram, self.config.fill, access);
+                u16::try_from(ways).expect("few")
             }
         }
     }
@@ -150,7 +168,9 @@ impl Machine {
             Role::Hardware(number) => {
                 let word = cpu.system.buffer.oldest()?.word();
                 let buffer = Word::part(number, Part::Buffer);
-                Some(NextOperation::new(0, &[(word, true), (buffer, true)]))
+                let store = [(word, true), (buffer, true), (Word::TABLES, true)];
+                let entry = self.registered.page_tables;
+                Some(NextOperation::new(0, &store[..2 + usize::from(entry)]))
             }
         }
     }

@@ -50,8 +50,8 @@ pub struct NextOperation {
     count: u8,
 }
 
-/// Most words an operation announces: two of memory, the interrupt flag and the store buffer.
-const TOUCHES: usize = 4;
+/// Most words an operation announces.
+const TOUCHES: usize = 6;
 
 impl NextOperation {
     pub(crate) fn new(point: u64, touches: &[(Word, bool)]) -> NextOperation {
@@ -60,7 +60,7 @@ impl NextOperation {
             reducible: true,
             wait: Wait::No,
             touches: [(Word(0), false); TOUCHES],
-            count: u8::try_from(touches.len()).expect("at most 4"),
+            count: u8::try_from(touches.len()).expect("at most 6"),
         };
         next.touches[..touches.len()].copy_from_slice(touches);
         next

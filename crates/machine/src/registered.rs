@@ -35,6 +35,8 @@ pub struct Registered {
     pub finally: Vec<Entry>,
     /// Interrupt handlers by vector; their order is that of the vectors.
     pub handlers: Vec<(u8, Entry)>,
+    /// The user half is what page tables say; otherwise it is flat.
+    pub page_tables: bool,
     /// What RDTSC reads; without it RDTSC is not modelled.
     pub clock: Option<u64>,
     /// Names of objects.

@@ -12,9 +12,16 @@ pub struct State {
     pub(crate) memory: Memory,
     /// Shared between snapshots; a step copies the CPUs it changes.
     pub(crate) cpus: Vec<Arc<Cpu>>,
+    /// Physical addresses of frames that were freed, in ascending order.
+    pub(crate) freed: Arc<Vec<u64>>,
 }
 
 impl State {
+    /// CPU 0 alone.
+    pub(crate) fn new(memory: Memory) -> State {
+        State { memory, cpus: vec![Arc::new(Cpu::new(0))], freed: Arc::default() }
+    }
+
     /// 128-bit fingerprint; equal for equal states.
     pub fn fingerprint(&self) -> u128 {
         let mut sum = self.memory.fingerprint();
@@ -25,6 +32,9 @@ impl State {
             // Far from any memory word's number, and different for each CPU.
             let place = u64::MAX - 2 * number;
             sum = sum.wrapping_add(mix(place, low)).wrapping_add(mix(place - 1, high));
+        }
+        for (place, frame) in (0..).zip(self.freed.iter()) {
+            sum = sum.wrapping_add(mix(u64::MAX - 64 - place, *frame));
         }
         sum
     }
@@ -60,7 +70,9 @@ impl State {
                 3 => cpu.system.cr4,
                 4 => u64::from(cpu.interrupt_flag()),
                 5 => cpu.pending,
-                _ => u64::from(!cpu.system.buffer.is_empty()),
+                6 => u64::from(!cpu.system.buffer.is_empty()),
+                // Nothing that an observer could ask for.
+                _ => 0,
             };
         };
         let value = self.memory.word(location / 8);

@@ -8,7 +8,7 @@ use x86::{Fault, Op, RSP, Regs};
 use crate::agent::{Agent, Role};
 use crate::buffer::Store;
 use crate::code::Slot;
-use crate::cpu::{Activity, Cpu, blank_regs};
+use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Bad;
 use crate::halt::Gap;
@@ -22,6 +22,7 @@ use crate::machine::{Machine, MemoryModel};
 use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::state::State;
+use crate::translation::{self, UserAccess};
 use crate::watch::{Access, Flow, Seen, Watch};
 use crate::word::{Part, Word};
 
@@ -35,6 +36,8 @@ const RED_ZONE: u64 = 128;
 pub(crate) enum End {
     /// Before a visible operation.
     Before(NextOperation),
+    /// Before a translation that may go several ways.
+    Translation(NextOperation, UserAccess),
     /// Before `choose` among this many.
     Choose(u16),
     /// In HLT.
@@ -52,8 +55,8 @@ pub(crate) struct Mode {
     pub(crate) setup: bool,
     /// One visible operation may be performed.
     pub(crate) credit: bool,
-    /// The alternative at the `choose` it stands before.
-    pub(crate) pick: Option<u16>,
+    /// What it stood before, and which way that goes.
+    pub(crate) pick: Option<(Choosing, u16)>,
     /// Most instructions.
     pub(crate) limit: u64,
 }
@@ -79,8 +82,7 @@ impl Machine {
     ) -> Result<(), Halt> {
         let number = agent.cpu();
         if matches!(agent.role(), Role::Hardware(_)) {
-            drain_one(&self.layout, state, agent, accesses, watch);
-            return Ok(());
+            return self.drain_one(state, agent, accesses, watch);
         }
         let cpu = state.cpu(number);
         if matches!(agent.role(), Role::Interrupt(_)) && cpu.interrupted.is_none() {
@@ -88,7 +90,7 @@ impl Machine {
             self.deliver(state, number, pick, accesses, watch);
             return self.run(state, agent, None, false, accesses, watch);
         }
-        let pick = cpu.choosing.map(|_| pick);
+        let pick = cpu.choosing.map(|choosing| (choosing, pick));
         self.run(state, agent, pick, pick.is_none(), accesses, watch)
     }
 
@@ -97,7 +99,7 @@ impl Machine {
         &mut self,
         state: &mut State,
         agent: Agent,
-        pick: Option<u16>,
+        pick: Option<(Choosing, u16)>,
         credit: bool,
         accesses: &mut A,
         watch: &mut W,
@@ -112,8 +114,12 @@ impl Machine {
         let rip = cpu.regs.rip;
         cpu.next[level] = match end {
             End::Before(next) => Some(next),
+            End::Translation(next, access) => {
+                cpu.choosing = Some(Choosing::Translation(access));
+                Some(next)
+            }
             End::Choose(of) => {
-                cpu.choosing = Some(of);
+                cpu.choosing = Some(Choosing::Among(of));
                 Some(NextOperation::irreducible(rip, &[]))
             }
             End::Halted => {
@@ -161,21 +167,28 @@ impl Machine {
         watch: &mut W,
     ) -> Result<End, Halt> {
         let Machine { layout, code, registered, instructions, config, .. } = self;
-        let State { memory, cpus } = state;
+        let State { memory, cpus, freed } = state;
         let cpu_count = cpus.len();
         let Cpu { regs, system, .. } = Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
+        let paged = registered.page_tables;
+        let pick_of = |wanted: fn(Choosing) -> bool| {
+            mode.pick.filter(|(choosing, _)| wanted(*choosing)).map(|(_, pick)| pick)
+        };
         let mut context = Context {
             registered,
             setup: mode.setup,
             others,
-            pick: mode.pick,
+            pick: pick_of(|choosing| matches!(choosing, Choosing::Among(_))),
             cpu_count,
             sent: Vec::new(),
         };
-        let mut exec = Exec::new(layout, memory, system, accesses, watch, agent);
+        let mut exec = Exec::new(layout, memory, system, freed, accesses, watch, agent);
         exec.alone = mode.alone;
         exec.credit = mode.credit;
         exec.clock = context.registered.clock;
+        exec.paged = paged;
+        exec.fill = config.fill;
+        exec.pick = pick_of(|choosing| matches!(choosing, Choosing::Translation(_)));
         exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && !context.registered.handlers.is_empty();
         let stack = exec.stack.0..=exec.stack.1;
@@ -187,6 +200,7 @@ impl Machine {
         let stop = loop {
             let rip = regs.rip;
             exec.begin(rip);
+            exec.ac = regs.rflags & x86::flags::AC != 0;
             exec.open_to_interrupts = exec.interruptible && regs.rflags & x86::flags::IF != 0;
             *instructions += 1;
             left -= 1;
@@ -202,11 +216,15 @@ impl Machine {
                 Ok(Some(end)) => break Ok(end),
                 Err(Stop::Yield) => {
                     exec.suspend();
-                    break Ok(End::Before(exec.pending));
+                    break Ok(match exec.choosing.take() {
+                        Some(access) => End::Translation(exec.pending, access),
+                        None => End::Before(exec.pending),
+                    });
                 }
                 Err(stop) => break Err(stop),
             }
         };
+        let (entry_stores, tables_changed) = (exec.entry_stores, exec.tables_changed);
         if config.masking {
             let (low, top) = (exec.low_water, exec.stack.1);
             let live = match stop {
@@ -221,7 +239,66 @@ impl Machine {
         for (to, bit) in sent {
             state.cpu_mut(to).pending |= 1 << bit;
         }
-        stop.map_err(|stop| self.halt(agent, rip, stop))
+        let end = stop.map_err(|stop| self.halt(agent, rip, stop))?;
+        if tables_changed {
+            self.tables_changed(state, (agent, rip), &entry_stores, accesses, watch)?;
+        }
+        Ok(end)
+    }
+
+    /// What follows from a change of page tables, of what is free, or of where a CPU may walk.
+    fn tables_changed<A: Accesses, W: Watch>(
+        &self,
+        state: &mut State,
+        (agent, rip): (Agent, u64),
+        entry_stores: &[(u64, u64)],
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<(), Halt> {
+        let (layout, fill) = (&self.layout, self.config.fill);
+        if !entry_stores.is_empty() {
+            let own = (!matches!(agent.role(), Role::Hardware(_))).then_some(agent.cpu());
+            translation::capture(layout, state, fill, entry_stores, own, (rip, watch));
+            for cpu in &state.cpus {
+                let paging = cpu.system.paging();
+                translation::find_tables(layout, &state.memory, &paging, agent, accesses);
+            }
+        }
+        translation::normalize(layout, state, fill);
+        match translation::freed_walk(layout, state, fill) {
+            Some(failure) => Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) })),
+            None => Ok(()),
+        }
+    }
+
+    /// The oldest store in the buffer becomes visible.
+    fn drain_one<A: Accesses, W: Watch>(
+        &self,
+        state: &mut State,
+        agent: Agent,
+        accesses: &mut A,
+        watch: &mut W,
+    ) -> Result<(), Halt> {
+        let cpu = state.cpu_mut(agent.cpu());
+        let rip = cpu.regs.rip;
+        let store = cpu.system.buffer.pop().expect("a choice where there is none");
+        let Store { location, size, value } = store;
+        let old = state.memory.word(location / 8);
+        if W::ON {
+            let old = state.memory.load(location, size);
+            let value = value & crate::memory::mask(size);
+            let access = Access::Drain { va: self.layout.address(location), size, old, value };
+            watch.seen(Seen { agent, rip, access });
+        }
+        accesses.touch(agent, store.word(), true);
+        accesses.touch(agent, Word::part(agent.cpu(), Part::Buffer), true);
+        state.memory.store(location, size, value);
+        let paged = self.registered.page_tables;
+        if !paged || !translation::is_entry(&self.layout, accesses, location) {
+            return Ok(());
+        }
+        accesses.touch(agent, Word::TABLES, true);
+        self.tables_changed(state, (agent, rip), &[(location / 8, old)], accesses, watch)
     }
 
     fn halt(&self, agent: Agent, rip: u64, stop: Stop) -> Halt {
@@ -298,28 +375,6 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
 fn segment_bases(regs: &Regs) -> [u64; 3] {
     [regs.fs_base, regs.gs_base, regs.kernel_gs_base]
-}
-
-/// The oldest store in the buffer becomes visible.
-fn drain_one<A: Accesses, W: Watch>(
-    layout: &Layout,
-    state: &mut State,
-    agent: Agent,
-    accesses: &mut A,
-    watch: &mut W,
-) {
-    let cpu = state.cpu_mut(agent.cpu());
-    let store = cpu.system.buffer.pop().expect("a choice where there is none");
-    let Store { location, size, value } = store;
-    if W::ON {
-        let old = state.memory.load(location, size);
-        let value = value & crate::memory::mask(size);
-        let access = Access::Drain { va: layout.address(location), size, old, value };
-        watch.seen(Seen { agent, rip: state.cpu(agent.cpu()).regs.rip, access });
-    }
-    accesses.touch(agent, store.word(), true);
-    accesses.touch(agent, Word::part(agent.cpu(), Part::Buffer), true);
-    state.memory.store(location, size, value);
 }
 
 /// The agent's entry has returned: a handler to what it interrupted, a thread to idling.

@@ -2,6 +2,8 @@
 //!
 //! The search watches nothing (`()`), and the calls vanish.
 
+use mmu::Kind;
+
 use crate::agent::Agent;
 
 /// Something that happens during a step.
@@ -70,7 +72,21 @@ pub enum Access {
     Invlpg {
         /// Its operand.
         va: u64,
+        /// Not canonical, so nothing happens.
+        nothing: bool,
     },
+    /// A change of an entry leaves something in a CPU's caches; told of that CPU's hardware.
+    Cached {
+        /// `may keep 0x7fffdead0000 -> frame 0x1005000 (pcid 1)`.
+        text: String,
+    },
+    /// A frame is free.
+    FrameFree {
+        /// Its physical address.
+        pa: u64,
+    },
+    /// Something that is legal and hardly meant.
+    Warning(String),
     /// INVPCID.
     Invpcid {
         /// Type.
@@ -102,8 +118,8 @@ pub enum Access {
     },
     /// An access at CPL 3.
     User {
-        /// A store.
-        write: bool,
+        /// Read, write or execute.
+        kind: Kind,
         /// The pointer.
         pointer: u64,
         /// The fault it takes: vector and error code.

@@ -1,15 +1,21 @@
 //! Words: what is acted on.
 
-/// What agents can conflict on: an 8-byte word of memory, or a part of a CPU.
+/// What agents can conflict on: an 8-byte word of memory, a part of a CPU, or something of the machine as a
+/// whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Word(pub u32);
 
 pub(crate) const PARTS: u32 = 8;
-const PART_NAMES: [&str; 7] =
-    ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts", "the store buffer"];
-const FIRST_MEMORY: u32 = 64;
-/// Far beyond the words of any memory.
-const MADE: u32 = 1 << 20;
+const PART_NAMES: [&str; 8] =
+    ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts", "the store buffer", "the TLB"];
+const FIRST_GLOBAL: u32 = 64;
+const FIRST_FRAME: u32 = FIRST_GLOBAL + 8;
+/// More than the heap has.
+const FRAMES: u32 = 1024;
+const FIRST_MADE: u32 = FIRST_FRAME + FRAMES;
+/// Stores to different words that share one of these conflict for no reason, which costs time.
+const MADES: u32 = 4096;
+const FIRST_MEMORY: u32 = FIRST_MADE + MADES;
 
 /// A part of a CPU that counts as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +28,8 @@ pub(crate) enum Part {
     Pending,
     /// Whether anything is in it: what an instruction that drains waits for.
     Buffer,
+    /// What the TLB and the paging-structure caches hold.
+    Tlb,
 }
 
 impl Word {
@@ -34,31 +42,43 @@ impl Word {
             Part::InterruptFlag => 4,
             Part::Pending => 5,
             Part::Buffer => 6,
+            Part::Tlb => 7,
         };
         Word(u32::from(cpu) * PARTS + part)
     }
 
     #[inline]
     pub(crate) fn memory(location: u64) -> Word {
-        Word(FIRST_MEMORY + u32::try_from(location / 8).expect("memory of less than 8 MiB"))
+        Word(FIRST_MEMORY + u32::try_from(location / 8).expect("memory of less than 32 GiB"))
+    }
+
+    /// The page tables of all address spaces, and which frames are free: what a change of an entry
+    /// writes, and whatever walks or invalidates reads.
+    pub(crate) const TABLES: Word = Word(FIRST_GLOBAL);
+
+    /// Whether the frame at this offset into the heap holds a table. Its being shared says so: whoever
+    /// finds a table there makes it contended.
+    pub(crate) fn table(offset: u64) -> Word {
+        let frame = u32::try_from(offset / 4096).ok().filter(|frame| *frame < FRAMES);
+        Word(FIRST_FRAME + frame.expect("a heap of less than 4 MiB"))
     }
 
     /// The location of its first byte, for a word of memory.
     pub fn location(self) -> Option<u64> {
-        self.0.checked_sub(FIRST_MEMORY).filter(|_| self.0 < MADE).map(|n| u64::from(n) * 8)
+        self.0.checked_sub(FIRST_MEMORY).map(|n| u64::from(n) * 8)
     }
 
     /// For a word of memory: the stores that were made to it, whether they are visible yet or not. It
     /// changes when a store enters a store buffer; invariants see it, and no CPU does.
     #[must_use]
     pub fn made(self) -> Option<Word> {
-        self.location().map(|_| Word(self.0 + MADE))
+        self.location().map(|_| Word(FIRST_MADE + self.0 % MADES))
     }
 
     /// CPU and name, for a part of a CPU.
     pub fn cpu_part(self) -> Option<(u8, &'static str)> {
         let name = PART_NAMES.get(usize::try_from(self.0 % PARTS).ok()?)?;
-        (self.0 < FIRST_MEMORY).then(|| (u8::try_from(self.0 / PARTS).expect("at most 7"), *name))
+        (self.0 < FIRST_GLOBAL).then(|| (u8::try_from(self.0 / PARTS).expect("at most 7"), *name))
     }
 }
 
@@ -72,7 +92,7 @@ mod tests {
     #[test]
     fn numbers_of_agents_and_words_do_not_overlap() {
         assert_eq!(usize::from(CPUS), MAX_CPUS);
-        assert_eq!(FIRST_MEMORY, PARTS * u32::from(CPUS));
+        assert_eq!(FIRST_GLOBAL, PARTS * u32::from(CPUS));
         let agents = (0..Agent::COUNT).map(|agent| Agent(agent).role());
         let interrupts = agents.filter(|role| matches!(role, Role::Interrupt(_))).count();
         assert_eq!(interrupts, usize::from(CPUS));

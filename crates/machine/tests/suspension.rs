@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use abi::hypercall::Hypercall;
 use abi::layout::IMAGE_BASE;
-use machine::{Accesses, Agent, Config, Machine, MemoryModel, Segment, State, Word};
+use machine::{Accesses, Agent, Config, Fill, Machine, MemoryModel, Segment, State, Word};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -221,8 +221,8 @@ fn mix(n: u32) -> u32 {
     (n ^ n >> 3).wrapping_mul(0x9e37_79b1) >> 7
 }
 
-const TSO: Config = Config { memory_model: MemoryModel::Tso, masking: true };
-const SC: Config = Config { memory_model: MemoryModel::Sc, masking: true };
+const TSO: Config = Config { fill: Fill::Eager, memory_model: MemoryModel::Tso, masking: true };
+const SC: Config = Config { fill: Fill::Eager, memory_model: MemoryModel::Sc, masking: true };
 
 /// Every word of the data that differs was told as written.
 fn assert_told(machine: &Machine, before: &State, after: &State, written: &BTreeSet<Word>) {

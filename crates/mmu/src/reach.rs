@@ -1,7 +1,7 @@
 //! Which frames a CPU may still use: for the question whether one may be freed.
 
 use crate::capture::{Found, paths, visit};
-use crate::paging::Physical;
+use crate::paging::{Paging, Physical};
 use crate::tlb::{Entry, Now, Table, Tlb};
 use crate::walk::Start;
 
@@ -31,6 +31,18 @@ impl Reach {
     pub fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.cached.is_empty() && self.later.is_empty()
     }
+}
+
+/// Gives the physical address of every table that walks from CR3 can read, the topmost first; one that
+/// several paths lead to is given several times.
+pub fn tables<M: Physical + ?Sized>(memory: &M, paging: &Paging, give: &mut dyn FnMut(u64)) {
+    let root = Start::root(paging);
+    give(root.table);
+    visit(memory, paging, root, &mut |found| {
+        if let Found::Table(start) = found {
+            give(start.table);
+        }
+    });
 }
 
 impl Tlb {

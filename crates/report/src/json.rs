@@ -52,6 +52,7 @@ pub fn json(outcome: &Outcome, context: &Context) -> Value {
         "seconds": stats.seconds,
         "peak_memory": stats.peak_bytes,
         "bytes_per_state": stats.bytes_per_state,
+        "warnings": outcome.warnings,
         "marks": outcome.marks.iter().map(mark).collect::<Vec<_>>(),
         "bounds": {
             "cpus": outcome.cpus,

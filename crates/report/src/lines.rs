@@ -59,6 +59,9 @@ pub fn verdict_line(outcome: &Outcome, name_width: usize, options: &Options) -> 
         _ => violated(&mut text, outcome, options),
     }
     unreached(&mut text, outcome, options);
+    for warning in &outcome.warnings {
+        below(&mut text, &format!("warning: {warning}"), options);
+    }
     text
 }
 

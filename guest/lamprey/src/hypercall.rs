@@ -34,6 +34,8 @@ stubs! {
     "lamprey_finally",
     "lamprey_handler",
     "lamprey_fixed_clock",
+    "lamprey_page_tables",
+    "lamprey_frame_free",
     "lamprey_send_ipi",
     "lamprey_this_cpu",
     "lamprey_assume",
@@ -49,6 +51,7 @@ stubs! {
     "lamprey_interrupts_on",
     "lamprey_user_read",
     "lamprey_user_write",
+    "lamprey_user_execute",
     "lamprey_fail",
     "lamprey_return",
 }
@@ -76,6 +79,8 @@ unsafe extern "C" {
     pub(crate) fn lamprey_finally(entry: Entry, data: *mut u8);
     pub(crate) fn lamprey_handler(vector: u64, entry: Entry, data: *mut u8);
     pub(crate) safe fn lamprey_fixed_clock(ticks: u64);
+    pub(crate) safe fn lamprey_page_tables(levels: u64);
+    pub(crate) safe fn lamprey_frame_free(pa: u64);
     pub(crate) safe fn lamprey_send_ipi(cpu: u64, vector: u64);
     pub(crate) safe fn lamprey_this_cpu() -> u64;
     pub(crate) safe fn lamprey_assume(condition: u64);
@@ -98,5 +103,6 @@ unsafe extern "C" {
     pub(crate) safe fn lamprey_interrupts_on(cpu: u64) -> u64;
     pub(crate) fn lamprey_user_read(pointer: u64, size: u64, value: *mut u64) -> u64;
     pub(crate) safe fn lamprey_user_write(pointer: u64, size: u64, value: u64) -> u64;
+    pub(crate) safe fn lamprey_user_execute(pointer: u64) -> u64;
     pub(crate) fn lamprey_fail(failure: *const Failure) -> !;
 }

@@ -6,7 +6,7 @@ use abi::layout::{HEAP_BASE, HEAP_PHYS};
 
 use crate::hypercall::{
     Entry, lamprey_alloc, lamprey_always, lamprey_cpu, lamprey_finally, lamprey_fixed_clock,
-    lamprey_handler,
+    lamprey_frame_free, lamprey_handler, lamprey_page_tables,
 };
 
 /// CPU `n` runs `run`, starting with interrupts on, CR3 zero and CR4.PCIDE set. When `run` returns
@@ -97,6 +97,35 @@ pub fn alloc(size: usize, align: usize) -> *mut u8 {
 /// ```
 pub fn fixed_clock(ticks: u64) {
     lamprey_fixed_clock(ticks);
+}
+
+/// The user half is what page tables of `levels` (4 or 5) levels say, from the root in CR3 on, through each
+/// CPU's TLB and paging-structure caches. The kernel half is outside of it.
+///
+/// For set-up. Tables and user pages are memory from [`alloc`]; a table is what a walk from some CPU's CR3
+/// reads. Without this call user memory is flat.
+///
+/// # Panics
+///
+/// The run ends undecided if `levels` is another number, or outside set-up.
+pub fn page_tables(levels: u64) {
+    lamprey_page_tables(levels);
+}
+
+/// The 4-KiB frame at physical address `pa` is free from now on. That some CPU then uses a translation to
+/// it violates `freed-frame`; that one may still walk through it as a table violates `freed-table`.
+///
+/// ```ignore
+/// pte.store(0, SeqCst);
+/// flush_everywhere(page);
+/// lamprey::frame_free(frame);
+/// ```
+///
+/// # Panics
+///
+/// The run ends undecided if there is no frame at `pa`.
+pub fn frame_free(pa: u64) {
+    lamprey_frame_free(pa);
 }
 
 /// The physical address of memory from [`alloc`] or [`new`], for roots of page tables.

@@ -1,6 +1,9 @@
 //! Accesses at CPL 3 and what they see.
 //!
-//! User memory is flat: [`USER_SIZE`] bytes from [`USER_BASE`], zero at first, the same bytes
+//! With [`page_tables`](crate::page_tables) they go through the tables that CR3 selects and through
+//! the CPU's TLB, which may hold what the tables said before.
+//!
+//! Otherwise user memory is flat: [`USER_SIZE`] bytes from [`USER_BASE`], zero at first, the same bytes
 //! whatever CR3 selects. What differs between address spaces is LAM: a pointer is masked as CR3
 //! says and must then be canonical.
 
@@ -8,7 +11,7 @@ use core::fmt;
 
 pub use abi::layout::{USER_BASE, USER_SIZE};
 
-use crate::hypercall::{lamprey_user_read, lamprey_user_write};
+use crate::hypercall::{lamprey_user_execute, lamprey_user_read, lamprey_user_write};
 
 /// #GP: a pointer that is not canonical.
 pub const GENERAL_PROTECTION: u8 = 13;
@@ -96,6 +99,21 @@ pub fn read<T: Value>(pointer: u64) -> Result<T, UserFault> {
 #[inline]
 pub fn write<T: Value>(pointer: u64, value: T) -> Result<(), UserFault> {
     result(lamprey_user_write(pointer, size_of::<T>() as u64, value.to_word()))
+}
+
+/// Fetches an instruction as user mode would on this CPU at this moment; nothing is executed. LAM does
+/// not apply.
+///
+/// # Errors
+///
+/// The fault that user mode would have taken; it is not delivered.
+///
+/// # Panics
+///
+/// The run ends undecided without [`page_tables`](crate::page_tables).
+#[inline]
+pub fn execute(pointer: u64) -> Result<(), UserFault> {
+    result(lamprey_user_execute(pointer))
 }
 
 #[inline]

@@ -22,6 +22,7 @@ fn outcome(scenario: &str, finds_something: bool) -> Outcome {
         verdict: if finds_something { Verdict::Fail } else { Verdict::Pass },
         finds: None,
         bounds: outcome::Bounds::default(),
+        warnings: Vec::new(),
         cpus: 2,
         stats: Default::default(),
         marks: Vec::new(),

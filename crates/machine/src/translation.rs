@@ -1,0 +1,455 @@
+//! The user half under page tables: what an access gets, and what the caches must forget.
+//!
+//! The rules are in `mmu`; here they meet the machine. Every operation reads the word [`Word::TABLES`],
+//! and a change of an entry that some walk can read writes it, so the search tries both orders.
+//!
+//! # Which words are entries
+//!
+//! Those of frames that a walk from some CPU's CR3 reaches. Whoever loads CR3, or links a table, goes through
+//! the tables and makes their [`Word::table`] shared; the search begins again when one is new, so in the
+//! last round every store to an entry is known for one. Walks read coherent memory, never a store
+//! buffer, so a store to an entry is buffered like any that somebody else sees.
+//!
+//! # An access
+//!
+//! Where tables may change, or the caches leave a choice, the CPU *stands before* the translation, and each of
+//! the results that `mmu` names is a choice of its own. The one taken is kept while the access itself
+//! waits for its turn. A walk is one step: that hardware reads the levels at different moments is
+//! covered by the paging-structure caches, which may hold each level as it was earlier.
+//!
+//! # Freed frames
+//!
+//! Using a translation to a freed frame is a violation. Walking through a freed table is one, too; under
+//! adversarial filling a CPU may walk at any time, so it is one for CR3, or an entry that may be cached
+//! under the current PCID, to lead to it.
+
+use std::sync::Arc;
+
+use mmu::{Candidate, Fill, Kind, Now, Outcome, Paging, Physical, Request, Source, Tag, Tlb};
+use x86::Fault;
+
+use crate::agent::Agent;
+use crate::cpu::{Cpu, System};
+use crate::exec::{Accesses, Exec, Stop};
+use crate::halt::Failure;
+use crate::layout::Layout;
+use crate::memory::Memory;
+use crate::state::State;
+use crate::watch::{Access, Seen, Watch};
+use crate::word::{Part, Word};
+
+/// An access to the user half, before LAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UserAccess {
+    pub(crate) pointer: u64,
+    /// In bytes; 0 for an instruction fetch, whose length does not matter.
+    pub(crate) size: u8,
+    pub(crate) kind: Kind,
+    /// At CPL 3.
+    pub(crate) user: bool,
+    /// RFLAGS.AC.
+    pub(crate) ac: bool,
+}
+
+/// A result it may get, and what becomes of it with that.
+type Way = (Candidate, Outcome);
+
+/// Modelled memory by physical address.
+pub(crate) struct Ram<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) memory: &'a Memory,
+}
+
+impl Physical for Ram<'_> {
+    fn entry(&self, pa: u64) -> Option<u64> {
+        self.layout.physical(pa, 8).map(|location| self.memory.word(location / 8))
+    }
+}
+
+impl System {
+    pub(crate) fn paging(&self) -> Paging {
+        Paging { cr0: self.cr0, cr3: self.cr3, cr4: self.cr4, nxe: true }
+    }
+
+    fn now<'a>(&self, ram: &'a Ram<'a>, fill: Fill) -> Now<'a, Ram<'a>> {
+        Now { memory: ram, paging: self.paging(), fill }
+    }
+
+    /// The linear address of an access; none if it is not canonical. LAM is for data only.
+    fn linear(&self, access: &UserAccess) -> Option<u64> {
+        if access.kind == Kind::Execute {
+            let la57 = self.paging().la57();
+            return mmu::lam::canonical(access.pointer, la57).then_some(access.pointer);
+        }
+        let check = |pointer| mmu::lam::data_address(pointer, self.cr3, self.cr4);
+        let last = access.pointer.wrapping_add(u64::from(access.size).saturating_sub(1));
+        check(last).and(check(access.pointer))
+    }
+
+    /// Every way an access can go now, at least one; none if its address is not canonical.
+    fn ways(&self, ram: &Ram<'_>, fill: Fill, access: &UserAccess) -> Option<Vec<Way>> {
+        let va = self.linear(access)?;
+        let request = access.request(va);
+        let paging = self.paging();
+        let candidates = self.tlb.candidates(&self.now(ram, fill), va).into_iter();
+        let ways = candidates
+            .map(|candidate| (candidate, candidate.outcome(&paging, &request)))
+            // Hardware walks again to set D: one of the walks stands for it.
+            .filter(|(_, outcome)| *outcome != Outcome::Rewalk);
+        Some(ways.collect())
+    }
+
+    /// How many ways an access can go now.
+    pub(crate) fn count_ways(&self, ram: &Ram<'_>, fill: Fill, access: &UserAccess) -> usize {
+        self.ways(ram, fill, access).map_or(1, |ways| ways.len())
+    }
+}
+
+impl UserAccess {
+    fn request(&self, va: u64) -> Request {
+        Request { va, kind: self.kind, user: self.user, ac: self.ac }
+    }
+}
+
+impl<A: Accesses, W: Watch> Exec<'_, A, W> {
+    fn ram(&self) -> Ram<'_> {
+        Ram { layout: self.layout, memory: self.memory }
+    }
+
+    /// The location of an access under page tables, or the fault it takes.
+    pub(crate) fn translate_paged(
+        &mut self,
+        access: UserAccess,
+    ) -> Result<Result<u64, Fault>, Stop> {
+        if let Some(location) = self.latched() {
+            return Ok(Ok(location));
+        }
+        let ways = self.system.ways(&self.ram(), self.fill, &access);
+        let writes = ways.iter().flatten().any(|way| sets_flags(way, access.kind));
+        let fills = self.fill == Fill::Retain;
+        let touches = [
+            (Word::TABLES, writes),
+            (self.part_word(Part::Tlb), fills),
+            (self.part_word(Part::Cr3), false),
+            (self.part_word(Part::Cr4), false),
+        ];
+        if !self.may_translate(&touches, ways.as_ref().is_some_and(|ways| ways.len() > 1)) {
+            self.choosing = Some(access);
+            return Err(self.before_operation(&touches));
+        }
+        let pick = usize::from(self.pick.take().unwrap_or(0));
+        self.touch_all(&touches);
+        let result = match ways {
+            None => Err(Fault::GP),
+            Some(ways) => {
+                let way = ways.get(pick).expect("a choice where there is none");
+                self.take(way, &access)?
+            }
+        };
+        self.keep(result.unwrap_or(0));
+        Ok(result)
+    }
+
+    /// The access goes this way.
+    fn take(
+        &mut self,
+        (candidate, outcome): &Way,
+        access: &UserAccess,
+    ) -> Result<Result<u64, Fault>, Stop> {
+        let request = access.request(self.system.linear(access).expect("it was"));
+        if let Some(walk) = &candidate.walk
+            && let Some(read) = walk.reads().iter().find(|read| self.is_free(read.pa))
+        {
+            let frame = read.pa & !0xfff;
+            let cpu = self.agent.cpu();
+            return Err(Stop::Fail(freed_table(cpu, frame, &leads(cpu, candidate, request.va))));
+        }
+        match *outcome {
+            Outcome::Access { pa } => self.use_frame(candidate, &request, pa, access.size).map(Ok),
+            Outcome::Fault { code } => {
+                let code_va = request.va;
+                self.change_tlb(|tlb, now| tlb.page_fault(now, &request));
+                self.touch_all(&[(self.part_word(Part::Tlb), true)]);
+                self.system.cr2 = code_va;
+                Ok(Err(Fault { vector: 14, code, va: code_va }))
+            }
+            Outcome::NoMemory { pa } => Err(Stop::Unmodelled(format!(
+                "a page walk for {:#x} that reads {pa:#x}, where no memory is",
+                request.va
+            ))),
+            Outcome::Rewalk => unreachable!("is no way to go"),
+        }
+    }
+
+    /// A permitted access at `pa`: A and D, the caches, and the location.
+    fn use_frame(
+        &mut self,
+        candidate: &Candidate,
+        request: &Request,
+        pa: u64,
+        size: u8,
+    ) -> Result<u64, Stop> {
+        let cpu = self.agent.cpu();
+        if self.is_free(pa) {
+            let sentence =
+                format!("CPU{cpu} uses the frame at {:#x} after it was freed", pa & !0xfff);
+            return Err(Stop::Fail(failure(
+                "freed-frame",
+                sentence,
+                leads(cpu, candidate, request.va),
+            )));
+        }
+        if let Some(walk) = &candidate.walk {
+            for (entry, value) in mmu::updates(walk, request.kind) {
+                let location = self.layout.physical(entry, 8).expect("the walk has read it");
+                self.touch_all(&[(Word::memory(location), true), (Word::TABLES, true)]);
+                self.memory.set_word(location / 8, value);
+            }
+        }
+        self.change_tlb(|tlb, now| tlb.used(now, candidate, request.kind));
+        let last = pa & 0xfff;
+        if last + u64::from(size) > 0x1000 {
+            return Err(Stop::Unmodelled("an access to user memory across two pages".into()));
+        }
+        self.layout.physical(pa, size).ok_or_else(|| {
+            let what = format!("user memory at physical address {pa:#x}, where no memory is");
+            Stop::Unmodelled(what)
+        })
+    }
+
+    fn is_free(&self, pa: u64) -> bool {
+        self.freed.binary_search(&(pa & !0xfff)).is_ok()
+    }
+
+    /// An operation on this CPU's caches, with what it touches beside them. False if an earlier step has
+    /// performed it.
+    pub(crate) fn invalidates(&mut self, also: &[(Word, bool)]) -> Result<bool, Stop> {
+        let own = [(self.part_word(Part::Tlb), true), (Word::TABLES, false)];
+        let paged: &[(Word, bool)] = if self.paged { &own } else { &[] };
+        let touches: Vec<(Word, bool)> = also.iter().chain(paged).copied().collect();
+        self.operation(&touches)
+    }
+
+    pub(crate) fn change_tlb(&mut self, change: impl FnOnce(&mut Tlb, &Now<'_, Ram<'_>>)) {
+        if !self.paged {
+            return;
+        }
+        let mut tlb = std::mem::take(&mut self.system.tlb);
+        let ram = self.ram();
+        change(Arc::make_mut(&mut tlb), &self.system.now(&ram, self.fill));
+        self.system.tlb = tlb;
+    }
+
+    /// CR3 has been loaded: its tables are tables from now on.
+    pub(crate) fn entered_tables(&mut self) {
+        if !self.paged {
+            return;
+        }
+        self.tables_changed = true;
+        find_tables(self.layout, self.memory, &self.system.paging(), self.agent, self.accesses);
+    }
+
+    /// Is the word at `location` an entry of some table?
+    #[inline]
+    pub(crate) fn is_entry(&self, location: u64) -> bool {
+        self.paged && is_entry(self.layout, self.accesses, location)
+    }
+
+    /// The entry at `location` is about to change: this CPU's caches may keep it. The others learn of it
+    /// when the step ends; they do nothing until then.
+    pub(crate) fn entry_changes(&mut self, location: u64) {
+        let Some(pa) = self.layout.physical_address(location & !7) else { return };
+        self.touch_all(&[(Word::TABLES, true)]);
+        let before = W::ON.then(|| self.system.tlb.clone());
+        self.change_tlb(|tlb, now| tlb.before_store(now, pa));
+        if let Some(before) = before {
+            let cpu = self.agent.cpu();
+            let news = news(&before, &self.system.tlb);
+            let agent = Agent::hardware(cpu);
+            for text in news {
+                self.watch.seen(Seen { agent, rip: self.rip, access: Access::Cached { text } });
+            }
+        }
+        self.entry_stores.push((location / 8, self.memory.word(location / 8)));
+        self.tables_changed = true;
+    }
+
+    /// `frame_free`. False if the address is no frame.
+    pub(crate) fn free_frame(&mut self, pa: u64) -> Result<bool, Stop> {
+        if pa & 0xfff != 0 || self.layout.physical(pa, 8).is_none() {
+            return Ok(false);
+        }
+        if self.operation(&[(Word::TABLES, true)])? {
+            let freed = Arc::make_mut(self.freed);
+            if let Err(place) = freed.binary_search(&pa) {
+                freed.insert(place, pa);
+            }
+            self.tables_changed = true;
+            self.report(Access::FrameFree { pa });
+        }
+        Ok(true)
+    }
+}
+
+/// Does hardware change an entry's A or D on this way?
+fn sets_flags((candidate, outcome): &Way, kind: Kind) -> bool {
+    let walk = candidate.walk.as_ref().filter(|_| matches!(outcome, Outcome::Access { .. }));
+    walk.is_some_and(|walk| mmu::updates(walk, kind).next().is_some())
+}
+
+/// Is the word at `location` in a frame that is known to hold a table?
+pub(crate) fn is_entry<A: Accesses>(layout: &Layout, accesses: &A, location: u64) -> bool {
+    layout.table_word(location).is_some_and(|word| accesses.is_shared(word))
+}
+
+/// Makes known that the frames which walks read are tables.
+pub(crate) fn find_tables<A: Accesses>(
+    layout: &Layout,
+    memory: &Memory,
+    paging: &Paging,
+    agent: Agent,
+    accesses: &mut A,
+) {
+    mmu::tables(&Ram { layout, memory }, paging, &mut |frame| {
+        let word = layout.physical(frame, 8).and_then(|location| layout.table_word(location));
+        if let Some(word) = word.filter(|word| !accesses.is_shared(*word)) {
+            accesses.touch(agent, word, true);
+            accesses.touch(Agent::OBSERVER, word, true);
+        }
+    });
+}
+
+/// Entries at these words, which held these values, have changed: what the caches of all CPUs but `but`
+/// may keep.
+pub(crate) fn capture<W: Watch>(
+    layout: &Layout,
+    state: &mut State,
+    fill: Fill,
+    stores: &[(u64, u64)],
+    but: Option<u8>,
+    (rip, watch): (u64, &mut W),
+) {
+    let State { memory, cpus, .. } = state;
+    for (index, (word, _)) in stores.iter().enumerate() {
+        let Some(pa) = layout.physical_address(word * 8) else { continue };
+        let mut before = memory.clone();
+        stores[index..].iter().rev().for_each(|(word, old)| before.set_word(*word, *old));
+        let ram = Ram { layout, memory: &before };
+        for (number, cpu) in (0..).zip(cpus.iter_mut()).filter(|(number, _)| Some(*number) != but) {
+            let mut tlb = cpu.system.tlb.clone();
+            Arc::make_mut(&mut tlb).before_store(&cpu.system.now(&ram, fill), pa);
+            if tlb == cpu.system.tlb {
+                continue;
+            }
+            if W::ON {
+                for text in news(&cpu.system.tlb, &tlb) {
+                    let agent = Agent::hardware(number);
+                    watch.seen(Seen { agent, rip, access: Access::Cached { text } });
+                }
+            }
+            Arc::make_mut(cpu).system.tlb = tlb;
+        }
+    }
+}
+
+/// States whose caches differ in nothing that could be told become equal.
+pub(crate) fn normalize(layout: &Layout, state: &mut State, fill: Fill) {
+    let State { memory, cpus, .. } = state;
+    let ram = Ram { layout, memory };
+    for cpu in cpus {
+        let mut tlb = cpu.system.tlb.clone();
+        Arc::make_mut(&mut tlb).normalize(&cpu.system.now(&ram, fill));
+        if tlb != cpu.system.tlb {
+            Arc::make_mut(cpu).system.tlb = tlb;
+        }
+    }
+}
+
+/// Who may walk through a freed table, if anybody.
+pub(crate) fn freed_walk(layout: &Layout, state: &State, fill: Fill) -> Option<Box<Failure>> {
+    if fill != Fill::Adversarial {
+        return None;
+    }
+    let ram = Ram { layout, memory: &state.memory };
+    let walker = |number: u8, cpu: &Cpu, frame: u64| {
+        let reach = cpu.system.tlb.walks_through(&cpu.system.now(&ram, fill), frame);
+        let how = match (reach.fresh.first(), reach.cached.first()) {
+            (Some(path), _) => {
+                let names = level_name(path.level);
+                format!("CPU{number}'s CR3 leads to it: {names}s from {:#x} on", path.va)
+            }
+            (None, Some((table, _))) => format!("CPU{number} {}", keeps_table(table)),
+            (None, None) => return None,
+        };
+        Some(freed_table(number, frame, &how))
+    };
+    let mut cpus = (0..).zip(&state.cpus);
+    cpus.find_map(|(number, cpu)| {
+        state.freed.iter().find_map(|frame| walker(number, cpu.as_ref(), *frame))
+    })
+}
+
+fn freed_table(cpu: u8, frame: u64, how: &str) -> Box<Failure> {
+    let sentence =
+        format!("CPU{cpu} may walk through the page table at {frame:#x} after it was freed");
+    failure("freed-table", sentence, how.to_owned())
+}
+
+fn failure(property: &str, sentence: String, found: String) -> Box<Failure> {
+    Box::new(Failure {
+        property: property.into(),
+        sentence,
+        expected: String::new(),
+        found,
+        file: String::new(),
+        line: 0,
+    })
+}
+
+/// By which way a CPU came to what it uses.
+fn leads(cpu: u8, candidate: &Candidate, va: u64) -> String {
+    match (candidate.source, candidate.result) {
+        (Source::Cached(tag), Ok(page)) => {
+            format!("CPU{cpu} {}", keeps_page(tag, page.va, page.frame))
+        }
+        (Source::From { level }, _) => {
+            format!("CPU{cpu} may keep a {} on the way to {va:#x}", level_name(level))
+        }
+        _ => format!("CPU{cpu}'s CR3 leads there for {va:#x}"),
+    }
+}
+
+/// What the caches of a CPU may keep that they could not before.
+fn news(before: &Tlb, after: &Tlb) -> Vec<String> {
+    let entries = after.entries().iter().filter(|entry| !before.entries().contains(entry));
+    let entries =
+        entries.map(|entry| keeps_page(entry.tag, entry.translation.va, entry.translation.frame));
+    let tables = after.tables().iter().filter(|table| !before.tables().contains(table));
+    entries.chain(tables.map(keeps_table)).collect()
+}
+
+fn keeps_page(tag: Tag, va: u64, frame: u64) -> String {
+    let under = match tag {
+        Tag::Pcid(pcid) => format!("pcid {pcid}"),
+        Tag::Global => "global".into(),
+    };
+    format!("may keep {va:#x} -> frame {frame:#x} ({under})")
+}
+
+fn keeps_table(table: &mmu::Table) -> String {
+    let name = level_name(table.level);
+    format!(
+        "may keep the {name} of {:#x} -> table {:#x} (pcid {})",
+        table.va, table.frame, table.pcid
+    )
+}
+
+fn level_name(level: u8) -> &'static str {
+    match level {
+        5 => "PML5E",
+        4 => "PML4E",
+        3 => "PDPTE",
+        2 => "PDE",
+        _ => "PTE",
+    }
+}
