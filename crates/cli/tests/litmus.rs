@@ -158,8 +158,7 @@ fn an_object_has_all_keys_whatever_became_of_the_test() {
 #[test]
 fn tests_are_told_in_order_however_many_run_at_once() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let with = |jobs| {
-        run(lamprey(&root).args(["litmus", "tests/litmus/coherence", "-q", "-j", jobs])).1
-    };
+    let with =
+        |jobs| run(lamprey(&root).args(["litmus", "tests/litmus/coherence", "-q", "-j", jobs])).1;
     assert_eq!(with("1"), with("8"));
 }
