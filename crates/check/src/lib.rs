@@ -42,6 +42,9 @@ pub struct Limits {
     pub bytes: Option<u64>,
     /// Leave out orders of independent steps.
     pub reduction: bool,
+    /// Every access is a scheduling point, not only those to shared words: the control of what makes a word
+    /// shared. For small scenarios.
+    pub every_access: bool,
     /// What the modelled machine is like.
     pub config: Config,
 }
@@ -49,7 +52,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         let config = Config::default();
-        Limits { seconds: None, states: None, bytes: None, reduction: true, config }
+        Limits {
+            seconds: None,
+            states: None,
+            bytes: None,
+            reduction: true,
+            every_access: false,
+            config,
+        }
     }
 }
 
@@ -118,6 +128,7 @@ pub fn check(
         bytes: limits.bytes.unwrap_or(defaults.bytes),
         deadline: limits.seconds.map(|seconds| start + Duration::from_secs_f64(seconds.max(0.0))),
         reduction: limits.reduction,
+        every_access: limits.every_access,
         ..defaults
     };
     let found = explore::search(&mut model, &options, &mut |p| {

@@ -183,6 +183,7 @@ impl<'a> Pool<'a> {
             states: self.allowance.states,
             bytes: self.allowance.bytes,
             reduction: self.allowance.reduction,
+            every_access: false,
             config: self.allowance.config,
         };
         let mut cut = false;

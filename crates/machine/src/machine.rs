@@ -152,8 +152,8 @@ impl Machine {
             Some(Choosing::Among(of)) => *of,
             Some(Choosing::Translation(access)) => {
                 let ram = Ram { layout: &self.layout, memory: &state.memory };
-                let ways = cpu.system.ways(&ram, self.config.fill, access);
-                u16::try_from(ways.len()).expect("few")
+                let ways = cpu.system.count_ways(&ram, self.config.fill, access);
+                u16::try_from(ways).expect("few")
             }
         }
     }

@@ -264,6 +264,7 @@ impl Machine {
                 translation::find_tables(layout, &state.memory, &paging, agent, accesses);
             }
         }
+        translation::normalize(layout, state, fill);
         match translation::freed_walk(layout, state, fill) {
             Some(failure) => Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) })),
             None => Ok(()),

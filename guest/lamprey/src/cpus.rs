@@ -64,8 +64,8 @@ pub fn interrupts_on(cpu: usize) -> bool {
 /// Sends an interrupt to CPU `cpu`, which may be this one. It pends until that CPU has interrupts
 /// on; a second of the same vector merges with a pending one. Does not wait.
 ///
-/// As a WRMSR to the x2APIC does, it orders no earlier store: under x86-TSO the store comes to be
-/// seen when it comes.
+/// Waits until the CPU's earlier stores are visible, so the handler sees them. A bare WRMSR to the x2APIC
+/// does not (SDM vol. 3 §10.12.3): a kernel puts a fence before it.
 ///
 /// ```ignore
 /// lamprey::send_ipi(1, CALL_FUNCTION_VECTOR);

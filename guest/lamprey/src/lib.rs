@@ -35,6 +35,7 @@
 //! | know that the interesting case occurs | [`mark!`] |
 //! | make a report readable | [`name`], [`name_value`], [`name_root`], [`note!`] |
 //! | be a machine | [`this_cpu`], [`send_ipi`], [`user`], and privileged instructions in `asm!` |
+//! | have page tables | [`paging`] |
 //! | look at one in a check | [`cr3`], [`cr4`], [`interrupts_on`] |
 //!
 //! Interrupts, CR3, CR4 and `hlt` are had by the instructions themselves; there is no wrapper to
@@ -48,6 +49,7 @@
 mod cpus;
 mod hypercall;
 mod names;
+pub mod paging;
 mod require;
 mod runtime;
 mod setup;

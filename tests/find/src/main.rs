@@ -14,4 +14,5 @@ mod locks;
 mod lost_update;
 mod properties;
 mod torn;
+mod tso;
 mod windows;

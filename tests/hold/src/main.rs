@@ -13,5 +13,7 @@ mod atomics;
 mod interrupts;
 mod lam;
 mod orders;
+mod paging;
 mod private;
 mod steering;
+mod tso;
