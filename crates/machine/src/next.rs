@@ -82,6 +82,11 @@ impl NextOperation {
         self
     }
 
+    /// Is waiting all that this operation is? Then the end of the wait is what a step performs.
+    pub(crate) fn only_waits(&self) -> bool {
+        self.wait != Wait::No && self.count == 1
+    }
+
     /// The words it touches, and whether it writes them.
     pub fn touches(&self) -> &[(Word, bool)] {
         &self.touches[..usize::from(self.count)]

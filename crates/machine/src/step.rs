@@ -91,7 +91,11 @@ impl Machine {
             return self.run(state, agent, None, false, accesses, watch);
         }
         let pick = cpu.choosing.map(|choosing| (choosing, pick));
-        self.run(state, agent, pick, pick.is_none(), accesses, watch)
+        // After MFENCE has waited, a store may enter the buffer before the next access: the hardware
+        // must get its turn between the two.
+        let level = usize::from(matches!(agent.role(), Role::Interrupt(_)));
+        let waited = cpu.next[level].is_some_and(|next| next.only_waits());
+        self.run(state, agent, pick, pick.is_none() && !waited, accesses, watch)
     }
 
     /// Runs `agent` to its next scheduling point.

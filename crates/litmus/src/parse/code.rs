@@ -33,8 +33,8 @@ impl<'t> Parser<'_, 't> {
         let mut labels: Vec<Labels<'t>> = Vec::new();
         labels.resize_with(columns, Labels::default);
         while !self.is_condition() {
-            for column in 0..columns {
-                self.cell(column, &mut labels[column])?;
+            for (column, labels) in labels.iter_mut().enumerate() {
+                self.cell(column, labels)?;
                 let end = if column + 1 == columns { ";" } else { "|" };
                 if !self.accept(end) {
                     let cells = format!("after the instruction of P{column}");
