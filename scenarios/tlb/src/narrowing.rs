@@ -12,7 +12,8 @@ use crate::process::{Process, Shootdown, VA};
 /// `fork` makes the page read-only for parent and child, and CPU 0 is not told: the parent still
 /// writes, and the child sees it.
 ///
-/// Found with `adversarial` and `retain`, under both models.
+/// Found with every `--tlb`, under both models. Without a TLB, too, CPU 0 may stand between the
+/// translation of a store and the store: a flush there is also a wait for what is on its way.
 #[lamprey::scenario(finds = "copy-on-write")]
 fn fork_without_flush() {
     fork(|_| {});
