@@ -8,11 +8,16 @@
 #[path = "../../cpu.rs"]
 mod cpu;
 
+#[allow(dead_code)]
+#[path = "../../stale.rs"]
+mod stale;
+
 mod faults;
 mod interrupts;
 mod locks;
 mod lost_update;
 mod properties;
+mod tlb;
 mod torn;
 mod tso;
 mod windows;

@@ -8,6 +8,10 @@
 #[path = "../../cpu.rs"]
 mod cpu;
 
+#[allow(dead_code)]
+#[path = "../../stale.rs"]
+mod stale;
+
 mod algorithms;
 mod atomics;
 mod interrupts;
@@ -16,4 +20,5 @@ mod orders;
 mod paging;
 mod private;
 mod steering;
+mod tlb;
 mod tso;
