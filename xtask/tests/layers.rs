@@ -18,12 +18,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("native", &["x86"]),
     ("machine", &["abi", "mmu", "x86"]),
     ("check", &["abi", "explore", "image", "machine", "outcome"]),
+    ("litmus", &["abi", "explore", "machine"]),
     ("report", &["outcome"]),
-    ("lamprey-cli", &["check", "outcome", "report"]),
+    ("lamprey-cli", &["check", "litmus", "outcome", "report"]),
     ("lamprey-macros", &[]),
     ("lamprey", &["abi", "lamprey-macros"]),
     ("aspace", &[]),
-    ("xtask", &["native"]),
+    ("xtask", &["native", "x86"]),
 ];
 
 #[test]

@@ -180,7 +180,9 @@ fn cpus(model: &Model) -> u8 {
 
 /// What a verdict on this model holds for.
 fn bounds(model: &Model) -> Bounds {
-    crate::bounds(model.machine.config(), model.machine.registered().page_tables)
+    let registered = model.machine.registered();
+    let nmi_budget = registered.nmi.map(|nmi| nmi.budget);
+    crate::bounds(model.machine.config(), registered.page_tables, nmi_budget)
 }
 
 fn stats(model: &Model, found: &Found<Bad, Gap>, start: Instant) -> Stats {

@@ -244,6 +244,16 @@ impl Case<'_> {
             complain(what, differs(&plain.outcome, &other.outcome));
             complain(what, self.replay(&other));
         }
+        // What is decided within this small budget is the same; switches count for more there.
+        let states = Some(5_000);
+        let small = Limits { every_access: true, reduction: false, states, ..limits.clone() };
+        let every = self.check(&small).outcome;
+        let property = |o: &Outcome| o.finding.as_ref().map(|finding| finding.property.clone());
+        let short = |outcome: &Outcome| (outcome.verdict, property(outcome));
+        let decided = [&plain.outcome, &every].iter().all(|o| o.verdict != Verdict::Undecided);
+        if decided && short(&plain.outcome) != short(&every) {
+            complain("with every access a scheduling point", Some(format!("{:?}", short(&every))));
+        }
         if self.folder.verdict == Verdict::Pass || self.wanted.only_tso {
             let config = Config { memory_model: MemoryModel::Sc, ..limits.config };
             let other = self.check(&Limits { config, ..limits.clone() }).outcome;

@@ -4,6 +4,7 @@
 //! main ─► check, replay, list ─► guests ─► workspace, build
 //!     │        │     └─► show ─► store        (what earlier checks kept)
 //!     │        └─► pool ─► the `check` crate  (several scenarios at once)
+//!     ├─► litmus ─► ordered   (litmus tests, told in order)
 //!     └─► new, pages
 //! ```
 //!
@@ -28,8 +29,10 @@ mod exit;
 mod guests;
 mod interrupt;
 mod list;
+mod litmus;
 mod memory;
 mod new;
+mod ordered;
 mod pages;
 mod pool;
 mod progress;
@@ -73,7 +76,7 @@ pub fn main(name: &str) -> ExitCode {
         // Whoever read our output has had enough, which is no failure unless there is a verdict to
         // give: that is then not known.
         Err(error) if error.is_closed_output() => match &flags.command {
-            Command::Check(_) | Command::Replay(_) => Exit::Interrupted,
+            Command::Check(_) | Command::Replay(_) | Command::Litmus(_) => Exit::Interrupted,
             _ => Exit::Passed,
         },
         Err(error) => {
@@ -123,6 +126,7 @@ fn carry_out(name: &str, flags: &Flags, ui: &mut Ui) -> Result<Exit, Error> {
         Command::Replay(replay) => replay::replay(&program, replay, &flags.look, ui),
         Command::Show(show) => show::show(&program, show, ui),
         Command::List(list) => list::list(list, &flags.look, ui),
+        Command::Litmus(args) => litmus::litmus(args, ui),
         Command::New(new) => new::new(&program, new, ui),
         Command::Help(help) => {
             let mut command = Flags::command().name("lamprey").bin_name(name);

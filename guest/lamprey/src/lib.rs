@@ -29,7 +29,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | say what runs | [`cpu`], [`handler`] |
+//! | say what runs | [`cpu`], [`handler`], [`nmi`] |
 //! | say what must hold | [`require!`], [`require_eq!`], [`always`], [`finally`], any panic |
 //! | bring in what the code leaves open | [`choose`], [`assume`] |
 //! | know that the interesting case occurs | [`mark!`] |
@@ -59,11 +59,11 @@ pub mod user;
 pub use abi::layout::{FIRST_VECTOR, MAX_CPUS};
 pub use lamprey_macros::scenario;
 
-pub use crate::cpus::{cr3, cr4, interrupts_on, send_ipi, this_cpu};
+pub use crate::cpus::{cr3, cr4, interrupts_on, send_ipi, send_nmi, this_cpu};
 pub use crate::names::{name, name_root, name_value};
 pub use crate::setup::{
-    alloc, always, cpu, finally, fixed_clock, frame_free, handler, new, page_tables,
-    physical_address,
+    alloc, always, cpu, finally, fixed_clock, frame_free, handler, new, nmi, page_tables,
+    physical_address, raw_handler, raw_nmi,
 };
 pub use crate::steer::{assume, choose, mark, note};
 

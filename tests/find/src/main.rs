@@ -13,11 +13,14 @@ mod cpu;
 mod stale;
 
 mod faults;
+mod frames;
 mod interrupts;
 mod locks;
 mod lost_update;
+mod nmi;
 mod properties;
 mod tlb;
 mod torn;
 mod tso;
 mod windows;
+mod x2apic;

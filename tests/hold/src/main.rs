@@ -14,11 +14,14 @@ mod stale;
 
 mod algorithms;
 mod atomics;
+mod frames;
 mod interrupts;
 mod lam;
+mod nmi;
 mod orders;
 mod paging;
 mod private;
 mod steering;
 mod tlb;
 mod tso;
+mod x2apic;
