@@ -27,3 +27,12 @@ pub(crate) fn mfence() {
     // SAFETY: orders accesses.
     unsafe { asm!("mfence", options(nostack)) }
 }
+
+/// Sends `vector` to `cpu` by WRMSR to the x2APIC's interrupt command register. No fence.
+#[inline(always)]
+pub(crate) fn send_x2apic(cpu: u32, vector: u8) {
+    // SAFETY: a fixed interrupt, for which there is a handler.
+    unsafe {
+        asm!("wrmsr", in("ecx") 0x830, in("eax") u32::from(vector), in("edx") cpu, options(nostack));
+    }
+}

@@ -12,6 +12,8 @@
 //! | [`pcid`] | what a flush on this CPU leaves: reused PCIDs, global pages, tagged addresses |
 //! | [`lazy`] | page tables that are freed under a kernel thread that borrows them |
 //! | [`narrowing`] | a page loses the right to be written; dirty bits |
+//! | [`overtaking`] | an interrupt that arrives before the request it announces |
+//! | [`nmi`] | user memory that an NMI reads in the middle of a switch |
 //! | [`process`], [`arch`] | the situation they share; single instructions |
 //!
 //! Beside each broken one stands with which `--tlb` and `--model` it is found. `eager` has no TLB, so it
@@ -26,5 +28,7 @@ mod process;
 mod cpumask;
 mod lazy;
 mod narrowing;
+mod nmi;
+mod overtaking;
 mod pcid;
 mod shootdown;
