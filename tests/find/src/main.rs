@@ -19,6 +19,7 @@ mod locks;
 mod lost_update;
 mod nmi;
 mod properties;
+mod rights;
 mod tlb;
 mod torn;
 mod tso;

@@ -21,6 +21,7 @@ mod nmi;
 mod orders;
 mod paging;
 mod private;
+mod rights;
 mod steering;
 mod tlb;
 mod tso;
