@@ -101,14 +101,6 @@ instruction! {
     fn task_priority = "mov rax, cr8", "ud2";
 }
 
-/// LAM for supervisor pointers.
-// reason: CR4.LAM_SUP
-// instruction: mov
-#[lamprey::scenario]
-fn lam_sup() {
-    lamprey::cpu(0, || load_cr4(cr4() | 1 << 28));
-}
-
 /// A handler that enables interrupts could nest.
 // reason: interrupts enabled inside an interrupt handler
 // instruction: sti
