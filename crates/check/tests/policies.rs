@@ -53,5 +53,8 @@ fn line(guest: &Guest, scenario: &Scenario) -> String {
         let order = verdicts.map(|verdict| verdict == Verdict::Found);
         assert!(order.is_sorted_by(|more, less| more >= less), "{}: {verdicts:?}", scenario.name);
     }
+    if found.is_empty() {
+        found.push("holds".into());
+    }
     format!("{}: {}", scenario.name, found.join(" "))
 }
