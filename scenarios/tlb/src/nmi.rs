@@ -13,9 +13,9 @@ use lamprey::{paging, user};
 use crate::process::{Process, VA};
 
 /// `loaded_mm` and `current`: A, B, or neither.
-const A: u64 = 1;
-const B: u64 = 2;
-const SWITCHING: u64 = 3;
+const A: u64 = 0xa;
+const B: u64 = 0xb;
+const SWITCHING: u64 = !0;
 
 /// The handler reads without asking: between the change of CR3 and that of the task it takes B's memory
 /// for A's.
@@ -61,6 +61,9 @@ fn switch(okay: impl Fn(&Cpu) -> bool + Sync + 'static, says_switching: bool) {
     b.page.words()[0].store(B, Relaxed);
     lamprey::name_root(a.tables.root(), "A");
     lamprey::name_root(b.tables.root(), "B");
+    lamprey::name_value(A, "A");
+    lamprey::name_value(B, "B");
+    lamprey::name_value(SWITCHING, "SWITCHING");
     let cpu = lamprey::new(Cpu { loaded_mm: AtomicU64::new(0), current: AtomicU64::new(A) });
     lamprey::name(cpu, "cpu0");
     lamprey::nmi(1, move || {

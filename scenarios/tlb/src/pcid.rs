@@ -82,12 +82,11 @@ fn switch_between_two(flags: u64, switch: impl Fn(&Slot, &Process) + Send + 'sta
 
 /// The process that runs reads its page.
 fn sees(expected: u64) {
-    lamprey::require_eq!(
-        user::read::<u64>(VA).unwrap_or(0),
-        expected,
+    let word = user::read::<u64>(VA).unwrap_or(0);
+    lamprey::require!(
+        word == expected,
         "wrong-address-space",
-        "a process reads the page of another one",
-        "the word read"
+        "a process reads {word:#x} from another one's page; its own has {expected:#x}"
     );
     lamprey::mark!("read");
 }
