@@ -39,7 +39,9 @@ impl Process {
     pub(crate) fn only_one() -> Self {
         let process = Self::new(paging::USER);
         lamprey::name(process.pte, "pte");
-        lamprey::name_value(process.pte.load(Relaxed), "PAGE");
+        let value = process.pte.load(Relaxed);
+        lamprey::name_value(value, "PAGE");
+        lamprey::name_value(value & !paging::RW, "PAGE_READ_ONLY");
         lamprey::name_root(process.tables.root(), "process");
         process
     }
