@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use lamprey::paging::{self, PageTables};
 
-use crate::cpu::{cr4, hlt, load_cr3, load_cr4, sti};
+use crate::cpu::{hlt, load_cr3, sti};
 
 macro_rules! instruction {
     ($($(#[$doc:meta])* fn $name:ident = $($text:literal),+;)*) => {$(
