@@ -30,6 +30,22 @@ pub(crate) fn load_cr3(value: u64) {
     unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack)) }
 }
 
+/// MOV from CR3.
+#[inline(always)]
+pub(crate) fn cr3() -> u64 {
+    let value;
+    // SAFETY: a read.
+    unsafe { asm!("mov {}, cr3", out(reg) value, options(nostack)) }
+    value
+}
+
+/// INVLPG.
+#[inline(always)]
+pub(crate) fn invlpg(va: u64) {
+    // SAFETY: translations of the user half; no code here relies on a stale one.
+    unsafe { asm!("invlpg [{}]", in(reg) va, options(nostack)) }
+}
+
 /// MOV from CR4.
 #[inline(always)]
 pub(crate) fn cr4() -> u64 {

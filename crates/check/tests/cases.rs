@@ -68,7 +68,8 @@ struct Wanted {
 impl Folder {
     fn open(name: &str, verdict: Verdict) -> Folder {
         let path = common::repository().join("tests").join(name);
-        let guest = Guest::open(&common::build(name)).unwrap_or_else(|error| panic!("{error}"));
+        let image = common::build(&format!("tests/{name}"), name);
+        let guest = Guest::open(&image).unwrap_or_else(|error| panic!("{error}"));
         Folder { path, verdict, guest }
     }
 

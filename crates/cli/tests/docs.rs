@@ -284,7 +284,7 @@ fn files_and_scenarios_that_are_named_are_there() {
                 if is_path && !root().join(name).exists() {
                     missing.push(format!("{}: {name}", page.display()));
                 }
-                let guests = ["seed::", "example::", "aspace_scenarios::"];
+                let guests = ["seed::", "example::", "aspace_scenarios::", "tlb::"];
                 let is_scenario = guests.iter().any(|guest| name.starts_with(guest));
                 if is_scenario && !scenarios.iter().any(|scenario| scenario.contains(name)) {
                     missing.push(format!("{}: {name}", page.display()));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mmu::bits::CR4_LA57;
 use x86::{RDI, RSP};
 
 use crate::agent::Agent;
@@ -98,8 +99,11 @@ impl Machine {
     fn place_cpus(&self, state: &mut State) {
         let used =
             self.registered.cpus.iter().rposition(Option::is_some).map_or(1, |last| last + 1);
+        // The number of levels is the machine's.
+        let levels = state.cpu(0).system.cr4 & CR4_LA57;
         for number in 0..u8::try_from(used).expect("at most 8") {
             let mut cpu = Cpu::new(number);
+            cpu.system.cr4 |= levels;
             if number == 0 {
                 // What set-up did to the control registers of CPU 0 stays.
                 let arenas = cpu.system.arenas;

@@ -143,7 +143,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             None => Err(Fault::GP),
             Some(ways) => {
                 let way = ways.get(pick).expect("a choice where there is none");
-                self.take(way, &access)?
+                let result = self.take(way, &access)?;
+                self.tell_stale(&way.0, &access);
+                result
             }
         };
         self.keep(result.unwrap_or(0));
@@ -178,6 +180,16 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 request.va
             ))),
             Outcome::Rewalk => unreachable!("is no way to go"),
+        }
+    }
+
+    /// Tells of an access that got something else than a walk from CR3 gives.
+    fn tell_stale(&mut self, candidate: &Candidate, access: &UserAccess) {
+        if W::ON
+            && let Some(text) = uses(candidate, access.pointer)
+        {
+            let agent = Agent::hardware(self.agent.cpu());
+            self.watch.seen(Seen { agent, rip: self.rip, access: Access::Cached { text } });
         }
     }
 
@@ -416,6 +428,19 @@ fn leads(cpu: u8, candidate: &Candidate, va: u64) -> String {
             format!("CPU{cpu} may keep a {} on the way to {va:#x}", level_name(level))
         }
         _ => format!("CPU{cpu}'s CR3 leads there for {va:#x}"),
+    }
+}
+
+/// What an access uses if it is not what CR3 leads to.
+fn uses(candidate: &Candidate, pointer: u64) -> Option<String> {
+    match (candidate.source, candidate.result) {
+        (Source::Cached(_), Ok(page)) => {
+            Some(format!("uses {:#x} -> frame {:#x} from the TLB", page.va, page.frame))
+        }
+        (Source::From { level }, _) => {
+            Some(format!("walks from a {} that is cached, for {pointer:#x}", level_name(level)))
+        }
+        _ => None,
     }
 }
 

@@ -75,7 +75,8 @@ pub enum Access {
         /// Not canonical, so nothing happens.
         nothing: bool,
     },
-    /// A change of an entry leaves something in a CPU's caches; told of that CPU's hardware.
+    /// A change of an entry leaves something in a CPU's caches, or an access uses what was left; told of
+    /// that CPU's hardware.
     Cached {
         /// `may keep 0x7fffdead0000 -> frame 0x1005000 (pcid 1)`.
         text: String,

@@ -1,40 +1,34 @@
-//! Page tables that change while other CPUs use them.
+//! Page tables that change while CPUs use them: what goes wrong without a flush, a fence or a wait, and
+//! what is right.
+//!
+//! Each question has a broken version, which finds what it names, and a fixed one, which holds. User
+//! memory is what page tables in memory and the CPUs' TLBs say; nothing here counts translations
+//! itself.
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`shootdown`] | a page is unmapped and freed while another CPU runs the process |
+//! | [`cpumask`] | who is asked to flush, and when that is read |
+//! | [`pcid`] | what a flush on this CPU leaves: reused PCIDs, global pages, tagged addresses |
+//! | [`lazy`] | page tables that are freed under a kernel thread that borrows them |
+//! | [`narrowing`] | a page loses the right to be written; dirty bits |
+//! | [`overtaking`] | an interrupt that arrives before the request it announces |
+//! | [`nmi`] | user memory that an NMI reads in the middle of a switch |
+//! | [`process`], [`arch`] | the situation they share; single instructions |
+//!
+//! Beside each broken one stands with which `--tlb` and `--model` it is found. `eager` has no TLB, so it
+//! finds what is no missing flush.
 
 #![no_std]
 #![no_main]
 
-use core::arch::asm;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::SeqCst;
+mod arch;
+mod process;
 
-fn table() -> &'static [AtomicU64; 512] {
-    // SAFETY: zeroed, aligned, never freed.
-    unsafe { &*lamprey::alloc(4096, 4096).cast() }
-}
-fn pa<T>(t: &T) -> u64 { lamprey::physical_address(core::ptr::from_ref(t).cast()) }
-
-/// A CPU unmaps a page and frees it; the other, which runs the same process, is not told.
-#[lamprey::scenario(finds = "freed-frame")]
-fn missing_shootdown() {
-    lamprey::page_tables(4);
-    let [l4, l3, l2, l1] = [table(), table(), table(), table()];
-    let page = table();
-    let va = 0x7fff_dead_0000u64;
-    let ix = move |l: u32| ((va >> (12 + 9 * (l - 1))) & 511) as usize;
-    l4[ix(4)].store(pa(l3) | 0x67, SeqCst);
-    l3[ix(3)].store(pa(l2) | 0x67, SeqCst);
-    l2[ix(2)].store(pa(l1) | 0x67, SeqCst);
-    l1[ix(1)].store(pa(page) | 0x67, SeqCst);
-    let root = pa(l4);
-    lamprey::cpu(0, move || {
-        unsafe { asm!("mov cr3, {}", in(reg) root | 1, options(nostack)) };
-        let _ = lamprey::user::read::<u64>(va);
-        lamprey::mark!("used");
-    });
-    lamprey::cpu(1, move || {
-        unsafe { asm!("mov cr3, {}", in(reg) root | 1, options(nostack)) };
-        l1[ix(1)].store(0, SeqCst);
-        unsafe { asm!("invlpg [{}]", in(reg) va, options(nostack)) };
-        lamprey::frame_free(pa(page));
-    });
-}
+mod cpumask;
+mod lazy;
+mod narrowing;
+mod nmi;
+mod overtaking;
+mod pcid;
+mod shootdown;

@@ -8,6 +8,10 @@
 #[path = "../../cpu.rs"]
 mod cpu;
 
+#[allow(dead_code)]
+#[path = "../../stale.rs"]
+mod stale;
+
 mod faults;
 mod frames;
 mod interrupts;
@@ -15,6 +19,8 @@ mod locks;
 mod lost_update;
 mod nmi;
 mod properties;
+mod rights;
+mod tlb;
 mod torn;
 mod tso;
 mod windows;

@@ -130,3 +130,18 @@ fn set_up_sees_its_cr3() {
         lamprey::mark!("looked");
     });
 }
+
+/// CR4.LAM_SUP: bits 62:48 of kernel pointers are free, on the CPU that has it set.
+#[lamprey::scenario]
+fn supervisor() {
+    let word = lamprey::new(7u64);
+    lamprey::cpu(0, move || {
+        load_cr4(cr4() | 1 << 28);
+        let tagged = core::ptr::from_ref(word).expose_provenance() as u64 & !(0x7fff << 48);
+        let value: u64;
+        // SAFETY: without the tag it is the address of `word`.
+        unsafe { asm!("mov {}, qword ptr [{}]", out(reg) value, in(reg) tagged, options(nostack)) }
+        lamprey::require_eq!(value, 7, "tag", "the word");
+        lamprey::mark!("tagged");
+    });
+}

@@ -8,6 +8,10 @@
 #[path = "../../cpu.rs"]
 mod cpu;
 
+#[allow(dead_code)]
+#[path = "../../stale.rs"]
+mod stale;
+
 mod algorithms;
 mod atomics;
 mod frames;
@@ -17,6 +21,8 @@ mod nmi;
 mod orders;
 mod paging;
 mod private;
+mod rights;
 mod steering;
+mod tlb;
 mod tso;
 mod x2apic;

@@ -4,7 +4,9 @@ use core::arch::asm;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
 
-use crate::cpu::{cr4, hlt, load_cr4, sti};
+use lamprey::paging::{self, PageTables};
+
+use crate::cpu::{hlt, load_cr3, sti};
 
 macro_rules! instruction {
     ($($(#[$doc:meta])* fn $name:ident = $($text:literal),+;)*) => {$(
@@ -97,14 +99,6 @@ instruction! {
     // reason: CR8
     // instruction: mov
     fn task_priority = "mov rax, cr8", "ud2";
-}
-
-/// LAM for supervisor pointers.
-// reason: CR4.LAM_SUP
-// instruction: mov
-#[lamprey::scenario]
-fn lam_sup() {
-    lamprey::cpu(0, || load_cr4(cr4() | 1 << 28));
 }
 
 /// A handler that enables interrupts could nest.
@@ -203,4 +197,18 @@ fn register_changed() {
 #[unsafe(naked)]
 unsafe extern "C" fn changes_rbx() {
     core::arch::naked_asm!("inc rbx", "iretq")
+}
+
+/// An access to user memory across two pages has two translations.
+// reason: across two pages
+#[lamprey::scenario]
+fn across_two_pages() {
+    lamprey::page_tables(4);
+    let (tables, pages) = (PageTables::new(), [paging::frame(), paging::frame()]);
+    tables.map(0x40_0000, pages[0].pa(), paging::USER);
+    tables.map(0x40_1000, pages[1].pa(), paging::USER);
+    lamprey::cpu(0, move || {
+        load_cr3(tables.root());
+        let _ = lamprey::user::read::<u64>(0x40_0ffc);
+    });
 }

@@ -11,12 +11,13 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Builds the guest of that name in `tests/`; the folder is the package's name. Returns the image.
+/// Builds the guest `package` in the workspace that is in `folder`, from the repository's folder. Returns
+/// the image.
 ///
 /// # Panics
 ///
 /// If it does not build; cargo's reasons are among the test's output.
-pub(crate) fn build(name: &str) -> PathBuf {
+pub(crate) fn build(folder: &str, package: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let script = repository().join("guest/lamprey/lamprey.ld").canonicalize().expect("a script");
     let mut cargo = Command::new(env!("CARGO"));
@@ -24,7 +25,8 @@ pub(crate) fn build(name: &str) -> PathBuf {
     for setting in PROFILE {
         cargo.args(["--config", setting]);
     }
-    cargo.arg("--manifest-path").arg(repository().join("tests").join(name).join("Cargo.toml"));
+    cargo.arg("--manifest-path").arg(repository().join(folder).join("Cargo.toml"));
+    cargo.args(["--package", package]);
     for variable in NOT_FOR_GUESTS {
         cargo.env_remove(variable);
     }
@@ -36,8 +38,8 @@ pub(crate) fn build(name: &str) -> PathBuf {
     let output = cargo.output().expect("cargo starts");
     assert!(
         output.status.success(),
-        "tests/{name} does not build:\n{}",
+        "{package} in {folder} does not build:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    target.join(TARGET).join("lamprey").join(name)
+    target.join(TARGET).join("lamprey").join(package)
 }
