@@ -1,6 +1,7 @@
 //! Project tasks: `cargo xtask <task>`.
 
 mod bench;
+mod cross_check;
 mod diff_insn;
 mod mutants;
 mod project;
@@ -25,6 +26,12 @@ enum Task {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Run guest/bare on other machines and on Lamprey: all must print the same
+    CrossCheck {
+        /// Only on these
+        #[arg(long = "machine", default_values = ["qemu", "bochs", "lamprey"])]
+        machines: Vec<cross_check::Machine>,
+    },
     /// Measure speed and memory of the search
     Bench {
         /// Runs of each measurement; the median is reported
@@ -41,6 +48,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::DiffInsn { count, seed } => diff_insn::run(count, seed),
+        Task::CrossCheck { machines } => cross_check::run(&machines),
         Task::Bench { runs } => bench::run(runs),
         Task::Mutants { filter } => mutants::run(filter.as_deref()),
     }

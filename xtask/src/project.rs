@@ -20,7 +20,10 @@ pub(crate) fn lamprey() -> anyhow::Result<PathBuf> {
         .status()
         .context("cannot run cargo")?;
     ensure!(status.success(), "lamprey does not build");
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release/lamprey"))
+    Ok(target().join("release/lamprey"))
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("lamprey-macros", &[]),
     ("lamprey", &["abi", "lamprey-macros"]),
     ("aspace", &[]),
-    ("xtask", &["native"]),
+    ("xtask", &["native", "x86"]),
 ];
 
 #[test]
