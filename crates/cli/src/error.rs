@@ -27,6 +27,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Replay(#[from] ReplayError),
     #[error(transparent)]
+    Run(#[from] check::run::RunError),
+    #[error(transparent)]
     New(#[from] NewError),
     #[error(transparent)]
     Page(#[from] NoPage),

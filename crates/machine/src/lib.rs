@@ -29,6 +29,7 @@
 //! | `machine` | loading, and what can happen next |
 //! | `step` | one step: from a scheduling point to the next |
 //! | `alone` | set-up, invariants and final checks |
+//! | `bare` | a machine that boots a kernel of its own; it has rooms of its own |
 //!
 //! # Invariants
 //!
@@ -40,6 +41,7 @@
 
 mod agent;
 mod alone;
+pub mod bare;
 mod bits;
 mod buffer;
 mod code;
