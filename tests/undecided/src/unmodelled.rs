@@ -37,9 +37,13 @@ instruction! {
     // instruction: syscall
     fn syscall = "syscall", "ud2";
     /// Ports are not modelled.
-    // reason: this instruction
+    // reason: in from port 0x0
     // instruction: in
     fn port = "in al, dx", "ud2";
+    /// Non-temporal stores are not ordered as others are.
+    // reason: this instruction
+    // instruction: movnti
+    fn non_temporal = "movnti [rsp - 64], rax", "ud2";
     /// AVX is not modelled.
     // reason: this instruction
     // instruction: vaddps
@@ -53,7 +57,7 @@ instruction! {
     // instruction: rdrand
     fn random = "rdrand rax", "ud2";
     /// Far returns are not modelled.
-    // reason: this instruction
+    // reason: a far return
     // instruction: iretq
     fn iret = "iretq", "ud2";
     /// An MSR without a model, as read.

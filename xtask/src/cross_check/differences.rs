@@ -23,10 +23,31 @@ pub(super) struct Difference {
     pub(super) machine: Machine,
     /// Names of lines; `*` stands for any text.
     pub(super) lines: String,
+    /// What it prints there; if left out, anything.
+    prints: Option<String>,
+    /// What stands in its result instead of what stands in that of the others.
+    instead: Option<Instead>,
     pub(super) why: String,
     /// Where that can be looked up. For people: nothing reads it.
     #[serde(rename = "source")]
     _source: String,
+}
+
+/// Every `of` is `here`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Instead {
+    of: String,
+    here: String,
+}
+
+impl Difference {
+    /// Is `result` what this machine is known to print where the others print `agreed`?
+    pub(super) fn allows(&self, result: &str, agreed: &str) -> bool {
+        let exactly = self.prints.as_ref().is_none_or(|prints| prints == result);
+        let replaced = |instead: &Instead| agreed.replace(&instead.of, &instead.here);
+        exactly && self.instead.as_ref().is_none_or(|instead| replaced(instead) == result)
+    }
 }
 
 impl Differences {

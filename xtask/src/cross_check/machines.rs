@@ -95,12 +95,18 @@ fn provide(program: &str, packages: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs `command` with its outputs in files; its exit status.
-fn limited(command: &mut Command, log: &Path, limit: Duration) -> anyhow::Result<Option<i32>> {
-    let output = File::create(log)?;
+/// Runs `command`, its errors to `log`, its output to `output` or there, too; its exit status.
+fn limited(
+    command: &mut Command,
+    log: &Path,
+    output: Option<&Path>,
+    limit: Duration,
+) -> anyhow::Result<Option<i32>> {
+    let errors = File::create(log)?;
+    let output = output.map_or_else(|| errors.try_clone(), File::create)?;
     let mut child = command
         .stdin(Stdio::null())
-        .stderr(output.try_clone()?)
+        .stderr(errors)
         .stdout(output)
         .spawn()
         .with_context(|| format!("cannot run {:?}", command.get_program()))?;
@@ -131,7 +137,7 @@ fn qemu(image: &Path, folder: &Path) -> anyhow::Result<String> {
         .arg("-kernel")
         .arg(image);
     let log = folder.join("qemu.log");
-    let status = limited(&mut command, &log, EMULATOR_LIMIT)?;
+    let status = limited(&mut command, &log, None, EMULATOR_LIMIT)?;
     let said = fs::read_to_string(&log)?;
     ensure!(status == Some(QEMU_DONE), "status {status:?}, {said:?}; see {}", serial.display());
     Ok(fs::read_to_string(serial)?)
@@ -159,6 +165,8 @@ fn bochs(image: &Path, folder: &Path) -> anyhow::Result<String> {
              ata0-master: type=disk, mode=flat, path={}, cylinders={}, heads=16, spt=63\n\
              boot: disk\n\
              com1: enabled=1, mode=file, dev={}\n\
+             sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy\n\
+             speaker: enabled=1, mode=none\n\
              panic: action=fatal\n",
             disk.display(),
             image::CYLINDERS,
@@ -167,21 +175,25 @@ fn bochs(image: &Path, folder: &Path) -> anyhow::Result<String> {
     )?;
     let mut command = Command::new("bochs");
     command.arg("-q").arg("-f").arg(settings).arg("-rc").arg(orders);
+    let log = folder.join("bochs.log");
+    limited(&mut command, &log, None, EMULATOR_LIMIT)?;
     // Its status says nothing: it ends by a panic, which the guest asks for.
-    limited(&mut command, &folder.join("bochs.log"), EMULATOR_LIMIT)?;
+    let said = fs::read(&log)?;
+    let asked = String::from_utf8_lossy(&said).contains("shutdown requested");
+    ensure!(asked, "it was not shut down by the guest; see {}", log.display());
     Ok(fs::read_to_string(serial)?)
 }
 
 fn lamprey(image: &Path, folder: &Path) -> anyhow::Result<String> {
     let mut command = Command::new(project::lamprey()?);
-    let log = folder.join("lamprey.log");
-    let status = limited(command.arg("run").arg(image), &log, LAMPREY_LIMIT)?;
-    let text = fs::read_to_string(&log)?;
-    let first = text.lines().next().unwrap_or_default();
+    let (log, serial) = (folder.join("lamprey.log"), folder.join("lamprey.serial"));
+    let status = limited(command.arg("run").arg(image), &log, Some(&serial), LAMPREY_LIMIT)?;
+    let said = fs::read_to_string(&log)?;
+    let first = said.lines().next().unwrap_or_default();
     ensure!(
         status == Some(0),
         "`lamprey run` ends with {status:?}: {first}; see {}",
         log.display()
     );
-    Ok(text)
+    Ok(fs::read_to_string(serial)?)
 }
