@@ -124,7 +124,7 @@ pub enum Ended {
 
 /// What a CPU did in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Did {
+pub(super) enum Did {
     /// An instruction or a delivery.
     Work,
     /// It is halted, and nothing wakes it.
@@ -132,19 +132,19 @@ enum Did {
 }
 
 #[derive(Debug)]
-struct Cpu {
-    regs: Regs,
-    core: Core,
+pub(super) struct Cpu {
+    pub(super) regs: Regs,
+    pub(super) core: Core,
 }
 
 /// A machine.
 #[derive(Debug)]
 pub struct Board {
     settings: Settings,
-    cpus: Vec<Cpu>,
-    apics: Vec<Apic>,
+    pub(super) cpus: Vec<Cpu>,
+    pub(super) apics: Vec<Apic>,
     ports: Ports,
-    ram: Ram,
+    pub(super) ram: Ram,
     random: Option<Random>,
     time: u64,
 }
@@ -278,7 +278,7 @@ impl Board {
         (0..count).all(|_| view.drain_one());
     }
 
-    fn view(&mut self, number: u8) -> View<'_> {
+    pub(super) fn view(&mut self, number: u8) -> View<'_> {
         let cpu = &mut self.cpus[usize::from(number)];
         View {
             ac: cpu.regs.rflags & flags::AC != 0,
@@ -291,7 +291,7 @@ impl Board {
     }
 
     /// CPU `number` takes an event, or executes one instruction.
-    fn step(
+    pub(super) fn step(
         &mut self,
         number: u8,
         watch: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,

@@ -1,8 +1,9 @@
 //! Exceptions and interrupts through the IDT in memory (SDM vol. 3 §6.12 to §6.15; vol. 2 INT n,
 //! IA-32E-MODE).
 //!
-//! Nothing of the CPU but CR2 changes before all of the frame is on the stack. RF is set in the image that
-//! a fault pushes; for an interrupt between iterations of a string instruction it is not.
+//! Of the CPU's registers only CR2 changes before all of the frame is on the stack; what was pushed before
+//! a fault stays in memory. RF is set in the image that a fault pushes; for an interrupt between iterations
+//! of a string instruction it is not.
 
 use mmu::lam;
 use x86::{Fault, RSP, Regs, Segment, flags};
@@ -109,7 +110,7 @@ pub(super) fn deliver(
     }
 }
 
-/// One attempt. After an error nothing but CR2 has changed.
+/// One attempt. After an error no register but CR2 has changed.
 fn once(view: &mut View<'_>, regs: &mut Regs, event: Delivered) -> Result<(), Stop> {
     // SDM vol. 3 §11.10.
     view.drain();
@@ -162,7 +163,7 @@ fn once(view: &mut View<'_>, regs: &mut Regs, event: Delivered) -> Result<(), St
 fn gate(view: &mut View<'_>, event: Delivered) -> Result<GateDescriptor, Stop> {
     let offset = 16 * u32::from(event.vector());
     // The index is that of the vector; bit 1 is IDT (SDM vol. 3 §6.13).
-    let code = 8 * u32::from(event.vector()) | 2 | event.ext();
+    let code = (8 * u32::from(event.vector())) | 2 | event.ext();
     let fault = |vector| Stop::Fault(Fault { vector, code, va: 0 });
     if offset + 15 > view.core.idt.limit {
         return Err(fault(GP));

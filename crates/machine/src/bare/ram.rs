@@ -14,7 +14,7 @@ pub(super) struct Ram {
     words: Memory,
     size: u64,
     /// By frame, then by the address they are executed at.
-    code: Vec<Option<Box<HashMap<u64, Op>>>>,
+    code: Vec<Option<HashMap<u64, Op>>>,
 }
 
 impl Physical for Ram {
