@@ -45,3 +45,41 @@ pub(crate) fn load_cr4(value: u64) {
     // SAFETY: no code here relies on what a bit of CR4 grants.
     unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack)) }
 }
+
+/// WRMSR.
+#[inline(always)]
+pub(crate) fn wrmsr(number: u32, value: u64) {
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    // SAFETY: the machine's MSRs have no effect on memory but through interrupts.
+    unsafe { asm!("wrmsr", in("ecx") number, in("eax") low, in("edx") high, options(nostack)) }
+}
+
+/// Sends a fixed interrupt to a CPU through the x2APIC, without a fence.
+#[inline(always)]
+pub(crate) fn x2apic_send(cpu: u64, vector: u8) {
+    wrmsr(0x830, cpu << 32 | u64::from(vector));
+}
+
+/// Sends an NMI to a CPU through the x2APIC, without a fence.
+#[inline(always)]
+pub(crate) fn x2apic_send_nmi(cpu: u64) {
+    wrmsr(0x830, cpu << 32 | 4 << 8);
+}
+
+/// Sends a fixed interrupt to all other CPUs through the x2APIC, without a fence.
+#[inline(always)]
+pub(crate) fn x2apic_send_to_others(vector: u8) {
+    wrmsr(0x830, 3 << 18 | u64::from(vector));
+}
+
+/// Sends a fixed interrupt to this CPU through the x2APIC.
+#[inline(always)]
+pub(crate) fn x2apic_send_to_self(vector: u8) {
+    wrmsr(0x83f, u64::from(vector));
+}
+
+/// Ends an interrupt at the x2APIC.
+#[inline(always)]
+pub(crate) fn x2apic_eoi() {
+    wrmsr(0x80b, 0);
+}

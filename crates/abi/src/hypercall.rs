@@ -31,6 +31,12 @@ hypercalls! {
     Finally = "lamprey_finally",
     /// `(vector, entry, data)`: the handler of an interrupt vector, `entry(data)`. Set-up only.
     Handler = "lamprey_handler",
+    /// `(vector, entry)`: as `Handler`, but `entry` finds a frame on its stack and ends with IRETQ.
+    RawHandler = "lamprey_raw_handler",
+    /// `(budget, entry, data)`: the NMI handler; as many NMIs may come unsent. Set-up only, once.
+    Nmi = "lamprey_nmi",
+    /// `(budget, entry)`: as `Nmi`, but `entry` finds a frame on its stack and ends with IRETQ.
+    RawNmi = "lamprey_raw_nmi",
     /// `(ticks)`: RDTSC reads this, always. Set-up only; without it RDTSC is not modelled.
     FixedClock = "lamprey_fixed_clock",
     /// `(levels)`: the user half is what page tables of 4 or 5 levels say, through TLBs. Set-up only;
@@ -41,6 +47,8 @@ hypercalls! {
     FrameFree = "lamprey_frame_free",
     /// `(cpu, vector)`: sends a fixed interrupt; pending until delivered.
     SendIpi = "lamprey_send_ipi",
+    /// `(cpu)`: sends an NMI.
+    SendNmi = "lamprey_send_nmi",
     /// `() -> cpu`: the CPU this runs on.
     ThisCpu = "lamprey_this_cpu",
     /// `(condition)`: where it is 0 the run is discarded.

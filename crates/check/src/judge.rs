@@ -77,6 +77,20 @@ pub(crate) fn judge(
     Checked { outcome, trail }
 }
 
+/// What a CPU's caches may keep, with the step from which on they may.
+fn since(found: String, events: &[outcome::Event]) -> String {
+    let step = events.iter().rev().find_map(|event| match &event.what {
+        outcome::What::Hardware { text } if found == format!("CPU{} {text}", event.cpu) => {
+            Some(event.step)
+        }
+        _ => None,
+    });
+    match step {
+        Some(step) => format!("{found} since step {step}"),
+        None => found,
+    }
+}
+
 fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
     let unreached: Vec<&str> =
         outcome.marks.iter().filter(|mark| !mark.reached).map(|mark| mark.name.as_str()).collect();
@@ -166,7 +180,9 @@ fn cpus(model: &Model) -> u8 {
 
 /// What a verdict on this model holds for.
 fn bounds(model: &Model) -> Bounds {
-    crate::bounds(model.machine.config(), model.machine.registered().page_tables)
+    let registered = model.machine.registered();
+    let nmi_budget = registered.nmi.map(|nmi| nmi.budget);
+    crate::bounds(model.machine.config(), registered.page_tables, nmi_budget)
 }
 
 fn stats(model: &Model, found: &Found<Bad, Gap>, start: Instant) -> Stats {
@@ -446,7 +462,7 @@ impl Teller<'_> {
                 finding.property.clone_from(&failure.property);
                 finding.sentence.clone_from(&failure.sentence);
                 finding.expected = some(&failure.expected);
-                finding.found = some(&failure.found);
+                finding.found = some(&failure.found).map(|found| since(found, &finding.events));
                 if !failure.file.is_empty() {
                     let symbol = finding.place.take().map(|place| place.symbol);
                     finding.place = Some(outcome::Place {

@@ -43,6 +43,9 @@ pub struct Limits {
     pub bytes: Option<u64>,
     /// Leave out orders of independent steps.
     pub reduction: bool,
+    /// Every access is a scheduling point, not only those to shared words: the control of what makes a word
+    /// shared. For small scenarios.
+    pub every_access: bool,
     /// What the modelled machine is like.
     pub config: Config,
 }
@@ -50,7 +53,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         let config = Config::default();
-        Limits { seconds: None, states: None, bytes: None, reduction: true, config }
+        Limits {
+            seconds: None,
+            states: None,
+            bytes: None,
+            reduction: true,
+            every_access: false,
+            config,
+        }
     }
 }
 
@@ -84,15 +94,17 @@ pub struct Checked {
     pub trail: Option<Trail>,
 }
 
-/// What verdicts on this machine hold for, for a scenario with page tables or without.
-pub fn bounds(config: Config, page_tables: bool) -> Bounds {
+/// What verdicts on this machine hold for, for a scenario with page tables or without, and with so many
+/// NMIs, if it handles any.
+pub fn bounds(config: Config, page_tables: bool, nmi_budget: Option<u64>) -> Bounds {
+    let nmis = nmi_budget.map_or("no NMI".into(), |budget| format!("NMI budget {budget}"));
     let user = match (page_tables, config.fill) {
         (false, _) => "flat user memory",
         (true, Fill::Adversarial) => "TLB filled at any time",
         (true, Fill::Retain) => "TLB filled by accesses alone",
         (true, Fill::Eager) => "no TLB",
     };
-    let others = ["IPIs", "no NMI", user].map(String::from);
+    let others = ["IPIs".into(), nmis, user.into()];
     let (memory_model, buffers) = match config.memory_model {
         MemoryModel::Sc => ("SC", None),
         MemoryModel::Tso => ("x86-TSO", Some(format!("{STORE_BUFFER} buffered stores"))),
@@ -119,6 +131,7 @@ pub fn check(
         bytes: limits.bytes.unwrap_or(defaults.bytes),
         deadline: limits.seconds.map(|seconds| start + Duration::from_secs_f64(seconds.max(0.0))),
         reduction: limits.reduction,
+        every_access: limits.every_access,
         ..defaults
     };
     let found = explore::search(&mut model, &options, &mut |p| {

@@ -132,7 +132,7 @@ impl explore::Model for Model {
     }
 
     fn silent(&self) -> explore::Agents {
-        agents(Agent::hardware(0), Agent::COUNT)
+        agents(Agent::hardware(0), Agent::nested_nmi(0).0)
     }
 
     fn served_by(&self, agent: u8) -> explore::Agents {

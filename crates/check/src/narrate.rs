@@ -63,7 +63,7 @@ impl<'a> Narrator<'a> {
     pub(crate) fn events(&self, model: &Model, state: &State) -> (Vec<Event>, u64) {
         let names = Names::new(&self.guest.image, &model.machine);
         // Where nothing can interrupt, nobody cares whether it may.
-        let interruptible = !model.machine.registered().handlers.is_empty();
+        let interruptible = model.machine.registered().interrupts();
         let told = |raw: &Raw| interruptible || !matches!(raw.access, Access::InterruptFlag { .. });
         let events: Vec<Event> = self
             .raw
@@ -130,8 +130,9 @@ impl<'a> Narrator<'a> {
             }
             Access::InterruptFlag { on } => What::Interrupts { on: *on },
             Access::SendIpi { to, vector } => What::SendIpi { to: *to, vector: *vector },
-            Access::Ipi { vector } => {
-                What::Ipi { vector: *vector, from: self.sender(raw, *vector) }
+            Access::Ipi { vector, sent } => {
+                let from = if *sent { self.sender(raw, *vector) } else { None };
+                What::Ipi { vector: *vector, from }
             }
             Access::IpiDone { vector } => What::IpiDone { vector: *vector },
             Access::User { kind, pointer, fault } => What::User {
@@ -181,7 +182,9 @@ impl<'a> Narrator<'a> {
                 Access::SendIpi { to, vector: v } if to == target && v == vector => {
                     senders.push(raw.agent.cpu());
                 }
-                Access::Ipi { vector: v } if raw.agent.cpu() == target && v == vector => {
+                Access::Ipi { vector: v, sent: true }
+                    if raw.agent.cpu() == target && v == vector =>
+                {
                     senders.clear();
                 }
                 _ => {}
@@ -257,6 +260,7 @@ impl Watch for Narrator<'_> {
 pub(crate) fn level(agent: Agent) -> Level {
     match agent.role() {
         Role::Interrupt(_) => Level::Interrupt,
+        Role::Nmi(_) | Role::NestedNmi(_) => Level::Nmi,
         Role::Thread(_) | Role::Observer | Role::Hardware(_) => Level::Thread,
     }
 }

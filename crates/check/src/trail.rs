@@ -217,7 +217,8 @@ fn parse_range(text: &str) -> Result<std::ops::RangeInclusive<u32>, String> {
 }
 
 fn parse_run(content: &str) -> Result<Run, String> {
-    let wrong = || format!("wanted `cpu N [irq|drains] [pick P] [xCOUNT]`, found `{content}`");
+    let wrong =
+        || format!("wanted `cpu N [irq|nmi|nmi2|drains] [pick P] [xCOUNT]`, found `{content}`");
     let mut words = content.split_whitespace();
     if words.next() != Some("cpu") {
         return Err(wrong());
@@ -234,6 +235,10 @@ fn parse_run(content: &str) -> Result<Run, String> {
     while let Some(word) = words.next() {
         if word == "irq" {
             run.choice.agent = Agent::interrupt(cpu).0;
+        } else if word == "nmi" {
+            run.choice.agent = Agent::nmi(cpu).0;
+        } else if word == "nmi2" {
+            run.choice.agent = Agent::nested_nmi(cpu).0;
         } else if word == "drains" {
             run.choice.agent = Agent::hardware(cpu).0;
         } else if word == "pick" {
@@ -249,11 +254,13 @@ fn parse_run(content: &str) -> Result<Run, String> {
     Ok(run)
 }
 
-/// `cpu 0`, `cpu 1 irq`, `cpu 0 drains`.
+/// `cpu 0`, `cpu 1 irq`, `cpu 1 nmi`, `cpu 1 nmi2` for an NMI within an NMI, `cpu 0 drains`.
 pub(crate) fn who(agent: u8) -> String {
     match Agent(agent).role() {
         Role::Thread(cpu) => format!("cpu {cpu}"),
         Role::Interrupt(cpu) => format!("cpu {cpu} irq"),
+        Role::Nmi(cpu) => format!("cpu {cpu} nmi"),
+        Role::NestedNmi(cpu) => format!("cpu {cpu} nmi2"),
         Role::Observer => "observer".into(),
         Role::Hardware(cpu) => format!("cpu {cpu} drains"),
     }
@@ -324,6 +331,8 @@ mod tests {
         let runs = vec![
             run(Agent::thread(0), 0, 3),
             run(Agent::interrupt(1), 2, 1),
+            run(Agent::nmi(1), 1, 1),
+            run(Agent::nested_nmi(1), 0, 1),
             run(Agent::thread(1), 0, 1),
         ];
         Trail::new("seed::before", &id, "lam", Config::default(), vec![4, 70, 71, 72], runs)

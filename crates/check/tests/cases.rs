@@ -7,7 +7,8 @@
 //! `tests/known-wrong.txt`, if there is one, must be wrong.
 //!
 //! Every case is checked as it is by default, twice, then without the reduction, then without the
-//! masking; all must agree. Every trail is written, read back and replayed.
+//! masking; all must agree. Every trail is written, read back and replayed. What holds under x86-TSO must
+//! hold under sequential consistency, whose runs are among those of x86-TSO.
 
 mod common;
 
@@ -18,7 +19,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use check::{Checked, Config, Guest, Limits, Scenario, Trail};
+use check::{Checked, Config, Guest, Limits, MemoryModel, Scenario, Trail};
 use outcome::{Outcome, Verdict};
 
 #[test]
@@ -58,6 +59,8 @@ struct Wanted {
     cpu: Option<u8>,
     /// `found`: how what was found instead begins.
     found: Option<String>,
+    /// `only`: `tso` if there must be nothing to find under sequential consistency.
+    only_tso: bool,
     /// `limits`: `states N`, `bytes N` or `seconds N`.
     limits: Limits,
 }
@@ -197,6 +200,7 @@ impl Wanted {
             "instruction" => self.instruction = text,
             "cpu" => self.cpu = Some(value.parse().expect("a CPU")),
             "found" => self.found = text,
+            "only" => self.only_tso = value == "tso",
             "limits" => match value.split_once(' ') {
                 Some(("states", n)) => self.limits.states = Some(n.parse().expect("a number")),
                 Some(("bytes", n)) => self.limits.bytes = Some(n.parse().expect("a number")),
@@ -239,6 +243,26 @@ impl Case<'_> {
             complain(what, self.judge(&other.outcome));
             complain(what, differs(&plain.outcome, &other.outcome));
             complain(what, self.replay(&other));
+        }
+        // What is decided within this small budget is the same; switches count for more there.
+        let states = Some(5_000);
+        let small = Limits { every_access: true, reduction: false, states, ..limits.clone() };
+        let every = self.check(&small).outcome;
+        let property = |o: &Outcome| o.finding.as_ref().map(|finding| finding.property.clone());
+        let short = |outcome: &Outcome| (outcome.verdict, property(outcome));
+        let decided = [&plain.outcome, &every].iter().all(|o| o.verdict != Verdict::Undecided);
+        if decided && short(&plain.outcome) != short(&every) {
+            complain("with every access a scheduling point", Some(format!("{:?}", short(&every))));
+        }
+        if self.folder.verdict == Verdict::Pass || self.wanted.only_tso {
+            let config = Config { memory_model: MemoryModel::Sc, ..limits.config };
+            let other = self.check(&Limits { config, ..limits.clone() }).outcome;
+            let is_wrong = if self.wanted.only_tso {
+                other.finding.is_some().then(|| line(&other))
+            } else {
+                self.judge(&other)
+            };
+            complain("under sequential consistency", is_wrong);
         }
         (line(&plain.outcome), wrong)
     }

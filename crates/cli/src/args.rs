@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Show(Show),
     /// List scenarios with what they find and their marks
     List(List),
+    /// Run litmus tests in herd's format, and compare their final states with what is expected
+    Litmus(Litmus),
     /// Boot a kernel on the modelled machine, on one schedule; its serial line is standard output
     Run(Run),
     /// Make a scenario crate that compiles and fails in an instructive way
@@ -97,7 +99,7 @@ impl Command {
             Command::Replay(replay) => Some(&mut replay.source),
             Command::Show(show) => Some(&mut show.source),
             Command::List(list) => Some(&mut list.source),
-            Command::Run(_) | Command::New(_) | Command::Help(_) => None,
+            Command::Litmus(_) | Command::Run(_) | Command::New(_) | Command::Help(_) => None,
         }
     }
 }
@@ -262,6 +264,28 @@ pub(crate) struct List {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) source: Source,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Litmus {
+    /// Test, folder with *.litmus in it, or index file whose name begins with @
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Memory ordering of the modelled machine
+    #[arg(long, env = "LAMPREY_MODEL", value_name = "MODEL", default_value = "tso")]
+    #[arg(hide_env_values = true)]
+    pub(crate) model: Model,
+    /// Compare with this log of herd or litmus7: the sets of final states must be equal
+    #[arg(long, env = "LAMPREY_EXPECT", value_name = "LOG", hide_env_values = true)]
+    pub(crate) expect: Option<PathBuf>,
+    /// Form of the report; see `help formats`
+    #[arg(long, env = "LAMPREY_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_env_values = true)]
+    pub(crate) format: Format,
+    /// Tests run at once [default: one per processor]
+    #[arg(long, short, env = "LAMPREY_JOBS", value_name = "N", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
 }
 
 #[derive(Debug, Args)]

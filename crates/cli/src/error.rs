@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::exit::Exit;
 use crate::guests::GuestError;
+use crate::litmus::LitmusError;
 use crate::new::NewError;
 use crate::pages::NoPage;
 use crate::replay::ReplayError;
@@ -29,6 +30,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Run(#[from] check::run::RunError),
     #[error(transparent)]
+    Litmus(#[from] LitmusError),
+    #[error(transparent)]
     New(#[from] NewError),
     #[error(transparent)]
     Page(#[from] NoPage),
@@ -47,7 +50,8 @@ pub(crate) enum Error {
 impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Error::Select(_) => Exit::Nothing,
+            Error::Select(_)
+            | Error::Litmus(LitmusError::Nothing | LitmusError::OtherTests { .. }) => Exit::Nothing,
             _ => Exit::Refused,
         }
     }

@@ -4,6 +4,7 @@
 //! main ─► check, replay, list ─► guests ─► workspace, build
 //!     │        │     └─► show ─► store        (what earlier checks kept)
 //!     │        └─► pool ─► the `check` crate  (several scenarios at once)
+//!     ├─► litmus ─► ordered   (litmus tests, told in order)
 //!     └─► boot, new, pages
 //! ```
 //!
@@ -29,8 +30,10 @@ mod exit;
 mod guests;
 mod interrupt;
 mod list;
+mod litmus;
 mod memory;
 mod new;
+mod ordered;
 mod pages;
 mod pool;
 mod progress;
@@ -74,7 +77,9 @@ pub fn main(name: &str) -> ExitCode {
         // Whoever read our output has had enough, which is no failure unless there is a verdict to
         // give: that is then not known.
         Err(error) if error.is_closed_output() => match &flags.command {
-            Command::Check(_) | Command::Replay(_) | Command::Run(_) => Exit::Interrupted,
+            Command::Check(_) | Command::Replay(_) | Command::Litmus(_) | Command::Run(_) => {
+                Exit::Interrupted
+            }
             _ => Exit::Passed,
         },
         Err(error) => {
@@ -124,6 +129,7 @@ fn carry_out(name: &str, flags: &Flags, ui: &mut Ui) -> Result<Exit, Error> {
         Command::Replay(replay) => replay::replay(&program, replay, &flags.look, ui),
         Command::Show(show) => show::show(&program, show, ui),
         Command::List(list) => list::list(list, &flags.look, ui),
+        Command::Litmus(args) => litmus::litmus(args, ui),
         Command::Run(run) => boot::boot(run, ui),
         Command::New(new) => new::new(&program, new, ui),
         Command::Help(help) => {

@@ -38,7 +38,7 @@ fn codes() -> String {
 }
 
 fn bounds() -> String {
-    let bounds = check::bounds(check::Config::default(), true);
+    let bounds = check::bounds(check::Config::default(), true, None);
     let all = [bounds.memory_model].into_iter().chain(bounds.others);
     all.map(|bound| format!("  - {bound}")).collect::<Vec<_>>().join("\n")
 }

@@ -78,6 +78,11 @@ pub(crate) fn checking() -> Option<String> {
     CHECKING.with(|name| name.try_borrow().ok().and_then(|name| name.clone()))
 }
 
+/// From now on this thread checks `name`.
+pub(crate) fn now_checking(name: String) {
+    CHECKING.with(|checking| *checking.borrow_mut() = Some(name));
+}
+
 impl<'a> Pool<'a> {
     pub(crate) fn new(jobs: &'a [Job], allowance: Allowance) -> Self {
         Self {
@@ -141,7 +146,7 @@ impl<'a> Pool<'a> {
             let job = self.next.fetch_add(1, Ordering::SeqCst);
             let Some(Job { image, scenario }) = self.jobs.get(job) else { return };
             self.board().insert(job, Snapshot::default());
-            CHECKING.with(|name| *name.borrow_mut() = Some(scenario.clone()));
+            now_checking(scenario.clone());
             let checked = panic::catch_unwind(AssertUnwindSafe(|| {
                 if opened.as_ref().is_none_or(|(path, _)| path != image) {
                     opened = Some((image, Guest::open(image).map_err(|error| error.to_string())?));
@@ -178,6 +183,7 @@ impl<'a> Pool<'a> {
             states: self.allowance.states,
             bytes: self.allowance.bytes,
             reduction: self.allowance.reduction,
+            every_access: false,
             config: self.allowance.config,
         };
         let mut cut = false;

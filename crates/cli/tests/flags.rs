@@ -18,10 +18,10 @@ fn flags_that_are_wrong_are_2_and_125_under_bisect() {
         (&["check", "--states", "0"], 2, "write a number as 2000000"),
         (&["check", "-j", "0"], 2, "0 is not in 1..="),
         (&["check", "--width", "3"], 2, "3 is not in 40..="),
-        (&["check", "--model", "tso"], 2, "--model tso: not modelled yet: store buffers"),
+        (&["check", "--model", "weak"], 2, "invalid value 'weak'"),
         (&["check", "--image", "a", "--manifest-path", "b"], 2, "give one of them, not both"),
         (&["check", "--bisect", "--nonsense"], 125, "unexpected argument"),
-        (&["check", "--bisect", "--model", "tso"], 125, "not modelled yet"),
+        (&["check", "--bisect", "--model", "weak"], 125, "invalid value"),
     ];
     for (args, code, words) in cases {
         let (exit, out, err) = run(lamprey(folder.path()).args(args));

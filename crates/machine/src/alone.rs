@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::step::{End, Mode};
 use crate::translation::find_tables;
 use crate::watch::Watch;
-use crate::word::{Part, Word};
+use crate::word::Word;
 
 /// Instructions after which code that runs by itself counts as endless.
 const ALONE_INSTRUCTIONS: u64 = 200_000_000;
@@ -77,6 +77,7 @@ impl Machine {
         watch: &mut W,
     ) -> Result<State, Halt> {
         self.place_cpus(&mut state);
+        state.nmi_budget = self.registered.nmi.map_or(0, |nmi| nmi.budget);
         self.handlers_may_start(state.cpu_count(), accesses);
         if self.registered.page_tables {
             for cpu in &state.cpus {
@@ -91,20 +92,6 @@ impl Machine {
             }
         }
         Ok(state)
-    }
-
-    /// What the start of a handler depends on counts as touched from the beginning: were it only
-    /// recorded when a handler starts, an agent that turns interrupts off and on again in one step
-    /// would hide that it could.
-    fn handlers_may_start<A: Accesses>(&self, cpus: u8, accesses: &mut A) {
-        if self.registered.handlers.is_empty() {
-            return;
-        }
-        for number in 0..cpus {
-            for part in [Part::InterruptFlag, Part::Pending, Part::Buffer] {
-                accesses.touch(Agent::interrupt(number), Word::part(number, part), true);
-            }
-        }
     }
 
     /// Gives each CPU what the set-up registered for it.
@@ -179,7 +166,7 @@ impl Machine {
         let end = self.execute(state, agent, mode, others, accesses, watch)?;
         let rip = state.cpu(0).regs.rip;
         match end {
-            End::Returned => Ok(()),
+            End::Returned(_) => Ok(()),
             End::Choose(_) | End::Halted => {
                 Err(self.gap(agent, rip, "choose or hlt in code that runs by itself".into()))
             }

@@ -21,7 +21,9 @@
 //! | delivery of an interrupt, return from it | STI, CLI, SWAPGS, HLT |
 //!
 //! SFENCE could be read as draining in §11.10, but does not keep later loads back (§8.2.5); on
-//! write-back memory, where stores stay in order anyway, that is no effect at all.
+//! write-back memory, where stores stay in order anyway, that is no effect at all. With one exception: a
+//! WRMSR to the x2APIC, which passes stores, does not pass an SFENCE (§10.12.3). So SFENCE leaves a mark
+//! behind the newest store, and such a WRMSR waits until all stores before the mark are visible.
 //!
 //! # Partial overlap
 //!
@@ -77,6 +79,8 @@ pub(crate) enum Forward {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Buffer {
     stores: Vec<Store>,
+    /// How many of them, from the oldest on, are before an SFENCE.
+    fenced: usize,
 }
 
 impl Buffer {
@@ -97,11 +101,22 @@ impl Buffer {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Store> {
+        self.fenced = self.fenced.saturating_sub(1);
         (!self.stores.is_empty()).then(|| self.stores.remove(0))
     }
 
     pub(crate) fn stores(&self) -> &[Store] {
         &self.stores
+    }
+
+    /// SFENCE.
+    pub(crate) fn fence(&mut self) {
+        self.fenced = self.stores.len();
+    }
+
+    /// How many stores, from the oldest on, are before an SFENCE.
+    pub(crate) fn fenced(&self) -> usize {
+        self.fenced
     }
 
     /// `value`, the `size` bytes that memory holds at `location`, as this CPU sees them.
@@ -139,7 +154,7 @@ mod tests {
     fn buffer(stores: &[(u64, u8, u64)]) -> Buffer {
         let stores =
             stores.iter().map(|&(location, size, value)| Store { location, size, value }).collect();
-        Buffer { stores }
+        Buffer { stores, fenced: 0 }
     }
 
     #[test]
@@ -167,6 +182,17 @@ mod tests {
         assert_eq!(buffer.oldest().map(|store| store.value), Some(2));
         buffer.pop();
         assert!(buffer.is_empty() && buffer.pop().is_none());
+    }
+
+    #[test]
+    fn a_mark_is_reached_when_the_stores_before_it_have_left() {
+        let mut buffer = buffer(&[(0x40, 8, 1), (0x48, 8, 2)]);
+        buffer.fence();
+        buffer.push(Store { location: 0x50, size: 8, value: 3 });
+        buffer.pop();
+        assert_eq!(buffer.fenced(), 1);
+        buffer.pop();
+        assert_eq!((buffer.fenced(), buffer.stores().len()), (0, 1));
     }
 
     #[test]

@@ -81,18 +81,22 @@ pub(crate) mod msr {
 pub(crate) fn cpuid(leaf: u32, subleaf: u32, cpu: u8) -> Option<[u32; 4]> {
     let id = u32::from(cpu);
     Some(match (leaf, subleaf) {
-        (0, _) => [7, 0x706d_614c, 0x3d79_6572, 0x3d3d_3d3d],
-        // CX16, PCID, MOVBE, POPCNT; FPU TSC MSR PAE CX8 APIC PGE CMOV FXSR SSE SSE2.
+        (0, _) => [0xb, 0x706d_614c, 0x3d79_6572, 0x3d3d_3d3d],
+        // CX16, PCID, x2APIC, MOVBE, POPCNT; FPU TSC MSR PAE CX8 APIC PGE CMOV FXSR SSE SSE2.
         (1, _) => [
             0,
             id << 24,
-            1 << 13 | 1 << 17 | 1 << 22 | 1 << 23,
+            1 << 13 | 1 << 17 | 1 << 21 | 1 << 22 | 1 << 23,
             1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << 15 | 7 << 24,
         ],
         // FSGSBASE, BMI1, SMEP, BMI2, INVPCID, ADX, SMAP; LA57.
         (7, 0) => [1, 1 | 1 << 3 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 19 | 1 << 20, 1 << 16, 0],
         // LAM.
         (7, 1) => [1 << 26, 0, 0, 0],
+        // x2APIC numbers: one thread in each core, 8 cores in the package.
+        (0xb, 0) => [0, 1, 1 << 8, id],
+        (0xb, 1) => [3, 8, 1 | 2 << 8, id],
+        (0xb, _) => [0, 0, subleaf & 0xff, id],
         (0x8000_0000, _) => [0x8000_0008, 0, 0, 0],
         // LAHF, LZCNT; SYSCALL NX 1-GiB pages RDTSCP LM.
         (0x8000_0001, _) => [0, 0, 1 | 1 << 5, 1 << 11 | 1 << 20 | 1 << 26 | 1 << 27 | 1 << 29],

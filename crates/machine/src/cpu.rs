@@ -6,11 +6,12 @@ use mmu::Tlb;
 use x86::{Regs, flags};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, LEVELS};
 use crate::bits::{CR0_INITIAL, CR4_INITIAL};
 use crate::buffer::Buffer;
 use crate::layout;
 use crate::next::NextOperation;
+use crate::registered::Handler;
 use crate::translation::UserAccess;
 
 /// What a CPU's thread is doing.
@@ -32,8 +33,12 @@ pub(crate) struct System {
     pub(crate) cr3: u64,
     pub(crate) cr4: u64,
     pub(crate) tsc_aux: u64,
-    /// Interrupts are inhibited for one more instruction (STI).
+    /// Interrupts are inhibited for one more instruction (STI, MOV to SS).
     pub(crate) shadow: bool,
+    /// So are NMIs (MOV to SS).
+    pub(crate) nmi_shadow: bool,
+    /// NMIs wait for the next IRET (SDM vol. 3 §6.7.1).
+    pub(crate) nmi_blocked: bool,
     pub(crate) halting: bool,
     /// Values of the accesses that a suspended instruction has already made, in order.
     pub(crate) latch: Vec<u64>,
@@ -41,8 +46,8 @@ pub(crate) struct System {
     pub(crate) buffer: Buffer,
     /// What may be cached of page tables.
     pub(crate) tlb: Arc<Tlb>,
-    /// Next free address of the arenas of the thread and the interrupt level.
-    pub(crate) arenas: [u64; 2],
+    /// Next free address of the arenas of the thread, the interrupt and the NMI levels.
+    pub(crate) arenas: [u64; 3],
 }
 
 /// What leaves several ways to go on.
@@ -54,11 +59,14 @@ pub(crate) enum Choosing {
     Translation(UserAccess),
 }
 
-/// A level that an interrupt has left.
+/// What an interrupt has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Interrupted {
+    /// Its registers. For a handler with a frame they are there, too: here they say when it has returned.
     pub(crate) regs: Regs,
-    pub(crate) vector: u8,
+    /// The handler that runs instead, and at which level.
+    pub(crate) by: Handler,
+    pub(crate) level: usize,
 }
 
 /// One CPU.
@@ -67,14 +75,17 @@ pub struct Cpu {
     pub(crate) regs: Regs,
     pub(crate) system: System,
     pub(crate) activity: Activity,
-    pub(crate) interrupted: Option<Box<Interrupted>>,
+    /// The innermost last.
+    pub(crate) interrupted: Vec<Interrupted>,
     /// Bit i: the i-th registered vector is pending.
     pub(crate) pending: u64,
+    /// An NMI was sent and not yet delivered.
+    pub(crate) nmi_pending: bool,
     /// What it stands before has several ways to go on.
     pub(crate) choosing: Option<Choosing>,
     /// What each level does next. Part of the fingerprint: two ways to one instruction (out of HLT, and
     /// by a jump) may know more or less of what comes, and the search learns by program point.
-    pub(crate) next: [Option<NextOperation>; 2],
+    pub(crate) next: [Option<NextOperation>; LEVELS],
 }
 
 impl Cpu {
@@ -88,6 +99,8 @@ impl Cpu {
                 cr4: CR4_INITIAL,
                 tsc_aux: u64::from(number),
                 shadow: false,
+                nmi_shadow: false,
+                nmi_blocked: false,
                 halting: false,
                 latch: Vec::new(),
                 buffer: Buffer::default(),
@@ -95,13 +108,15 @@ impl Cpu {
                 arenas: [
                     layout::arena(Agent::thread(number)).0,
                     layout::arena(Agent::interrupt(number)).0,
+                    layout::arena(Agent::nmi(number)).0,
                 ],
             },
             activity: Activity::Ended,
-            interrupted: None,
+            interrupted: Vec::new(),
             pending: 0,
+            nmi_pending: false,
             choosing: None,
-            next: [None, None],
+            next: [None; LEVELS],
         }
     }
 
@@ -132,7 +147,11 @@ impl Cpu {
 
     /// The agent that would go on.
     pub fn level(&self, number: u8) -> Agent {
-        if self.interrupted.is_some() { Agent::interrupt(number) } else { Agent::thread(number) }
+        Agent::at_level(number, self.level_number())
+    }
+
+    pub(crate) fn level_number(&self) -> usize {
+        self.interrupted.last().map_or(0, |interrupted| interrupted.level)
     }
 
     pub(crate) fn interrupt_flag(&self) -> bool {
@@ -142,19 +161,31 @@ impl Cpu {
     /// The registered vector that would be delivered now: the highest (SDM vol. 3 §10.8.3.1).
     pub(crate) fn deliverable(&self) -> Option<u16> {
         let open = self.pending != 0
-            && self.interrupted.is_none()
+            && self.interrupted.is_empty()
             && self.interrupt_flag()
             && !self.system.shadow
-            && self.system.latch.is_empty()
-            && self.system.buffer.is_empty()
-            && self.choosing.is_none();
+            && self.is_between_instructions();
         open.then(|| u16::try_from(63 - self.pending.leading_zeros()).expect("below 64"))
+    }
+
+    /// Would an NMI be delivered now, if there were one?
+    pub(crate) fn takes_nmi(&self) -> bool {
+        !self.system.nmi_blocked && !self.system.nmi_shadow && self.is_between_instructions()
+    }
+
+    /// No instruction is suspended, and the store buffer is empty, as delivery wants it (SDM vol. 3
+    /// §11.10). `choose` is no instruction of the guest: before it and after it are the same.
+    fn is_between_instructions(&self) -> bool {
+        self.system.latch.is_empty()
+            && self.system.buffer.is_empty()
+            && !matches!(self.choosing, Some(Choosing::Among(_)))
     }
 
     pub(crate) fn is_ended(&self) -> bool {
         self.activity == Activity::Ended
-            && self.interrupted.is_none()
+            && self.interrupted.is_empty()
             && self.pending == 0
+            && !self.nmi_pending
             && self.system.buffer.is_empty()
     }
 
@@ -162,11 +193,12 @@ impl Cpu {
         let mut bytes = Vec::with_capacity(640);
         let mut put = |value: u64| bytes.extend_from_slice(&value.to_le_bytes());
         let s = &self.system;
-        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux, s.arenas[0], s.arenas[1], self.pending]
-        {
+        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux, self.pending] {
             put(value);
         }
-        put(u64::from(s.shadow) | u64::from(s.halting) << 1);
+        s.arenas.iter().for_each(|value| put(*value));
+        let bits = [s.shadow, s.halting, s.nmi_shadow, s.nmi_blocked, self.nmi_pending];
+        put(bits.iter().fold(0, |sum, bit| sum << 1 | u64::from(*bit)));
         put(match self.activity {
             Activity::Running => 0,
             Activity::Halted => 1,
@@ -184,6 +216,7 @@ impl Cpu {
         put(u64::try_from(s.latch.len()).unwrap_or(u64::MAX));
         s.latch.iter().for_each(|value| put(*value));
         put(u64::try_from(s.buffer.stores().len()).unwrap_or(u64::MAX));
+        put(u64::try_from(s.buffer.fenced()).unwrap_or(u64::MAX));
         for store in s.buffer.stores() {
             put(store.location << 8 | u64::from(store.size));
             put(store.value);
@@ -203,8 +236,9 @@ impl Cpu {
             }
         }
         put_regs(&self.regs, &mut put);
-        if let Some(interrupted) = &self.interrupted {
-            put(u64::from(interrupted.vector) + 1);
+        for interrupted in &self.interrupted {
+            put(u64::from(interrupted.by.vector) + 1);
+            put(u64::try_from(interrupted.level).unwrap_or(u64::MAX));
             put_regs(&interrupted.regs, &mut put);
         }
         xxh3_128(&bytes)

@@ -29,10 +29,12 @@ use abi::layout::HEAP_BASE;
 use mmu::{Fill, Invpcid, Kind};
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
 
-use crate::agent::{Agent, Role};
+use crate::agent::Agent;
+use crate::apic::{self, Apic, Message};
 use crate::buffer::{self, Forward, Store};
 use crate::control::{self, Refusal, msr};
 use crate::cpu::System;
+use crate::frame::{KERNEL_CS, KERNEL_SS};
 use crate::halt::Failure;
 use crate::layout::{Layout, Want};
 use crate::memory::Memory;
@@ -96,8 +98,16 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) tso: bool,
     /// An interrupt may come between two instructions.
     pub(crate) interruptible: bool,
-    /// An interrupt may come before this instruction.
+    /// An interrupt or an NMI may come before this instruction.
     pub(crate) open_to_interrupts: bool,
+    /// Where interrupts can be sent.
+    pub(crate) apic: Apic,
+    /// Interrupts sent in this step, and to which CPU.
+    pub(crate) sent: Vec<(u8, Message)>,
+    /// The stack pointer with which an IRETQ ends this handler.
+    pub(crate) returns_to: Option<u64>,
+    /// It is the IRETQ that ends the handler.
+    pub(crate) ends_handler: bool,
     /// The user half is what page tables say.
     pub(crate) paged: bool,
     /// RFLAGS.AC before this instruction.
@@ -131,6 +141,8 @@ pub(crate) struct Exec<'a, A, W> {
     locked_open: bool,
     /// It is an STI that turns interrupts on: they stay inhibited for one more instruction.
     opens_interrupts: bool,
+    /// It is a MOV to SS: interrupts and NMIs are inhibited for one more instruction.
+    pub(crate) holds_back: bool,
     /// It may make several accesses, between which no interrupt comes.
     pub(crate) several: bool,
     /// It stores to two words of which one is shared: both stores are visible.
@@ -160,6 +172,10 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             tso: false,
             interruptible: false,
             open_to_interrupts: false,
+            apic: Apic::new(&[], false, 0),
+            sent: Vec::new(),
+            returns_to: None,
+            ends_handler: false,
             paged: false,
             ac: false,
             fill: Fill::Eager,
@@ -177,6 +193,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             visible: false,
             locked_open: false,
             opens_interrupts: false,
+            holds_back: false,
             several: false,
             together: false,
         }
@@ -190,6 +207,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         self.visible = false;
         self.locked_open = false;
         self.opens_interrupts = false;
+        self.holds_back = false;
         self.several = false;
         self.together = false;
     }
@@ -197,7 +215,8 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     /// The instruction has completed.
     #[inline]
     pub(crate) fn retire(&mut self) {
-        self.system.shadow = self.opens_interrupts;
+        self.system.shadow = self.opens_interrupts || self.holds_back;
+        self.system.nmi_shadow = self.holds_back;
         if !self.system.latch.is_empty() {
             self.system.latch.clear();
         }
@@ -272,7 +291,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
 
     /// Stands before what it cannot do until the store buffer has changed.
     #[cold]
-    fn wait(&mut self, wait: Wait) -> Stop {
+    pub(crate) fn wait(&mut self, wait: Wait) -> Stop {
         self.pending = NextOperation::new(self.point(), &[]).waiting(wait, self.buffer_word());
         Stop::Yield
     }
@@ -652,7 +671,11 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     fn fence(&mut self, fence: Fence) -> Result<(), Stop> {
         match fence {
             Fence::Mfence => self.drain(),
-            Fence::Sfence | Fence::Lfence => Ok(()),
+            Fence::Sfence => {
+                self.system.buffer.fence();
+                Ok(())
+            }
+            Fence::Lfence => Ok(()),
         }
     }
 
@@ -671,7 +694,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         if before == on {
             return Ok(());
         }
-        if on && matches!(self.agent.role(), Role::Interrupt(_)) {
+        if on && self.agent.level() > 0 {
             return Err(Stop::Unmodelled("interrupts enabled inside an interrupt handler".into()));
         }
         if self.part_of_cpu(Part::InterruptFlag, true)? {
@@ -686,10 +709,12 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         if self.alone {
             return Err(Stop::Unmodelled("hlt in code that runs by itself".into()));
         }
-        if matches!(self.agent.role(), Role::Interrupt(_)) {
+        if self.agent.level() > 0 {
             return Err(Stop::Unmodelled("hlt inside an interrupt handler".into()));
         }
-        self.part_of_cpu(Part::Pending, false)?;
+        let pending = |part| (Word::part(self.agent.cpu(), part), false);
+        let touches = [pending(Part::Pending), pending(Part::Nmi)];
+        self.operation(&touches[..1 + usize::from(self.apic.nmi())])?;
         self.report(Access::Halt);
         self.system.halting = true;
         Ok(())
@@ -799,11 +824,15 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             msr::KERNEL_GS_BASE => regs.kernel_gs_base,
             msr::TSC_AUX => self.system.tsc_aux,
             msr::EFER => msr::EFER_VALUE,
+            apic::msr::FIRST..=apic::msr::LAST => return self.read_apic(number),
             _ => return Err(Stop::Unmodelled(format!("rdmsr of {number:#x}"))),
         })
     }
 
     fn wrmsr(&mut self, regs: &mut Regs, number: u32, value: u64) -> Result<(), Stop> {
+        if (apic::msr::FIRST..=apic::msr::LAST).contains(&number) {
+            return self.write_apic(number, value);
+        }
         self.drain()?;
         let base = match number {
             msr::FS_BASE => &mut regs.fs_base,
@@ -837,11 +866,16 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn selector(&mut self, segment: Segment) -> Result<u16, Stop> {
+        match segment {
+            Segment::Cs => return Ok(KERNEL_CS),
+            Segment::Ss => return Ok(KERNEL_SS),
+            _ => {}
+        }
         Err(Stop::Unmodelled(format!("mov from segment register {segment:?}")))
     }
 
-    fn load_segment(&mut self, _: &mut Regs, segment: Segment, _: u16) -> Result<(), Stop> {
-        Err(Stop::Unmodelled(format!("mov to segment register {segment:?}")))
+    fn load_segment(&mut self, _: &mut Regs, segment: Segment, selector: u16) -> Result<(), Stop> {
+        self.load_stack_segment(segment, selector)
     }
 
     fn table(&mut self, table: Table) -> Result<(u64, u16), Stop> {
@@ -858,8 +892,8 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         Err(Stop::Unmodelled("ltr".into()))
     }
 
-    fn far_return(&mut self, _: &mut Regs, _: &FarReturn) -> Result<(), Stop> {
-        Err(Stop::Unmodelled("a far return".into()))
+    fn far_return(&mut self, regs: &mut Regs, to: &FarReturn) -> Result<(), Stop> {
+        self.interrupt_return(regs, to)
     }
 
     /// A breakpoint in kernel code is a fault of it, like any other exception.

@@ -5,16 +5,15 @@ use abi::layout::FIRST_VECTOR;
 use mmu::Kind;
 use x86::{R8, R9, RAX, RCX, RDI, RDX, RSI, RSP, Regs};
 
-use crate::agent::{Agent, Role};
+use crate::agent::Agent;
+use crate::apic::{Message, NMI_VECTOR, Sending};
 use crate::cpu::System;
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Failure;
 use crate::layout::{self, Want};
 use crate::look::Look;
 use crate::next::NextOperation;
-use crate::registered::Entry;
-use crate::registered::Named;
-use crate::registered::Registered;
+use crate::registered::{Entry, Handler, Named, NmiHandler, Registered};
 use crate::watch::{Access, Flow, Watch};
 use crate::word::Part;
 
@@ -25,8 +24,6 @@ pub(crate) enum Outcome {
     Done(u64),
     /// Stand before `choose` among this many.
     Choose(u16),
-    /// Send pending bit `bit` to a CPU, then return.
-    Send { to: u8, bit: u32 },
     /// Discard the run.
     Discard,
     /// A property is violated.
@@ -44,11 +41,8 @@ pub(crate) struct Context<'a> {
     pub(crate) setup: bool,
     /// Every CPU as it was when this step began; this CPU knows better about itself.
     pub(crate) others: &'a [Look],
-    pub(crate) cpu_count: usize,
     /// The alternative taken at the `choose` it stood before.
     pub(crate) pick: Option<u16>,
-    /// IPIs sent in this step: target and pending bit. They arrive when it ends.
-    pub(crate) sent: Vec<(u8, u32)>,
 }
 
 const LONGEST_TEXT: u64 = 1 << 16;
@@ -69,12 +63,16 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             | Hypercall::Always
             | Hypercall::Finally
             | Hypercall::Handler
+            | Hypercall::RawHandler
+            | Hypercall::Nmi
+            | Hypercall::RawNmi
             | Hypercall::PageTables
             | Hypercall::FixedClock => self.register(call, [a, b, c], context),
             Hypercall::Name | Hypercall::NameValue | Hypercall::NameRoot => {
                 self.name(call, [a, b, c, d, e, f], context)
             }
-            Hypercall::SendIpi => self.send_ipi(a, b, context),
+            Hypercall::SendIpi => self.send_ipi(a, b),
+            Hypercall::SendNmi => self.send_nmi(a),
             Hypercall::ThisCpu => done(u64::from(self.agent.cpu())),
             Hypercall::Assume if a != 0 => done(0),
             Hypercall::Assume => self.discard(),
@@ -116,7 +114,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// IRET of a handler turns interrupts on again; a thread that ends idles with interrupts on.
     fn entry_returns(&mut self, regs: &Regs) -> Result<Outcome, Stop> {
-        if matches!(self.agent.role(), Role::Interrupt(_)) {
+        if self.agent.level() > 0 {
             self.drain()?;
         }
         if !self.alone && regs.rflags & x86::flags::IF == 0 {
@@ -145,7 +143,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                     Some(slot) => *slot = Some(Entry { function: b, data: c }),
                 }
             }
-            Hypercall::Handler => {
+            Hypercall::Handler | Hypercall::RawHandler => {
+                let raw = call == Hypercall::RawHandler;
+                let entry = Entry { function: b, data: if raw { 0 } else { c } };
                 let Ok(vector) = u8::try_from(a) else {
                     return Ok(misuse(call, "was given a vector above 255"));
                 };
@@ -153,11 +153,19 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 if vector < FIRST_VECTOR || handlers.len() == 64 {
                     return Ok(misuse(call, "was given a vector below 32, or the 65th vector"));
                 }
-                if handlers.iter().any(|(v, _)| *v == vector) {
+                if handlers.iter().any(|handler| handler.vector == vector) {
                     return Ok(misuse(call, "was called twice for one vector"));
                 }
-                handlers.push((vector, Entry { function: b, data: c }));
-                handlers.sort_by_key(|(vector, _)| *vector);
+                handlers.push(Handler { vector, entry, raw });
+                handlers.sort_by_key(|handler| handler.vector);
+            }
+            Hypercall::Nmi | Hypercall::RawNmi => {
+                let raw = call == Hypercall::RawNmi;
+                let entry = Entry { function: b, data: if raw { 0 } else { c } };
+                let handler = Handler { vector: NMI_VECTOR, entry, raw };
+                if registered.nmi.replace(NmiHandler { handler, budget: a }).is_some() {
+                    return Ok(misuse(call, "was called twice, or with lamprey::nmi"));
+                }
             }
             Hypercall::FixedClock => registered.clock = Some(a),
             Hypercall::PageTables => {
@@ -202,22 +210,29 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         Ok(Outcome::Done(0))
     }
 
-    fn send_ipi(&mut self, to: u64, vector: u64, context: &Context<'_>) -> Result<Outcome, Stop> {
+    fn send_ipi(&mut self, to: u64, vector: u64) -> Result<Outcome, Stop> {
         if self.agent == Agent::OBSERVER {
             return Ok(misuse(Hypercall::SendIpi, "is not for set-up and checks"));
         }
-        let known = &context.registered;
-        let handler = known.handlers.iter().position(|(v, _)| u64::from(*v) == vector);
-        let cpu = u8::try_from(to).ok().filter(|cpu| usize::from(*cpu) < context.cpu_count);
-        let (Some(bit), Some(to)) = (handler, cpu) else {
+        let vector = u8::try_from(vector).ok().filter(|vector| self.apic.bit(*vector).is_some());
+        let (Some(vector), Some(to)) = (vector, self.apic.cpu(to)) else {
             return Ok(misuse(Hypercall::SendIpi, "was given a vector without handler, or no CPU"));
         };
         self.drain()?;
-        if self.part_of(to, Part::Pending, true)? {
-            let vector = known.handlers[bit].0;
-            self.report(Access::SendIpi { to, vector });
+        self.send(Sending { message: Message::Fixed(vector), to })?;
+        Ok(Outcome::Done(0))
+    }
+
+    fn send_nmi(&mut self, to: u64) -> Result<Outcome, Stop> {
+        if self.agent == Agent::OBSERVER {
+            return Ok(misuse(Hypercall::SendNmi, "is not for set-up and checks"));
         }
-        Ok(Outcome::Send { to, bit: u32::try_from(bit).expect("below 64") })
+        let Some(to) = self.apic.cpu(to).filter(|_| self.apic.nmi()) else {
+            return Ok(misuse(Hypercall::SendNmi, "was given no CPU, or no NMI handler is there"));
+        };
+        self.drain()?;
+        self.send(Sending { message: Message::Nmi, to })?;
+        Ok(Outcome::Done(0))
     }
 
     fn choose(&mut self, of: u64, pick: Option<u16>) -> Outcome {
@@ -340,7 +355,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 /// The agent's place to allocate and the end of it.
 fn arena(system: &mut System, agent: Agent) -> (&mut u64, u64) {
     let end = if agent == Agent::OBSERVER { layout::SETUP_ARENA.1 } else { layout::arena(agent).1 };
-    let level = usize::from(matches!(agent.role(), Role::Interrupt(_)));
+    // An NMI within an NMI has the arena of that, as it has its stack.
+    let level = agent.level().min(system.arenas.len() - 1);
     (&mut system.arenas[level], end)
 }
 

@@ -175,6 +175,7 @@ impl Layout {
         let owner = match agent.role() {
             Role::Thread(cpu) => format!("CPU{cpu}"),
             Role::Interrupt(cpu) => format!("CPU{cpu}'s interrupts"),
+            Role::Nmi(cpu) | Role::NestedNmi(cpu) => format!("CPU{cpu}'s NMIs"),
             Role::Observer | Role::Hardware(_) => "the observer".into(),
         };
         let part = match offset % SLOT_BYTES {
@@ -204,13 +205,22 @@ pub(crate) const SETUP_ARENA: (u64, u64) = (HEAP_BASE, HEAP_BASE + SETUP_BYTES);
 /// Start and end of what an agent may allocate while it runs: an arena of its own, so that addresses
 /// do not depend on the interleaving.
 pub(crate) fn arena(agent: Agent) -> (u64, u64) {
-    (slot_base(agent.0), slot_base(agent.0) + ARENA_BYTES)
+    let base = slot_base(owner(agent));
+    (base, base + ARENA_BYTES)
 }
 
 /// Lowest address of an agent's stack and the address after its last byte.
 pub(crate) fn stack(agent: Agent) -> (u64, u64) {
-    let low = slot_base(agent.0) + ARENA_BYTES + PAGE;
+    let low = slot_base(owner(agent)) + ARENA_BYTES + PAGE;
     (low, low + STACK_BYTES)
+}
+
+/// Whose arena and stack an agent has: an NMI within an NMI starts on the same stack, as through the IST.
+fn owner(agent: Agent) -> u8 {
+    match agent.role() {
+        Role::NestedNmi(cpu) => Agent::nmi(cpu).0,
+        _ => agent.0,
+    }
 }
 
 fn slot_base(agent: u8) -> u64 {

@@ -19,14 +19,17 @@
 //! | `code` | decoded instructions |
 //! | `buffer` | the store buffer of a CPU |
 //! | `next`, `halt`, `watch`, `registered` | what an agent stands before; why a run ends; what is told; what set-up said |
+//! | `frame`, `apic` | the frame of an interrupt; what a write to the x2APIC asks for: pure |
 //! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
 //! | `state`, `look` | lists the parts; what a CPU shows of itself |
 //! | `exec` | what an instruction sees: accesses, faults, suspension |
+//! | `send` | what an instruction does to interrupts: IPIs, IRETQ, MOV to SS |
 //! | `translation` | the user half under page tables: TLBs, invalidation, freed frames |
 //! | `user` | accesses to the user half |
 //! | `hypercall` | what a guest asks of the machine |
-//! | `interrupt` | IPIs: pending, delivery, return |
+//! | `interrupt` | a handler starts and returns |
 //! | `machine` | loading, and what can happen next |
+//! | `deliver` | when interrupts and NMIs come |
 //! | `step` | one step: from a scheduling point to the next |
 //! | `alone` | set-up, invariants and final checks |
 //! | `bare` | a machine that boots a kernel of its own; it has rooms of its own |
@@ -41,13 +44,16 @@
 
 mod agent;
 mod alone;
+mod apic;
 pub mod bare;
 mod bits;
 mod buffer;
 mod code;
 mod control;
 mod cpu;
+mod deliver;
 mod exec;
+mod frame;
 mod halt;
 mod hypercall;
 mod interrupt;
@@ -57,6 +63,7 @@ mod machine;
 mod memory;
 mod next;
 mod registered;
+mod send;
 mod state;
 mod step;
 mod translation;
@@ -74,7 +81,7 @@ pub use machine::{Config, Machine, MemoryModel};
 pub use mmu::bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE};
 pub use mmu::{Fill, Kind};
 pub use next::NextOperation;
-pub use registered::{Entry, Named, Registered};
+pub use registered::{Entry, Handler, Named, NmiHandler, Registered};
 pub use state::State;
 pub use watch::{Access, Flow, Seen, Watch};
 pub use word::Word;

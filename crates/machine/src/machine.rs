@@ -1,5 +1,7 @@
 //! The machine as a whole: loading, and what can happen next.
 
+use std::cell::Cell;
+
 use abi::hypercall::Hypercall;
 use mmu::Fill;
 
@@ -41,6 +43,13 @@ impl Default for Config {
         Config { fill: Fill::Adversarial, memory_model: MemoryModel::default(), masking: true }
     }
 }
+
+/// The choice to deliver an NMI that was sent.
+pub(crate) const NMI_SENT: u16 = 1;
+/// The choice of an NMI that nobody has sent.
+pub(crate) const NMI_UNSENT: u16 = 2;
+/// The choice of an NMI for which there is no level left; no alternative of anything has this number.
+pub(crate) const NMI_TOO_DEEP: u16 = u16::MAX;
 
 /// What never changes while a scenario runs.
 #[derive(Debug)]
@@ -126,21 +135,39 @@ impl Machine {
 
     /// Calls `choice(agent, pick)` for everything that can happen next.
     pub fn choices(&self, state: &State, mut choice: impl FnMut(Agent, u16)) {
+        let goes_on = Cell::new(state.ended());
+        let mut choice = |agent, pick| {
+            goes_on.set(true);
+            choice(agent, pick);
+        };
         for (number, cpu) in (0u8..).zip(&state.cpus) {
             // First, so that of two runs as simple the one without delay is found.
             if !cpu.system.buffer.is_empty() {
                 choice(Agent::hardware(number), 0);
             }
-            let level = cpu.level(number);
-            let runs = cpu.interrupted.is_some() || cpu.activity == Activity::Running;
-            let next = cpu.next[usize::from(cpu.interrupted.is_some())];
-            let goes_on = runs && next.is_none_or(|next| next.wait.is_over(&cpu.system.buffer));
-            if goes_on {
-                let ways = self.ways(state, cpu);
-                (0..ways).for_each(|pick| choice(level, pick));
+            let level = cpu.level_number();
+            let runs = level > 0 || cpu.activity == Activity::Running;
+            let next = cpu.next[level];
+            if runs && next.is_none_or(|next| next.wait.is_over(&cpu.system.buffer)) {
+                let (agent, ways) = (cpu.level(number), self.ways(state, cpu));
+                (0..ways).for_each(|pick| choice(agent, pick));
             }
             if let Some(bit) = cpu.deliverable() {
                 choice(Agent::interrupt(number), bit);
+            }
+            if cpu.nmi_pending && cpu.takes_nmi() {
+                let (agent, pick) = nmi_choice(number, cpu, NMI_SENT);
+                choice(agent, pick);
+            }
+        }
+        if !goes_on.get() || state.nmi_budget == 0 {
+            return;
+        }
+        for (number, cpu) in (0u8..).zip(&state.cpus) {
+            // Where one is pending already, another is one that comes after it.
+            if !cpu.nmi_pending && cpu.takes_nmi() {
+                let (agent, pick) = nmi_choice(number, cpu, NMI_UNSENT);
+                choice(agent, pick);
             }
         }
     }
@@ -152,8 +179,8 @@ impl Machine {
             Some(Choosing::Among(of)) => *of,
             Some(Choosing::Translation(access)) => {
                 let ram = Ram { layout: &self.layout, memory: &state.memory };
-                let ways = cpu.system.ways(&ram, self.config.fill, access);
-                u16::try_from(ways.len()).expect("few")
+                let ways = cpu.system.count_ways(&ram, self.config.fill, access);
+                u16::try_from(ways).expect("few")
             }
         }
     }
@@ -162,8 +189,6 @@ impl Machine {
     pub fn next(&self, state: &State, agent: Agent) -> Option<NextOperation> {
         let cpu = state.cpus.get(usize::from(agent.cpu()))?;
         match agent.role() {
-            Role::Thread(_) => cpu.next[0],
-            Role::Interrupt(_) => cpu.next[1],
             Role::Observer => None,
             Role::Hardware(number) => {
                 let word = cpu.system.buffer.oldest()?.word();
@@ -172,6 +197,7 @@ impl Machine {
                 let entry = self.registered.page_tables;
                 Some(NextOperation::new(0, &store[..2 + usize::from(entry)]))
             }
+            _ => cpu.next[agent.level()],
         }
     }
 
@@ -180,5 +206,15 @@ impl Machine {
         let top = layout::stack(agent).1 - 8;
         let location = self.layout.kernel(top, 8, Want::Write).expect("stacks are mapped");
         memory.store(location, 8, self.return_address);
+    }
+}
+
+/// The choice of an NMI that comes from there.
+fn nmi_choice(number: u8, cpu: &Cpu, pick: u16) -> (Agent, u16) {
+    let level = cpu.level(number);
+    match level.role() {
+        Role::NestedNmi(_) => (level, NMI_TOO_DEEP),
+        Role::Nmi(_) => (Agent::nested_nmi(number), pick),
+        _ => (Agent::nmi(number), pick),
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Wait {
     Room,
     /// It holds no store to this word.
     Gone(Word),
+    /// It holds no store that an SFENCE has followed.
+    Fenced,
 }
 
 impl Wait {
@@ -22,6 +24,7 @@ impl Wait {
             Wait::No => true,
             Wait::Empty => buffer.is_empty(),
             Wait::Room => !buffer.is_full(),
+            Wait::Fenced => buffer.fenced() == 0,
             Wait::Gone(word) => !buffer.stores().iter().any(|store| store.word() == word),
         }
     }
@@ -32,7 +35,8 @@ impl Wait {
             Wait::No => 0,
             Wait::Empty => 1,
             Wait::Room => 2,
-            Wait::Gone(word) => 3 + u64::from(word.0),
+            Wait::Fenced => 3,
+            Wait::Gone(word) => 4 + u64::from(word.0),
         }
     }
 }
@@ -50,8 +54,8 @@ pub struct NextOperation {
     count: u8,
 }
 
-/// Most words an operation announces.
-const TOUCHES: usize = 6;
+/// Most words an operation announces: what is pending on each of 8 CPUs, for an IPI to all.
+const TOUCHES: usize = 8;
 
 impl NextOperation {
     pub(crate) fn new(point: u64, touches: &[(Word, bool)]) -> NextOperation {
@@ -60,7 +64,7 @@ impl NextOperation {
             reducible: true,
             wait: Wait::No,
             touches: [(Word(0), false); TOUCHES],
-            count: u8::try_from(touches.len()).expect("at most 6"),
+            count: u8::try_from(touches.len()).expect("at most 8"),
         };
         next.touches[..touches.len()].copy_from_slice(touches);
         next

@@ -11,6 +11,26 @@ pub struct Entry {
     pub data: u64,
 }
 
+/// What handles an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handler {
+    /// Vector.
+    pub vector: u8,
+    /// What runs.
+    pub entry: Entry,
+    /// It finds a frame on its stack and ends with IRETQ, instead of being called.
+    pub raw: bool,
+}
+
+/// The NMI handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NmiHandler {
+    /// The handler, of vector 2.
+    pub handler: Handler,
+    /// How many NMIs may come in a run without being sent.
+    pub budget: u64,
+}
+
 /// A name the guest gave to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
@@ -34,7 +54,9 @@ pub struct Registered {
     /// Final checks.
     pub finally: Vec<Entry>,
     /// Interrupt handlers by vector; their order is that of the vectors.
-    pub handlers: Vec<(u8, Entry)>,
+    pub handlers: Vec<Handler>,
+    /// What handles NMIs; without it there are none.
+    pub nmi: Option<NmiHandler>,
     /// The user half is what page tables say; otherwise it is flat.
     pub page_tables: bool,
     /// What RDTSC reads; without it RDTSC is not modelled.
@@ -45,4 +67,11 @@ pub struct Registered {
     pub values: Vec<(u64, String)>,
     /// Names of page-table roots, by physical address.
     pub roots: Vec<(u64, String)>,
+}
+
+impl Registered {
+    /// Can anything interrupt a CPU?
+    pub fn interrupts(&self) -> bool {
+        !self.handlers.is_empty() || self.nmi.is_some()
+    }
 }

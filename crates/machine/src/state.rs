@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::agent::CPUS;
 use crate::cpu::Cpu;
 use crate::memory::{Memory, mix};
 use crate::word::{PARTS, Word};
@@ -14,12 +15,15 @@ pub struct State {
     pub(crate) cpus: Vec<Arc<Cpu>>,
     /// Physical addresses of frames that were freed, in ascending order.
     pub(crate) freed: Arc<Vec<u64>>,
+    /// How many NMIs may still come without being sent.
+    pub(crate) nmi_budget: u64,
 }
 
 impl State {
     /// CPU 0 alone.
     pub(crate) fn new(memory: Memory) -> State {
-        State { memory, cpus: vec![Arc::new(Cpu::new(0))], freed: Arc::default() }
+        let cpus = vec![Arc::new(Cpu::new(0))];
+        State { memory, cpus, freed: Arc::default(), nmi_budget: 0 }
     }
 
     /// 128-bit fingerprint; equal for equal states.
@@ -36,7 +40,8 @@ impl State {
         for (place, frame) in (0..).zip(self.freed.iter()) {
             sum = sum.wrapping_add(mix(u64::MAX - 64 - place, *frame));
         }
-        sum
+        // Adds nothing where there are none.
+        sum.wrapping_add(mix(u64::MAX - 2 * u64::from(CPUS), self.nmi_budget))
     }
 
     /// Number of CPUs.
@@ -60,6 +65,9 @@ impl State {
     /// The value of a word as an observer sees it, with every store that was made: what its verdict
     /// depends on.
     pub fn word(&self, word: Word) -> u64 {
+        if word == Word::NMI_BUDGET {
+            return self.nmi_budget;
+        }
         let Some(location) = word.location() else {
             let number = usize::try_from(word.0 / PARTS).expect("at most 7");
             let Some(cpu) = self.cpus.get(number) else { return 0 };
@@ -71,6 +79,7 @@ impl State {
                 4 => u64::from(cpu.interrupt_flag()),
                 5 => cpu.pending,
                 6 => u64::from(!cpu.system.buffer.is_empty()),
+                8 => u64::from(cpu.nmi_pending),
                 // Nothing that an observer could ask for.
                 _ => 0,
             };

@@ -6,19 +6,19 @@ use abi::hypercall::Hypercall;
 use x86::{Fault, Op, RSP, Regs};
 
 use crate::agent::{Agent, Role};
+use crate::apic::{Apic, Message};
 use crate::buffer::Store;
 use crate::code::Slot;
-use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
+use crate::cpu::{Activity, Choosing, Cpu};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Bad;
 use crate::halt::Gap;
 use crate::halt::Halt;
 use crate::halt::Violation;
 use crate::hypercall::{Context, Outcome};
-use crate::interrupt;
 use crate::layout::{Layout, Want};
 use crate::look::{Look, look};
-use crate::machine::{Machine, MemoryModel};
+use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP};
 use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::state::State;
@@ -42,8 +42,8 @@ pub(crate) enum End {
     Choose(u16),
     /// In HLT.
     Halted,
-    /// The entry has returned.
-    Returned,
+    /// The entry has returned, or the handler by an IRETQ, here.
+    Returned(u64),
 }
 
 /// How a stretch of instructions is run.
@@ -85,9 +85,9 @@ impl Machine {
             return self.drain_one(state, agent, accesses, watch);
         }
         let cpu = state.cpu(number);
-        if matches!(agent.role(), Role::Interrupt(_)) && cpu.interrupted.is_none() {
+        if agent.level() > cpu.level_number() || pick == NMI_TOO_DEEP {
             // Delivery is the visible operation of this step.
-            self.deliver(state, number, pick, accesses, watch);
+            self.deliver(state, agent, pick, accesses, watch)?;
             return self.run(state, agent, None, false, accesses, watch);
         }
         let pick = cpu.choosing.map(|choosing| (choosing, pick));
@@ -109,10 +109,10 @@ impl Machine {
         state.cpu_mut(number).choosing = None;
         let others = look(state);
         let end = self.execute(state, agent, mode, &others, accesses, watch)?;
-        let level = usize::from(matches!(agent.role(), Role::Interrupt(_)));
+        let nmi = self.registered.nmi.is_some();
         let cpu = state.cpu_mut(number);
         let rip = cpu.regs.rip;
-        cpu.next[level] = match end {
+        let next = match end {
             End::Before(next) => Some(next),
             End::Translation(next, access) => {
                 cpu.choosing = Some(Choosing::Translation(access));
@@ -125,35 +125,17 @@ impl Machine {
             End::Halted => {
                 cpu.activity = Activity::Halted;
                 // It goes on when an interrupt comes.
-                let waits_for = (Word::part(number, Part::Pending), false);
-                Some(NextOperation::irreducible(rip, &[waits_for]))
+                let pending = |part| (Word::part(number, part), false);
+                let waits_for = [pending(Part::Pending), pending(Part::Nmi)];
+                Some(NextOperation::irreducible(rip, &waits_for[..1 + usize::from(nmi)]))
             }
-            End::Returned => {
-                returned(cpu, agent, rip, watch);
+            End::Returned(rip) => {
+                self.returned(state, agent, rip, watch)?;
                 None
             }
         };
+        state.cpu_mut(number).next[agent.level()] = next;
         Ok(())
-    }
-
-    pub(crate) fn deliver<A: Accesses, W: Watch>(
-        &self,
-        state: &mut State,
-        number: u8,
-        bit: u16,
-        accesses: &mut A,
-        watch: &mut W,
-    ) {
-        let agent = Agent::interrupt(number);
-        accesses.touch(agent, Word::part(number, Part::InterruptFlag), true);
-        accesses.touch(agent, Word::part(number, Part::Pending), true);
-        // It has waited for an empty store buffer.
-        accesses.touch(agent, Word::part(number, Part::Buffer), false);
-        let (vector, entry) = self.registered.handlers[usize::from(bit)];
-        let rip = state.cpu(number).regs.rip;
-        watch.seen(Seen { agent, rip, access: Access::Ipi { vector } });
-        interrupt::deliver(state.cpu_mut(number), number, vector, bit, entry);
-        self.push_return(&mut state.memory, agent);
     }
 
     /// Executes instructions of `agent` until its next visible operation.
@@ -167,9 +149,10 @@ impl Machine {
         watch: &mut W,
     ) -> Result<End, Halt> {
         let Machine { layout, code, registered, instructions, config, .. } = self;
-        let State { memory, cpus, freed } = state;
-        let cpu_count = cpus.len();
-        let Cpu { regs, system, .. } = Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
+        let State { memory, cpus, freed, .. } = state;
+        let apic = Apic::new(&registered.handlers, registered.nmi.is_some(), cpus.len());
+        let Cpu { regs, system, interrupted, .. } =
+            Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
         let paged = registered.page_tables;
         let pick_of = |wanted: fn(Choosing) -> bool| {
             mode.pick.filter(|(choosing, _)| wanted(*choosing)).map(|(_, pick)| pick)
@@ -179,8 +162,6 @@ impl Machine {
             setup: mode.setup,
             others,
             pick: pick_of(|choosing| matches!(choosing, Choosing::Among(_))),
-            cpu_count,
-            sent: Vec::new(),
         };
         let mut exec = Exec::new(layout, memory, system, freed, accesses, watch, agent);
         exec.alone = mode.alone;
@@ -190,7 +171,10 @@ impl Machine {
         exec.fill = config.fill;
         exec.pick = pick_of(|choosing| matches!(choosing, Choosing::Translation(_)));
         exec.tso = config.memory_model == MemoryModel::Tso;
-        exec.interruptible = !mode.alone && !context.registered.handlers.is_empty();
+        exec.interruptible = !mode.alone && context.registered.interrupts();
+        exec.apic = apic;
+        let by_frame = interrupted.last().filter(|interrupted| interrupted.by.raw);
+        exec.returns_to = by_frame.map(|interrupted| interrupted.regs.gpr[RSP]);
         let stack = exec.stack.0..=exec.stack.1;
         if stack.contains(&regs.gpr[RSP]) {
             // What an earlier step has left below is dead as soon as RSP has risen above it.
@@ -201,7 +185,7 @@ impl Machine {
             let rip = regs.rip;
             exec.begin(rip);
             exec.ac = regs.rflags & x86::flags::AC != 0;
-            exec.open_to_interrupts = exec.interruptible && regs.rflags & x86::flags::IF != 0;
+            exec.open_to_interrupts = exec.is_open(regs);
             *instructions += 1;
             left -= 1;
             let result = match code.at(layout, rip).map(|number| code.slot(number)) {
@@ -225,20 +209,20 @@ impl Machine {
             }
         };
         let (entry_stores, tables_changed) = (exec.entry_stores, exec.tables_changed);
-        if config.masking {
+        let sent = exec.sent;
+        // An NMI within an NMI runs on a stack that is live below it.
+        if config.masking && !matches!(agent.role(), Role::NestedNmi(_)) {
             let (low, top) = (exec.low_water, exec.stack.1);
             let live = match stop {
-                Ok(End::Returned) => top,
+                Ok(End::Returned(_)) => top,
                 // On another stack: all of this one may be waited for.
                 _ if !stack.contains(&regs.gpr[RSP]) => low,
                 _ => regs.gpr[RSP].saturating_sub(RED_ZONE),
             };
             clear_dead(layout, memory, low, live);
         }
-        let (rip, sent) = (regs.rip, context.sent);
-        for (to, bit) in sent {
-            state.cpu_mut(to).pending |= 1 << bit;
-        }
+        let rip = regs.rip;
+        arrive(state, apic, sent);
         let end = stop.map_err(|stop| self.halt(agent, rip, stop))?;
         if tables_changed {
             self.tables_changed(state, (agent, rip), &entry_stores, accesses, watch)?;
@@ -264,6 +248,7 @@ impl Machine {
                 translation::find_tables(layout, &state.memory, &paging, agent, accesses);
             }
         }
+        translation::normalize(layout, state, fill);
         match translation::freed_walk(layout, state, fill) {
             Some(failure) => Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) })),
             None => Ok(()),
@@ -320,6 +305,12 @@ impl Machine {
 }
 
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
+    /// Can something interrupt before the next instruction?
+    fn is_open(&self, regs: &Regs) -> bool {
+        let nmi = self.apic.nmi() && !self.system.nmi_blocked;
+        self.interruptible && (nmi || regs.rflags & x86::flags::IF != 0)
+    }
+
     /// Executes one instruction.
     #[inline]
     fn instruction(&mut self, op: &Op, regs: &mut Regs) -> Result<Option<End>, Stop> {
@@ -341,6 +332,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             };
             self.watch.retired(self.agent, self.rip, flow, regs.gpr[RSP]);
         }
+        if self.ends_handler {
+            return Ok(Some(End::Returned(self.rip)));
+        }
         Ok(std::mem::take(&mut self.system.halting).then_some(End::Halted))
     }
 
@@ -353,12 +347,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     ) -> Result<Option<End>, Stop> {
         match self.hypercall(call, regs, context)? {
             Outcome::Done(result) => self.finish_call(regs, result).map(|()| None),
-            Outcome::Send { to, bit } => {
-                context.sent.push((to, bit));
-                self.finish_call(regs, 0).map(|()| None)
-            }
             Outcome::Choose(of) => Ok(Some(End::Choose(of))),
-            Outcome::Returned => Ok(Some(End::Returned)),
+            Outcome::Returned => Ok(Some(End::Returned(self.rip))),
             Outcome::Discard => Err(Stop::Discard),
             Outcome::Fail(failure) => Err(Stop::Fail(failure)),
             Outcome::Wrong(what) => Err(Stop::Wrong(what)),
@@ -376,17 +366,17 @@ fn segment_bases(regs: &Regs) -> [u64; 3] {
     [regs.fs_base, regs.gs_base, regs.kernel_gs_base]
 }
 
-/// The agent's entry has returned: a handler to what it interrupted, a thread to idling.
-fn returned<W: Watch>(cpu: &mut Cpu, agent: Agent, rip: u64, watch: &mut W) {
-    let access = match interrupt::leave(cpu) {
-        Some(vector) => Access::IpiDone { vector },
-        None => {
-            cpu.activity = Activity::Ended;
-            cpu.regs = blank_regs();
-            Access::End
+/// What was sent in a step is pending after it.
+fn arrive(state: &mut State, apic: Apic, sent: Vec<(u8, Message)>) {
+    for (to, message) in sent {
+        let cpu = state.cpu_mut(to);
+        match message {
+            Message::Fixed(vector) => {
+                cpu.pending |= 1 << apic.bit(vector).expect("a handler, as was checked");
+            }
+            Message::Nmi => cpu.nmi_pending = true,
         }
-    };
-    watch.seen(Seen { agent, rip, access });
+    }
 }
 
 /// Zeroes stack words between the lowest address stored to in this step and what is live.

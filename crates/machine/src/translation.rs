@@ -51,14 +51,8 @@ pub(crate) struct UserAccess {
     pub(crate) ac: bool,
 }
 
-/// What becomes of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Way {
-    /// #GP(0), or #SS(0).
-    NotCanonical,
-    /// A translation, or a #PF.
-    Paged(Candidate, Outcome),
-}
+/// A result it may get, and what becomes of it with that.
+type Way = (Candidate, Outcome);
 
 /// Modelled memory by physical address.
 pub(crate) struct Ram<'a> {
@@ -92,18 +86,22 @@ impl System {
         check(last).and(check(access.pointer))
     }
 
-    /// Every way an access can go now.
-    pub(crate) fn ways(&self, ram: &Ram<'_>, fill: Fill, access: &UserAccess) -> Vec<Way> {
-        let Some(va) = self.linear(access) else { return vec![Way::NotCanonical] };
+    /// Every way an access can go now, at least one; none if its address is not canonical.
+    fn ways(&self, ram: &Ram<'_>, fill: Fill, access: &UserAccess) -> Option<Vec<Way>> {
+        let va = self.linear(access)?;
         let request = access.request(va);
         let paging = self.paging();
         let candidates = self.tlb.candidates(&self.now(ram, fill), va).into_iter();
-        candidates
+        let ways = candidates
             .map(|candidate| (candidate, candidate.outcome(&paging, &request)))
             // Hardware walks again to set D: one of the walks stands for it.
-            .filter(|(_, outcome)| *outcome != Outcome::Rewalk)
-            .map(|(candidate, outcome)| Way::Paged(candidate, outcome))
-            .collect()
+            .filter(|(_, outcome)| *outcome != Outcome::Rewalk);
+        Some(ways.collect())
+    }
+
+    /// How many ways an access can go now.
+    pub(crate) fn count_ways(&self, ram: &Ram<'_>, fill: Fill, access: &UserAccess) -> usize {
+        self.ways(ram, fill, access).map_or(1, |ways| ways.len())
     }
 }
 
@@ -127,7 +125,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             return Ok(Ok(location));
         }
         let ways = self.system.ways(&self.ram(), self.fill, &access);
-        let writes = ways.iter().any(|way| self.sets_flags(way, access.kind));
+        let writes = ways.iter().flatten().any(|way| sets_flags(way, access.kind));
         let fills = self.fill == Fill::Retain;
         let touches = [
             (Word::TABLES, writes),
@@ -135,13 +133,19 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             (self.part_word(Part::Cr3), false),
             (self.part_word(Part::Cr4), false),
         ];
-        if !self.may_translate(&touches, ways.len() > 1) {
+        if !self.may_translate(&touches, ways.as_ref().is_some_and(|ways| ways.len() > 1)) {
             self.choosing = Some(access);
             return Err(self.before_operation(&touches));
         }
         let pick = usize::from(self.pick.take().unwrap_or(0));
-        let way = *ways.get(pick).expect("a choice where there is none");
-        let result = self.take(way, &access, &touches)?;
+        self.touch_all(&touches);
+        let result = match ways {
+            None => Err(Fault::GP),
+            Some(ways) => {
+                let way = ways.get(pick).expect("a choice where there is none");
+                self.take(way, &access)?
+            }
+        };
         self.keep(result.unwrap_or(0));
         Ok(result)
     }
@@ -149,24 +153,19 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// The access goes this way.
     fn take(
         &mut self,
-        way: Way,
+        (candidate, outcome): &Way,
         access: &UserAccess,
-        touches: &[(Word, bool)],
     ) -> Result<Result<u64, Fault>, Stop> {
-        self.touch_all(touches);
-        let Way::Paged(candidate, outcome) = way else {
-            return Ok(Err(Fault::GP));
-        };
         let request = access.request(self.system.linear(access).expect("it was"));
         if let Some(walk) = &candidate.walk
             && let Some(read) = walk.reads().iter().find(|read| self.is_free(read.pa))
         {
             let frame = read.pa & !0xfff;
             let cpu = self.agent.cpu();
-            return Err(Stop::Fail(freed_table(cpu, frame, &leads(cpu, &candidate, request.va))));
+            return Err(Stop::Fail(freed_table(cpu, frame, &leads(cpu, candidate, request.va))));
         }
-        match outcome {
-            Outcome::Access { pa } => self.use_frame(&candidate, &request, pa, access.size).map(Ok),
+        match *outcome {
+            Outcome::Access { pa } => self.use_frame(candidate, &request, pa, access.size).map(Ok),
             Outcome::Fault { code } => {
                 let code_va = request.va;
                 self.change_tlb(|tlb, now| tlb.page_fault(now, &request));
@@ -216,16 +215,6 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let what = format!("user memory at physical address {pa:#x}, where no memory is");
             Stop::Unmodelled(what)
         })
-    }
-
-    fn sets_flags(&self, way: &Way, kind: Kind) -> bool {
-        match way {
-            Way::Paged(candidate, Outcome::Access { .. }) => candidate
-                .walk
-                .as_ref()
-                .is_some_and(|walk| mmu::updates(walk, kind).next().is_some()),
-            _ => false,
-        }
     }
 
     fn is_free(&self, pa: u64) -> bool {
@@ -302,6 +291,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 }
 
+/// Does hardware change an entry's A or D on this way?
+fn sets_flags((candidate, outcome): &Way, kind: Kind) -> bool {
+    let walk = candidate.walk.as_ref().filter(|_| matches!(outcome, Outcome::Access { .. }));
+    walk.is_some_and(|walk| mmu::updates(walk, kind).next().is_some())
+}
+
 /// Is the word at `location` in a frame that is known to hold a table?
 pub(crate) fn is_entry<A: Accesses>(layout: &Layout, accesses: &A, location: u64) -> bool {
     layout.table_word(location).is_some_and(|word| accesses.is_shared(word))
@@ -352,6 +347,19 @@ pub(crate) fn capture<W: Watch>(
                     watch.seen(Seen { agent, rip, access: Access::Cached { text } });
                 }
             }
+            Arc::make_mut(cpu).system.tlb = tlb;
+        }
+    }
+}
+
+/// States whose caches differ in nothing that could be told become equal.
+pub(crate) fn normalize(layout: &Layout, state: &mut State, fill: Fill) {
+    let State { memory, cpus, .. } = state;
+    let ram = Ram { layout, memory };
+    for cpu in cpus {
+        let mut tlb = cpu.system.tlb.clone();
+        Arc::make_mut(&mut tlb).normalize(&cpu.system.now(&ram, fill));
+        if tlb != cpu.system.tlb {
             Arc::make_mut(cpu).system.tlb = tlb;
         }
     }

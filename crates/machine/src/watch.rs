@@ -106,10 +106,12 @@ pub enum Access {
         /// Vector.
         vector: u8,
     },
-    /// An IPI is delivered.
+    /// An interrupt is delivered; an NMI has vector 2.
     Ipi {
         /// Vector.
         vector: u8,
+        /// A CPU has sent it.
+        sent: bool,
     },
     /// The handler returns.
     IpiDone {

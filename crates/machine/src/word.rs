@@ -5,10 +5,19 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Word(pub u32);
 
-pub(crate) const PARTS: u32 = 8;
-const PART_NAMES: [&str; 8] =
-    ["CR0", "CR2", "CR3", "CR4", "IF", "pending interrupts", "the store buffer", "the TLB"];
-const FIRST_GLOBAL: u32 = 64;
+pub(crate) const PARTS: u32 = 16;
+const PART_NAMES: [&str; 9] = [
+    "CR0",
+    "CR2",
+    "CR3",
+    "CR4",
+    "IF",
+    "pending interrupts",
+    "the store buffer",
+    "the TLB",
+    "a pending NMI",
+];
+const FIRST_GLOBAL: u32 = 128;
 const FIRST_FRAME: u32 = FIRST_GLOBAL + 8;
 /// More than the heap has.
 const FRAMES: u32 = 1024;
@@ -30,9 +39,14 @@ pub(crate) enum Part {
     Buffer,
     /// What the TLB and the paging-structure caches hold.
     Tlb,
+    /// Whether an NMI is pending.
+    Nmi,
 }
 
 impl Word {
+    /// How many NMIs may still come without being sent.
+    pub(crate) const NMI_BUDGET: Word = Word(FIRST_GLOBAL + 1);
+
     pub(crate) fn part(cpu: u8, part: Part) -> Word {
         let part = match part {
             Part::Cr0 => 0,
@@ -43,6 +57,7 @@ impl Word {
             Part::Pending => 5,
             Part::Buffer => 6,
             Part::Tlb => 7,
+            Part::Nmi => 8,
         };
         Word(u32::from(cpu) * PARTS + part)
     }
@@ -94,10 +109,14 @@ mod tests {
         assert_eq!(usize::from(CPUS), MAX_CPUS);
         assert_eq!(FIRST_GLOBAL, PARTS * u32::from(CPUS));
         let agents = (0..Agent::COUNT).map(|agent| Agent(agent).role());
-        let interrupts = agents.filter(|role| matches!(role, Role::Interrupt(_))).count();
-        assert_eq!(interrupts, usize::from(CPUS));
+        let is_handler =
+            |role: &Role| matches!(role, Role::Interrupt(_) | Role::Nmi(_) | Role::NestedNmi(_));
+        assert_eq!(agents.filter(is_handler).count(), 3 * usize::from(CPUS));
+        const { assert!(Agent::COUNT <= 64, "the search has no more") };
         let last = Word::part(CPUS - 1, Part::Pending);
         assert_eq!(last.cpu_part(), Some((CPUS - 1, "pending interrupts")));
+        assert_eq!(Word::NMI_BUDGET.cpu_part(), None);
+        assert_eq!(Word::NMI_BUDGET.location(), None);
         assert_eq!(Word::memory(0).location(), Some(0));
         assert_eq!(last.location(), None);
     }

@@ -4,9 +4,10 @@
 //! levels, so tables that point to themselves end; `n` such entries in one table make `n`⁴ paths, so it
 //! is meant for tables with few of them.
 
-use crate::paging::{Meaning, Paging, Physical, Translation, entry_address, meaning, shift};
-use crate::tlb::{Entry, Fill, Now, Table, Tlb};
-use crate::walk::Start;
+use crate::bits::{ENTRY_A, ENTRY_P};
+use crate::paging::{Meaning, Paging, Physical, Translation, meaning, shift};
+use crate::tlb::{Entry, Fill, Now, Table, Tlb, tables_of};
+use crate::walk::{Start, Walk, walk};
 
 /// What a present entry gives to the caches.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,32 @@ impl Tlb {
     /// [`Tlb::mov_cr0`] do this themselves.
     pub fn before_leaving<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>) {
         self.capture(now, true, |_| false, |_| false);
+    }
+
+    /// Takes out of the set what walks from CR3 give now anyway, with no A flag left to set: it comes back
+    /// before it can no longer be walked to. States that differ in nothing else become equal, such as
+    /// those before and after a switch to other tables and back. To be called when an operation is done;
+    /// results do not depend on it.
+    pub fn normalize<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>) {
+        if now.fill != Fill::Adversarial {
+            return;
+        }
+        let (memory, paging) = (now.memory, &now.paging);
+        let accessed = |walk: &Walk, level: u8| {
+            let mut reads = walk.reads().iter().filter(|read| read.level >= level);
+            reads.all(|read| read.value & ENTRY_A != 0)
+        };
+        self.entries.retain(|entry| {
+            let walk = walk(memory, paging, entry.translation.va);
+            let Ok(mut fresh) = walk.result else { return true };
+            fresh.dirty &= entry.translation.dirty;
+            *entry != Entry::new(paging, fresh) || !accessed(&walk, 1)
+        });
+        self.tables.retain(|table| {
+            let walk = walk(memory, paging, table.va);
+            let given = tables_of(&walk, paging.pcid()).any(|fresh| fresh == *table);
+            !given || !accessed(&walk, table.level)
+        });
     }
 
     /// Adds what can be walked to and will not be dropped: from CR3 if the CPU is `leaving`, and from
@@ -123,6 +150,7 @@ pub(crate) fn paths<M: Physical + ?Sized>(
     }
 }
 
+#[inline]
 fn visit_entry<M: Physical + ?Sized>(
     memory: &M,
     paging: &Paging,
@@ -138,15 +166,20 @@ fn visit_entry<M: Physical + ?Sized>(
 }
 
 /// What the entry at `index` of `table` gives.
+#[inline]
 fn follow<M: Physical + ?Sized>(
     memory: &M,
     paging: &Paging,
     table: Start,
     index: u64,
 ) -> Option<Found> {
-    let Start { level, .. } = table;
+    let entry = memory.entry(table.table + index * 8)?;
+    // Nearly all entries are absent: this is what a visit spends its time with.
+    if entry & ENTRY_P == 0 {
+        return None;
+    }
+    let level = table.level;
     let va = extend(table.va | index << shift(level), paging, level);
-    let entry = memory.entry(entry_address(table.table, level, va))?;
     let rights = table.rights.and(entry);
     match meaning(entry, level, paging.nxe) {
         Meaning::NotPresent | Meaning::Reserved => None,

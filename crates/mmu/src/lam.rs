@@ -71,49 +71,4 @@ mod tests {
             assert_eq!(data_address(pointer, cr3, cr4), expected, "{pointer:#018x}");
         }
     }
-
-    /// The chapter's own wording, check then mask, on pseudo-random pointers in every mode.
-    #[test]
-    fn both_wordings_agree() {
-        let mut seed = 1u64;
-        for round in 0..200_000u64 {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(round | 1);
-            let noise = seed ^ (seed >> 29);
-            // Mostly-ones and mostly-zeroes above bit 40, where the rule decides.
-            let pointer = if noise & 1 == 0 { noise & !(noise << 7) } else { noise | (noise << 5) };
-            for mode in 0..16u64 {
-                let cr3 = (mode & 3) << 61;
-                let cr4 = (((mode >> 2) & 1) * CR4_LAM_SUP) | ((mode >> 3) * CR4_LA57);
-                let expected = check_then_mask(pointer, cr3, cr4);
-                assert_eq!(data_address(pointer, cr3, cr4), expected, "{pointer:#x} mode {mode}");
-            }
-        }
-    }
-
-    fn check_then_mask(pointer: u64, cr3: u64, cr4: u64) -> Option<u64> {
-        let bits = |low: u32, high: u32| (pointer >> low) & ((1 << (high - low + 1)) - 1);
-        let all_equal = |low: u32, high: u32, bit: u64| {
-            bits(low, high) == if bit == 0 { 0 } else { (1 << (high - low + 1)) - 1 }
-        };
-        let top = pointer >> 63;
-        let la57 = cr4 & CR4_LA57 != 0;
-        let (legal, low, ignored) = if top == 0 && cr3 & CR3_LAM_U57 != 0 {
-            (all_equal(if la57 { 56 } else { 47 }, 56, 0), 57, true)
-        } else if top == 0 && cr3 & CR3_LAM_U48 != 0 {
-            (bits(47, 47) == 0, 48, true)
-        } else if top == 1 && cr4 & CR4_LAM_SUP != 0 {
-            let low = if la57 { 57 } else { 48 };
-            (bits(low - 1, low - 1) == 1, low, true)
-        } else {
-            (all_equal(if la57 { 56 } else { 47 }, 62, top), 0, false)
-        };
-        if !legal {
-            return None;
-        }
-        if !ignored {
-            return Some(pointer);
-        }
-        let field = ((1u64 << 63) - 1) & !((1u64 << low) - 1);
-        Some(if top == 0 { pointer & !field } else { pointer | field })
-    }
 }

@@ -25,6 +25,8 @@
 //!   have been cached anew since. But an entry that stays may have come from a walk that started at a
 //!   paging-structure cache entry that goes. So, just before, what only such walks reach is added, unless
 //!   it must go, too.
+//! - *The set is normalized.* [`Tlb::normalize`] takes out only what walks from CR3 give, which the claim
+//!   does not ask for.
 //!
 //! Paging-structure cache entries of other PCIDs start no walks (§4.10.3.2), so nothing becomes cached
 //! from them until their PCID is current again.

@@ -1,7 +1,8 @@
 //! The CPUs: who runs this, what their registers hold, and interrupts between them.
 
 use crate::hypercall::{
-    lamprey_cr3, lamprey_cr4, lamprey_interrupts_on, lamprey_send_ipi, lamprey_this_cpu,
+    lamprey_cr3, lamprey_cr4, lamprey_interrupts_on, lamprey_send_ipi, lamprey_send_nmi,
+    lamprey_this_cpu,
 };
 
 /// The CPU that runs this. As a kernel's per-CPU segment would say it; nothing another CPU could
@@ -62,10 +63,11 @@ pub fn interrupts_on(cpu: usize) -> bool {
 }
 
 /// Sends an interrupt to CPU `cpu`, which may be this one. It pends until that CPU has interrupts
-/// on; a second of the same vector merges with a pending one. Does not wait.
+/// on; a second of the same vector merges with a pending one. Does not wait for that.
 ///
-/// As a WRMSR to the x2APIC does, it orders no earlier store: under x86-TSO the store comes to be
-/// seen when it comes.
+/// Waits until the CPU's earlier stores are visible, so the handler sees them. A bare WRMSR to the x2APIC
+/// does not (SDM vol. 3 §10.12.3): a kernel puts a fence before it. To check that fence, write the
+/// x2APIC's registers instead.
 ///
 /// ```ignore
 /// lamprey::send_ipi(1, CALL_FUNCTION_VECTOR);
@@ -77,4 +79,19 @@ pub fn interrupts_on(cpu: usize) -> bool {
 #[inline]
 pub fn send_ipi(cpu: usize, vector: u8) {
     lamprey_send_ipi(cpu as u64, u64::from(vector));
+}
+
+/// Sends an NMI to CPU `cpu`, which may be this one. While one is pending or its handler runs, one more
+/// waits; others merge with that.
+///
+/// ```ignore
+/// lamprey::send_nmi(1);
+/// ```
+///
+/// # Panics
+///
+/// The run ends undecided if there is no such CPU, or no [`nmi`](crate::nmi) handler.
+#[inline]
+pub fn send_nmi(cpu: usize) {
+    lamprey_send_nmi(cpu as u64);
 }

@@ -6,6 +6,9 @@
 
 use abi::hypercall::{Failure, Hypercall};
 
+/// A handler that finds a frame on its stack.
+pub(crate) type RawEntry = unsafe extern "C" fn();
+
 /// What `lamprey_cpu` and its like call: a function and its argument.
 pub(crate) type Entry = unsafe extern "C" fn(*mut u8);
 
@@ -33,10 +36,14 @@ stubs! {
     "lamprey_always",
     "lamprey_finally",
     "lamprey_handler",
+    "lamprey_raw_handler",
+    "lamprey_nmi",
+    "lamprey_raw_nmi",
     "lamprey_fixed_clock",
     "lamprey_page_tables",
     "lamprey_frame_free",
     "lamprey_send_ipi",
+    "lamprey_send_nmi",
     "lamprey_this_cpu",
     "lamprey_assume",
     "lamprey_choose",
@@ -78,10 +85,14 @@ unsafe extern "C" {
     pub(crate) fn lamprey_always(entry: Entry, data: *mut u8);
     pub(crate) fn lamprey_finally(entry: Entry, data: *mut u8);
     pub(crate) fn lamprey_handler(vector: u64, entry: Entry, data: *mut u8);
+    pub(crate) fn lamprey_raw_handler(vector: u64, entry: RawEntry);
+    pub(crate) fn lamprey_nmi(budget: u64, entry: Entry, data: *mut u8);
+    pub(crate) fn lamprey_raw_nmi(budget: u64, entry: RawEntry);
     pub(crate) safe fn lamprey_fixed_clock(ticks: u64);
     pub(crate) safe fn lamprey_page_tables(levels: u64);
     pub(crate) safe fn lamprey_frame_free(pa: u64);
     pub(crate) safe fn lamprey_send_ipi(cpu: u64, vector: u64);
+    pub(crate) safe fn lamprey_send_nmi(cpu: u64);
     pub(crate) safe fn lamprey_this_cpu() -> u64;
     pub(crate) safe fn lamprey_assume(condition: u64);
     pub(crate) safe fn lamprey_choose(n: u64) -> u64;

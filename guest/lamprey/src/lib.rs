@@ -29,12 +29,13 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | say what runs | [`cpu`], [`handler`] |
+//! | say what runs | [`cpu`], [`handler`], [`nmi`] |
 //! | say what must hold | [`require!`], [`require_eq!`], [`always`], [`finally`], any panic |
 //! | bring in what the code leaves open | [`choose`], [`assume`] |
 //! | know that the interesting case occurs | [`mark!`] |
 //! | make a report readable | [`name`], [`name_value`], [`name_root`], [`note!`] |
 //! | be a machine | [`this_cpu`], [`send_ipi`], [`user`], and privileged instructions in `asm!` |
+//! | have page tables | [`paging`] |
 //! | look at one in a check | [`cr3`], [`cr4`], [`interrupts_on`] |
 //!
 //! Interrupts, CR3, CR4 and `hlt` are had by the instructions themselves; there is no wrapper to
@@ -48,6 +49,7 @@
 mod cpus;
 mod hypercall;
 mod names;
+pub mod paging;
 mod require;
 mod runtime;
 mod setup;
@@ -57,11 +59,11 @@ pub mod user;
 pub use abi::layout::{FIRST_VECTOR, MAX_CPUS};
 pub use lamprey_macros::scenario;
 
-pub use crate::cpus::{cr3, cr4, interrupts_on, send_ipi, this_cpu};
+pub use crate::cpus::{cr3, cr4, interrupts_on, send_ipi, send_nmi, this_cpu};
 pub use crate::names::{name, name_root, name_value};
 pub use crate::setup::{
-    alloc, always, cpu, finally, fixed_clock, frame_free, handler, new, page_tables,
-    physical_address,
+    alloc, always, cpu, finally, fixed_clock, frame_free, handler, new, nmi, page_tables,
+    physical_address, raw_handler, raw_nmi,
 };
 pub use crate::steer::{assume, choose, mark, note};
 

@@ -6,7 +6,8 @@ use abi::layout::{HEAP_BASE, HEAP_PHYS};
 
 use crate::hypercall::{
     Entry, lamprey_alloc, lamprey_always, lamprey_cpu, lamprey_finally, lamprey_fixed_clock,
-    lamprey_frame_free, lamprey_handler, lamprey_page_tables,
+    lamprey_frame_free, lamprey_handler, lamprey_nmi, lamprey_page_tables, lamprey_raw_handler,
+    lamprey_raw_nmi,
 };
 
 /// CPU `n` runs `run`, starting with interrupts on, CR3 zero and CR4.PCIDE set. When `run` returns
@@ -72,6 +73,47 @@ pub fn handler(vector: u8, run: impl Fn() + Sync + 'static) {
     // SAFETY: `entry` gets the closure it was made for, which stays where it is; it is `Sync`, so
     // several CPUs may be in it.
     unsafe { lamprey_handler(u64::from(vector), call_of(&data), data.as_ptr().cast()) }
+}
+
+/// `entry` handles interrupts of `vector`, on every CPU. It is entered as by hardware: SS, RSP, RFLAGS,
+/// CS and RIP are on its stack, all other registers are the interrupted code's, and it ends with IRETQ.
+/// A naked function, in general. CS is 0x10, SS is 0x18.
+///
+/// For set-up, once per vector. That IRETQ which loads the interrupted RSP ends the handler; it has to
+/// leave all registers as it found them.
+///
+/// # Safety
+///
+/// `entry` keeps to that, and what it does is right on every CPU and at any moment.
+pub unsafe fn raw_handler(vector: u8, entry: unsafe extern "C" fn()) {
+    // SAFETY: the caller's contract.
+    unsafe { lamprey_raw_handler(u64::from(vector), entry) }
+}
+
+/// `run` handles NMIs, on every CPU, on a stack of its own. At most `budget` NMIs come in a run
+/// without being sent, each on any CPU and between any two instructions, whether interrupts are on or
+/// not. NMIs that are sent ([`send_nmi`](crate::send_nmi), or by the x2APIC) come on top of these.
+///
+/// For set-up, once. While `run` runs, further NMIs wait.
+///
+/// ```ignore
+/// lamprey::nmi(1, || watchdog());
+/// ```
+pub fn nmi(budget: u64, run: impl Fn() + Sync + 'static) {
+    let data = place(run);
+    // SAFETY: as `handler`.
+    unsafe { lamprey_nmi(budget, call_of(&data), data.as_ptr().cast()) }
+}
+
+/// As [`nmi`], entered and left like a [`raw_handler`]. Any IRETQ that it executes lets further NMIs
+/// come, which start on the same stack: the frame there is overwritten.
+///
+/// # Safety
+///
+/// As [`raw_handler`].
+pub unsafe fn raw_nmi(budget: u64, entry: unsafe extern "C" fn()) {
+    // SAFETY: the caller's contract.
+    unsafe { lamprey_raw_nmi(budget, entry) }
 }
 
 /// `size` zeroed bytes, aligned to `align`; never freed.

@@ -68,6 +68,25 @@ fn flush_while_coming_from_another() {
     cpu(1, move || flush_once(scene));
 }
 
+/// A CPU leaves A at the moment at which another comes to it, and then flushes A from outside: the other
+/// is not overlooked.
+#[scenario]
+fn flush_after_leaving() {
+    let scene = Scene::new(2);
+    cpu(0, move || {
+        scene.start();
+        scene.switch_to();
+        Core::leave(&Machine);
+        edit_and(|| scene.space.flush(&Machine));
+        mark!("the flush returned");
+    });
+    cpu(1, move || {
+        scene.start();
+        scene.switch_to();
+        translations_are_fresh();
+    });
+}
+
 /// A flush of tables drives a lazy CPU off: when it returns, nobody lazy is on them.
 #[scenario]
 fn flush_tables_with_lazy_target() {

@@ -2,10 +2,12 @@
 
 use core::hint::spin_loop;
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::{Acquire, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use lamprey::{cpu, mark, scenario};
+use aspace::Lam;
+use lamprey::{cpu, mark, require_eq, scenario};
 
+use crate::machine::Machine;
 use crate::property::{TAGGED, lam_is_that_of, user_point};
 use crate::scene::{Scene, Signal, switch_to_kthread};
 
@@ -48,6 +50,26 @@ fn use_space_while_enabling() {
     });
 }
 
+/// Two kernel threads begin to use A at the very moment at which LAM is turned on.
+#[scenario]
+fn two_use_space_while_enabling() {
+    let scene = Scene::new(0);
+    for n in [0, 2] {
+        cpu(n, move || {
+            scene.start();
+            scene.use_space();
+        });
+    }
+    cpu(1, move || {
+        scene.start();
+        scene.enable_lam();
+    });
+    lamprey::finally(move || {
+        mark!("all are done");
+        (0..3).for_each(|n| lam_is_that_of(scene.space, n));
+    });
+}
+
 /// A kernel thread that uses A, not lazily, follows a tagged pointer it is handed.
 #[scenario]
 fn running_kthread_gets_tagged_pointer() {
@@ -74,10 +96,12 @@ fn running_kthread_gets_tagged_pointer() {
     });
 }
 
-/// Two CPUs are lazy on A; its thread turns LAM on on a third, and visits one after the other.
+/// Two CPUs are lazy on A, one of them from some moment before, the other from any moment on; its
+/// thread turns LAM on, on a third CPU, and visits one after the other.
 #[scenario]
 fn two_lazy_kthreads() {
     let scene = Scene::new(3);
+    let cpu2_is_lazy = Signal::new("cpu2_is_lazy");
     let (to_cpu0, to_cpu2) = (Signal::new("thread_to_cpu0"), Signal::new("thread_to_cpu2"));
     cpu(0, move || {
         scene.start();
@@ -89,6 +113,7 @@ fn two_lazy_kthreads() {
     });
     cpu(1, move || {
         scene.start();
+        cpu2_is_lazy.wait();
         scene.enable_lam();
         switch_to_kthread();
         to_cpu0.give();
@@ -96,8 +121,57 @@ fn two_lazy_kthreads() {
     cpu(2, move || {
         scene.start();
         scene.borrow_and_give_back();
+        cpu2_is_lazy.give();
         to_cpu2.wait();
         scene.run_tagged();
         mark!("the thread ran on CPU 2");
+    });
+}
+
+/// Two enabling calls at the same time: one of them wins, and the other is told.
+#[scenario]
+fn two_enabling_calls() {
+    let scene = Scene::new(0);
+    let enabled = lamprey::new(AtomicU64::new(0));
+    for n in 0..2 {
+        cpu(n, move || {
+            scene.start();
+            match scene.space.enable_lam(&Machine, Lam::U57) {
+                Ok(()) => enabled.fetch_add(1, Relaxed),
+                Err(_) => enabled.fetch_add(0x100, Relaxed),
+            };
+        });
+    }
+    lamprey::finally(move || {
+        mark!("both returned");
+        require_eq!(enabled.load(Relaxed), 0x101, "enabled-once", "not one won and one was told");
+    });
+}
+
+/// The mode is locked at the very moment at which LAM is turned on: whichever comes second, LAM stays as
+/// the first left it.
+#[scenario]
+fn lock_while_enabling() {
+    let scene = Scene::new(0);
+    let enabled = lamprey::new(AtomicU64::new(0));
+    cpu(0, move || {
+        scene.start();
+        if scene.space.enable_lam(&Machine, Lam::U57).is_ok() {
+            enabled.store(1, Relaxed);
+        }
+    });
+    cpu(1, move || scene.space.lock_lam());
+    lamprey::finally(move || {
+        let is_on = scene.space.lam().is_some();
+        match enabled.load(Relaxed) {
+            0 => mark!("locked first"),
+            _ => mark!("enabled first"),
+        }
+        require_eq!(
+            u64::from(is_on),
+            enabled.load(Relaxed),
+            "mode-stays",
+            "the mode changed again"
+        );
     });
 }

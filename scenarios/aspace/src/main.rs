@@ -12,5 +12,6 @@ mod property;
 mod scene;
 
 mod flush;
+mod id;
 mod lam;
 mod retire;

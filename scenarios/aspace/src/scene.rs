@@ -17,7 +17,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Builds all of it, in set-up.
+    /// Builds all of it, in set-up. `cr3-mirror` is asked of the first `cpus` CPUs: every change of CR3
+    /// and of the interrupt flag there is a step then, which costs states.
     pub(crate) fn new(cpus: usize) -> Self {
         machine::set_up();
         property::set_up();
@@ -92,7 +93,7 @@ pub(crate) fn switch_to_another(space: &'static Space) {
     unsafe { Core::switch_to(&Machine, space) };
 }
 
-fn new_root(name: &str) -> Root {
+pub(crate) fn new_root(name: &str) -> Root {
     let pa = lamprey::physical_address(lamprey::alloc(4096, 4096));
     lamprey::name_root(pa, name);
     Root::new(pa)

@@ -3,7 +3,8 @@
 use core::fmt;
 use core::hint::spin_loop;
 use core::ptr;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::fence;
 
 use crate::arch::{LAM_U57, irqs_off, irqs_on, read_cr3, write_cr3};
 use crate::mm::{CPU_COUNT, Mm, cpu, this_cpu, this_cpu_bit};
@@ -41,7 +42,11 @@ pub(crate) fn prctl_enable_tagged_addr<V: Variant>(current: &Thread) -> Result<(
     }
     mm.lam_cr3_mask.store(LAM_U57, Relaxed);
     if V::IPI {
-        // As in Linux, no barrier between the store above and this read.
+        // Published descriptions have no barrier between the store above and the read below; the lock
+        // of the mm, which is not modelled, is taken before both.
+        if V::FENCE {
+            fence(SeqCst);
+        }
         on_each_cpu_mask(mm.cpumask.load(Relaxed), mm);
     } else {
         write_cr3(read_cr3() | mm.lam_cr3_mask.load(Relaxed));

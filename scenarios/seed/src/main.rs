@@ -9,11 +9,11 @@
 //!
 //! | module | what it has |
 //! |---|---|
-//! | [`variant`] | the states of the code: `before`, `patch1`, `patch2`, `ipi_alone`, `merged` |
+//! | [`variant`] | the states of the code: `before`, `patch1`, `patch2`, `ipi_alone`, `merged`, `fenced` |
 //! | [`switch`], [`lam`] | the code under question |
 //! | [`situation`] | what the CPUs do |
 //! | [`property`] | what must hold |
-//! | [`before`], [`patch1`], [`patch2`], [`ipi_alone`], [`merged`] | a scenario for each question and answer |
+//! | [`before`], [`patch1`], [`patch2`], [`ipi_alone`], [`merged`], [`fenced`] | a scenario for each question and answer |
 //!
 //! Where the answers are "that happens", the scenario declares it: `finds = "…"`.
 
@@ -30,6 +30,7 @@ mod thread;
 mod variant;
 
 mod before;
+mod fenced;
 mod ipi_alone;
 mod merged;
 mod patch1;

@@ -9,6 +9,8 @@ pub(crate) trait Variant: 'static {
     const COMPARE: bool;
     /// The enabling call interrupts every CPU that has the mm loaded, and waits.
     const IPI: bool;
+    /// The enabling call's store of the mask is visible before it reads the mm's cpumask.
+    const FENCE: bool;
 }
 
 /// Linux 6.8, before the series.
@@ -27,32 +29,48 @@ pub(crate) struct IpiAlone;
 /// What was merged for Linux 6.12: the IPI, and the one read *after* joining the mm's cpumask.
 pub(crate) struct Merged;
 
+/// [`Merged`] with a full barrier between the store of the mask and the read of the cpumask. None of
+/// the patches; shows what the order is good for.
+pub(crate) struct Fenced;
+
 impl Variant for Before {
     const READ_ONCE: bool = false;
     const COMPARE: bool = false;
     const IPI: bool = false;
+    const FENCE: bool = false;
 }
 
 impl Variant for Patch1 {
     const READ_ONCE: bool = true;
     const COMPARE: bool = false;
     const IPI: bool = false;
+    const FENCE: bool = false;
 }
 
 impl Variant for Patch2 {
     const READ_ONCE: bool = true;
     const COMPARE: bool = true;
     const IPI: bool = false;
+    const FENCE: bool = false;
 }
 
 impl Variant for IpiAlone {
     const READ_ONCE: bool = false;
     const COMPARE: bool = false;
     const IPI: bool = true;
+    const FENCE: bool = false;
 }
 
 impl Variant for Merged {
     const READ_ONCE: bool = true;
     const COMPARE: bool = false;
     const IPI: bool = true;
+    const FENCE: bool = false;
+}
+
+impl Variant for Fenced {
+    const READ_ONCE: bool = true;
+    const COMPARE: bool = false;
+    const IPI: bool = true;
+    const FENCE: bool = true;
 }

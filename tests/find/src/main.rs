@@ -9,9 +9,13 @@
 mod cpu;
 
 mod faults;
+mod frames;
 mod interrupts;
 mod locks;
 mod lost_update;
+mod nmi;
 mod properties;
 mod torn;
+mod tso;
 mod windows;
+mod x2apic;

@@ -12,7 +12,7 @@ fn pair() -> &'static Pair {
 }
 
 /// Two stores to the halves of a word, seen by one load.
-// switches: 1
+// switches: 0
 #[lamprey::scenario(finds = "torn")]
 fn two_halves() {
     let pair = pair();
@@ -33,7 +33,7 @@ fn two_halves() {
 }
 
 /// A 16-byte MOVUPS store is two.
-// switches: 1
+// switches: 0
 #[lamprey::scenario(finds = "torn")]
 fn sse_store() {
     let pair = pair();
@@ -83,7 +83,7 @@ fn sse_load() {
 }
 
 /// An 8-byte store that crosses a word boundary is two.
-// switches: 1
+// switches: 0
 #[lamprey::scenario(finds = "torn")]
 fn misaligned_store() {
     let pair = pair();
@@ -103,7 +103,7 @@ fn misaligned_store() {
 }
 
 /// An 8-byte load that crosses a word boundary is two.
-// switches: 1
+// switches: 0
 #[lamprey::scenario(finds = "torn")]
 fn misaligned_load() {
     let pair = pair();
@@ -123,7 +123,7 @@ fn misaligned_load() {
 }
 
 /// REP MOVSB is seen between two of its iterations.
-// switches: 1
+// switches: 0
 #[lamprey::scenario(finds = "torn")]
 fn rep_movsb() {
     let pair = pair();
@@ -166,7 +166,7 @@ fn rep_stosq_interrupted() {
 }
 
 /// A PUSH of a shared word onto a shared place: the load and the store are two accesses.
-// switches: 2
+// switches: 1
 #[lamprey::scenario(finds = "stale-copy")]
 fn push_from_memory() {
     let from = lamprey::new(AtomicU64::new(1));

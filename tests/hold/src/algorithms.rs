@@ -1,4 +1,4 @@
-//! Published algorithms, under sequential consistency.
+//! Published algorithms; their stores are `SeqCst`, which compiles to XCHG, where the algorithm needs it.
 
 use core::hint::spin_loop;
 use core::ptr;

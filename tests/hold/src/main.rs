@@ -10,8 +10,13 @@ mod cpu;
 
 mod algorithms;
 mod atomics;
+mod frames;
 mod interrupts;
 mod lam;
+mod nmi;
 mod orders;
+mod paging;
 mod private;
 mod steering;
+mod tso;
+mod x2apic;

@@ -1,4 +1,4 @@
-//! Litmus tests under sequential consistency: what must not be, and what must be seen.
+//! Litmus tests whose stores are `SeqCst`, and so LOCKed: what must not be, and what must be seen.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;

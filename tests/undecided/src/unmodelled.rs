@@ -58,16 +58,37 @@ instruction! {
     fn random = "rdrand rax", "ud2";
     /// Far returns are not modelled.
     // reason: a far return
+    // instruction: lretq
+    fn far_return = "push 0x10", "push rax", "retfq", "ud2";
+    /// IRETQ to user mode is not modelled.
+    // reason: an IRETQ to CS 0x33 and SS 0x2b
     // instruction: iretq
-    fn iret = "iretq", "ud2";
+    fn iret_to_user =
+        "push 0x2b", "push 0x1000", "push 0x202", "push 0x33", "push 0x2000", "iretq", "ud2";
     /// An MSR without a model, as read.
     // reason: rdmsr of 0x10
     // instruction: rdmsr
     fn msr_read = "mov ecx, 0x10", "rdmsr", "ud2";
-    /// The x2APIC is not modelled: interrupts are sent by a call.
-    // reason: wrmsr of 0x830
+    /// An x2APIC register without a model: the timer.
+    // reason: wrmsr of 0x832
     // instruction: wrmsr
-    fn msr_write = "mov ecx, 0x830", "xor eax, eax", "xor edx, edx", "wrmsr", "ud2";
+    fn apic_timer = "mov ecx, 0x832", "xor eax, eax", "xor edx, edx", "wrmsr", "ud2";
+    /// An IPI of a vector without a handler.
+    // reason: an IPI of vector 40, which has no handler
+    // instruction: wrmsr
+    fn no_handler = "mov ecx, 0x830", "mov eax, 40", "xor edx, edx", "wrmsr", "ud2";
+    /// An INIT.
+    // reason: an IPI that is neither fixed nor an NMI
+    // instruction: wrmsr
+    fn init = "mov ecx, 0x830", "mov eax, 0x500", "mov edx, 1", "wrmsr", "ud2";
+    /// An NMI where none is handled.
+    // reason: an NMI where none is handled
+    // instruction: wrmsr
+    fn nmi = "mov ecx, 0x830", "mov eax, 0x400", "xor edx, edx", "wrmsr", "ud2";
+    /// A selector that is not in the modelled GDT.
+    // reason: selector 0x2b for segment register Ss
+    // instruction: mov
+    fn user_selector = "mov eax, 0x2b", "mov ss, eax", "ud2";
     /// Write protection cannot be turned off.
     // reason: CR0
     // instruction: mov
@@ -149,4 +170,37 @@ fn hlt_in_a_handler() {
     });
     lamprey::cpu(0, || {});
     lamprey::cpu(1, || lamprey::send_ipi(0, 40));
+}
+
+/// A third NMI, in two handlers that have both unblocked NMIs.
+// reason: an NMI in an NMI handler that has interrupted one
+#[lamprey::scenario]
+fn third_nmi() {
+    lamprey::nmi(3, || {
+        lamprey::mark!("nmi");
+        // SAFETY: returns to the next instruction.
+        unsafe {
+            asm!(
+                "mov {sp}, rsp", "push 0x18", "push {sp}", "pushfq", "push 0x10",
+                "lea {sp}, [rip + 2f]", "push {sp}", "iretq", "2:",
+                sp = out(reg) _,
+            );
+        }
+    });
+    lamprey::cpu(0, || {});
+}
+
+/// A handler that changes a register of what it interrupts: what that stands before is known already.
+// reason: a return from an interrupt with RBX changed
+#[lamprey::scenario]
+fn register_changed() {
+    // SAFETY: the run ends at its return.
+    unsafe { lamprey::raw_handler(40, changes_rbx) };
+    lamprey::cpu(0, || lamprey::mark!("ran"));
+    lamprey::cpu(1, || lamprey::send_ipi(0, 40));
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn changes_rbx() {
+    core::arch::naked_asm!("inc rbx", "iretq")
 }

@@ -7,37 +7,33 @@
 use x86::Fault;
 
 use super::bits::{low8, low32};
+use crate::apic::msr::{EOI, FIRST, ICR, ID, LAST, SELF_IPI};
 use crate::control::Refusal;
 
 /// IA32_APIC_BASE.
 pub(super) const BASE: u32 = 0x1b;
 /// The MSRs of x2APIC registers.
-pub(super) const REGISTERS: std::ops::RangeInclusive<u32> = 0x800..=0x83f;
+pub(super) const REGISTERS: std::ops::RangeInclusive<u32> = FIRST..=LAST;
 
 const BASE_ADDRESS: u64 = 0xfee0_0000;
 const BASE_BSP: u64 = 1 << 8;
 const BASE_X2APIC: u64 = 1 << 10;
 const BASE_ENABLED: u64 = 1 << 11;
 
-const ID: u32 = 0x802;
 const VERSION: u32 = 0x803;
 const TPR: u32 = 0x808;
 const PPR: u32 = 0x80a;
-const EOI: u32 = 0x80b;
 const LDR: u32 = 0x80d;
 const SVR: u32 = 0x80f;
 const ISR: u32 = 0x810;
 const TMR: u32 = 0x818;
 const IRR: u32 = 0x820;
 const ESR: u32 = 0x828;
-/// The command register: an interprocessor interrupt.
-pub(super) const ICR: u32 = 0x830;
 const LVT_FIRST: u32 = 0x832;
 const LVT_LAST: u32 = 0x837;
 const INITIAL_COUNT: u32 = 0x838;
 const CURRENT_COUNT: u32 = 0x839;
 const DIVIDE: u32 = 0x83e;
-const SELF_IPI: u32 = 0x83f;
 
 /// An integrated APIC; the last of 6 entries of the local vector table.
 const VERSION_VALUE: u64 = 0x14 | 5 << 16;
@@ -289,6 +285,9 @@ fn send(apics: &mut [Apic], number: u8, value: u64) -> Result<(), Refusal> {
     const RESERVED: u64 = 0xfff3_3000;
     if value & RESERVED != 0 {
         return Err(Refusal::Fault(Fault::GP));
+    }
+    if value & 1 << 15 != 0 {
+        return unmodelled("an IPI with level triggering");
     }
     let sender = u32::from(number);
     apics[usize::from(number)].icr = value;

@@ -43,8 +43,10 @@ impl Env for View<'_> {
     }
 
     fn fence(&mut self, fence: Fence) -> Result<(), Stop> {
-        if fence == Fence::Mfence {
-            self.drain();
+        match fence {
+            Fence::Mfence => self.drain(),
+            Fence::Sfence => self.core.buffer.fence(),
+            Fence::Lfence => {}
         }
         Ok(())
     }
@@ -136,7 +138,8 @@ impl Env for View<'_> {
 
     fn wrmsr(&mut self, regs: &mut Regs, number: u32, value: u64) -> Result<(), Stop> {
         if apic::REGISTERS.contains(&number) {
-            // Not serialising (SDM vol. 3 §8.3, §10.12.3).
+            // It passes stores, but not an SFENCE (SDM vol. 3 §8.3, §10.12.3).
+            while self.core.buffer.fenced() > 0 && self.drain_one() {}
             return Ok(apic::write(self.apics, self.core.number, number, value)?);
         }
         self.drain();

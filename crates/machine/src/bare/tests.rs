@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use mmu::bits::{CR3_LAM_U57, CR3_NOFLUSH, CR4_PCIDE, ENTRY_P, ENTRY_RW, ENTRY_US, ENTRY_XD};
-use x86::{At, Env, Fault, RAX, RSP, Segment, flags};
+use x86::{At, Env, Fault, Fence, RAX, RSP, Segment, flags};
 
 use super::apic;
 use super::board::{Board, Did, Ended, Event, Load, Settings, Start};
@@ -60,7 +60,7 @@ fn board_with(code: &[&[u8]], settings: Settings) -> Board {
         Board::new(&loads, Start { rip: CODE, cr3: TABLES }, settings).expect("it fits");
     let ram = &mut board.ram;
     for level in 0..3u64 {
-        let entry = TABLES + 0x1000 * (level + 1) | ENTRY_P | ENTRY_RW | ENTRY_US;
+        let entry = (TABLES + 0x1000 * (level + 1)) | ENTRY_P | ENTRY_RW | ENTRY_US;
         ram.store(TABLES + 0x1000 * level, 8, entry);
     }
     for page in 0..512 {
@@ -388,6 +388,22 @@ fn a_store_is_visible_to_others_when_the_buffer_drains() {
     let locked = At { locked: true, for_write: true, ..at(DATA + 64, 8) };
     assert_eq!(board.view(0).load(locked), Ok(0));
     assert_eq!(board.view(1).load(at(DATA, 8)), Ok(7));
+}
+
+#[test]
+fn an_ipi_passes_stores_but_not_an_sfence() {
+    for (fence, seen) in [(false, 0), (true, 7)] {
+        let mut board = board(&[NOP]);
+        let mut regs = board.cpus[0].regs.clone();
+        let mut view = board.view(0);
+        view.store(at(DATA, 8), 7).expect("mapped");
+        if fence {
+            view.fence(Fence::Sfence).expect("no fault");
+        }
+        view.wrmsr(&mut regs, 0x830, 1 << 32 | 0x44).expect("a legal command");
+        assert_eq!(board.apics[1].deliverable(), Some(0x44));
+        assert_eq!(board.view(1).load(at(DATA, 8)), Ok(seen));
+    }
 }
 
 #[test]

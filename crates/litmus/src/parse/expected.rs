@@ -1,0 +1,74 @@
+//! Final states that a file gives of itself, in a comment that herd does not read.
+//!
+//! `(* States 2 tso sc` begins it, with the number of states and the memory models for which they are
+//! all there are; then one state per line, as herd prints it.
+
+use std::ops::Range;
+
+use crate::source::{ParseError, Source};
+use crate::states::Reader;
+use crate::test::{Expected, Model, Test};
+
+pub(super) fn expected(source: &Source<'_>, test: &Test) -> Result<Vec<Expected>, ParseError> {
+    let mut all: Vec<Expected> = Vec::new();
+    for at in &source.comments {
+        let mut lines = lines(source, at);
+        let Some((head, rest)) = lines.next().and_then(|first| {
+            let words = source.slice(first.clone()).trim_start().strip_prefix("States ")?;
+            Some((words, first))
+        }) else {
+            continue;
+        };
+        let (count, models) = heading(head).map_err(|why| source.error(rest.clone(), why))?;
+        if let Some(model) =
+            models.iter().find(|model| all.iter().any(|e| e.models.contains(model)))
+        {
+            let message = format!("the states under {} are given twice", model.name());
+            return Err(source.error(rest, message));
+        }
+        let reader = Reader::new(test);
+        let mut states = Vec::new();
+        for line in lines.filter(|line| !source.slice(line.clone()).is_empty()) {
+            let state = reader.read(source.slice(line.clone()));
+            states.push(state.map_err(|why| source.error(line, why))?);
+        }
+        states.sort();
+        states.dedup();
+        if states.len() != count {
+            let message = format!("{count} states are announced, {} are given", states.len());
+            return Err(source.error(rest, message));
+        }
+        all.push(Expected { models, states });
+    }
+    Ok(all)
+}
+
+/// The lines of a comment without the blanks around them.
+fn lines<'s>(source: &'s Source<'_>, at: &Range<usize>) -> impl Iterator<Item = Range<usize>> + 's {
+    let mut start = at.start;
+    source.slice(at.clone()).split_inclusive('\n').map(move |line| {
+        let begin = start + line.len() - line.trim_start().len();
+        start += line.len();
+        let end = begin + line.trim().len();
+        begin..end
+    })
+}
+
+/// Of `4 tso sc` the number and the models.
+fn heading(words: &str) -> Result<(usize, Vec<Model>), String> {
+    let mut words = words.split_whitespace();
+    let count = words.next().and_then(|count| count.parse().ok());
+    let count = count.ok_or("`States` is followed by their number")?;
+    let mut models = Vec::new();
+    for word in words {
+        models.push(match word {
+            "tso" => Model::Tso,
+            "sc" => Model::Sc,
+            _ => return Err(format!("there is no memory model `{word}`; there are tso and sc")),
+        });
+    }
+    if models.is_empty() {
+        return Err("for which memory models? write tso, sc or both".into());
+    }
+    Ok((count, models))
+}

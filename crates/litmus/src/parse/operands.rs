@@ -1,0 +1,221 @@
+//! Instructions by name and operands: which of iced's forms is meant.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use iced_x86::{Code, Instruction, MemoryOperand, Mnemonic, OpCodeOperandKind, Register};
+
+pub(super) const NO_RSP: &str =
+    "rsp is the stack of the modelled machine; a test may use every other register";
+
+/// Instructions with operands; they take the suffixes `b`, `w`, `l`, `q`.
+const SIZED: [(&str, Mnemonic); 17] = [
+    ("mov", Mnemonic::Mov),
+    ("add", Mnemonic::Add),
+    ("or", Mnemonic::Or),
+    ("and", Mnemonic::And),
+    ("xor", Mnemonic::Xor),
+    ("sub", Mnemonic::Sub),
+    ("cmp", Mnemonic::Cmp),
+    ("test", Mnemonic::Test),
+    ("inc", Mnemonic::Inc),
+    ("dec", Mnemonic::Dec),
+    ("neg", Mnemonic::Neg),
+    ("not", Mnemonic::Not),
+    ("xchg", Mnemonic::Xchg),
+    ("xadd", Mnemonic::Xadd),
+    ("cmpxchg", Mnemonic::Cmpxchg),
+    ("lea", Mnemonic::Lea),
+    ("movabs", Mnemonic::Mov),
+];
+
+const PLAIN: [(&str, Code); 5] = [
+    ("mfence", Code::Mfence),
+    ("sfence", Code::Sfence),
+    ("lfence", Code::Lfence),
+    ("nop", Code::Nopd),
+    ("endbr64", Code::Endbr64),
+];
+
+/// Branches; `jlt` and `jgt` are herd's.
+const BRANCHES: [(&str, Code); 25] = [
+    ("jmp", Code::Jmp_rel32_64),
+    ("jo", Code::Jo_rel32_64),
+    ("jno", Code::Jno_rel32_64),
+    ("jb", Code::Jb_rel32_64),
+    ("jc", Code::Jb_rel32_64),
+    ("jae", Code::Jae_rel32_64),
+    ("jnb", Code::Jae_rel32_64),
+    ("jnc", Code::Jae_rel32_64),
+    ("je", Code::Je_rel32_64),
+    ("jz", Code::Je_rel32_64),
+    ("jne", Code::Jne_rel32_64),
+    ("jnz", Code::Jne_rel32_64),
+    ("jbe", Code::Jbe_rel32_64),
+    ("ja", Code::Ja_rel32_64),
+    ("js", Code::Js_rel32_64),
+    ("jns", Code::Jns_rel32_64),
+    ("jp", Code::Jp_rel32_64),
+    ("jnp", Code::Jnp_rel32_64),
+    ("jl", Code::Jl_rel32_64),
+    ("jlt", Code::Jl_rel32_64),
+    ("jge", Code::Jge_rel32_64),
+    ("jle", Code::Jle_rel32_64),
+    ("jg", Code::Jg_rel32_64),
+    ("jgt", Code::Jg_rel32_64),
+    ("jnl", Code::Jge_rel32_64),
+];
+
+/// What a name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    /// Takes operands of this many bytes; none if the operands say how many.
+    Sized(Mnemonic, Option<u8>),
+    /// Takes no operands.
+    Plain(Code),
+    /// Takes a label.
+    Branch(Code),
+}
+
+/// What the lower-case `name` says, if it is known.
+pub(super) fn name(name: &str) -> Option<Name> {
+    fn find<T: Copy>(list: &[(&str, T)], name: &str) -> Option<T> {
+        list.iter().find(|(known, _)| *known == name).map(|(_, what)| *what)
+    }
+    if let Some(code) = find(&PLAIN, name) {
+        return Some(Name::Plain(code));
+    }
+    if let Some(code) = find(&BRANCHES, name) {
+        return Some(Name::Branch(code));
+    }
+    if let Some(mnemonic) = find(&SIZED, name) {
+        return Some(Name::Sized(mnemonic, None));
+    }
+    let (stem, suffix) = name.split_at_checked(name.len().checked_sub(1)?)?;
+    let bytes = match suffix {
+        "b" => 1,
+        "w" => 2,
+        "l" => 4,
+        "q" => 8,
+        _ => return None,
+    };
+    find(&SIZED, stem).map(|mnemonic| Name::Sized(mnemonic, Some(bytes)))
+}
+
+/// A general-purpose register by its lower-case name.
+pub(super) fn register(name: &str) -> Option<Register> {
+    static REGISTERS: OnceLock<HashMap<String, Register>> = OnceLock::new();
+    let registers = REGISTERS.get_or_init(|| {
+        let all = Register::values().filter(|register| register.is_gpr());
+        let mut known: HashMap<String, Register> =
+            all.map(|register| (format!("{register:?}").to_ascii_lowercase(), register)).collect();
+        // The SDM calls the low byte of R8 to R15 R8B to R15B.
+        let bytes: Vec<(String, Register)> = (8..16)
+            .filter_map(|number| Some((format!("r{number}b"), *known.get(&format!("r{number}l"))?)))
+            .collect();
+        known.extend(bytes);
+        known
+    });
+    registers.get(name).copied()
+}
+
+/// An operand of an instruction.
+#[derive(Clone, Debug)]
+pub(super) enum Operand {
+    Register(Register),
+    Immediate(i64),
+    Memory(MemoryOperand),
+}
+
+impl Operand {
+    /// Is it of this kind, if it is `bytes` bytes wide?
+    fn fits(&self, kind: OpCodeOperandKind, bytes: u8) -> bool {
+        use OpCodeOperandKind as Kind;
+        let (register, memory, width) = match kind {
+            Kind::r8_or_mem => (true, true, 1),
+            Kind::r16_or_mem => (true, true, 2),
+            Kind::r32_or_mem => (true, true, 4),
+            Kind::r64_or_mem => (true, true, 8),
+            Kind::r8_reg | Kind::r8_opcode => (true, false, 1),
+            Kind::r16_reg | Kind::r16_opcode => (true, false, 2),
+            Kind::r32_reg | Kind::r32_opcode => (true, false, 4),
+            Kind::r64_reg | Kind::r64_opcode => (true, false, 8),
+            Kind::mem => (false, true, bytes),
+            _ => (false, false, bytes),
+        };
+        match *self {
+            Operand::Register(given) => {
+                register && width == bytes && given.size() == usize::from(bytes)
+            }
+            Operand::Memory(_) => memory && width == bytes,
+            Operand::Immediate(value) => match kind {
+                Kind::imm8 => (-0x80..0x100).contains(&value),
+                Kind::imm8sex16 | Kind::imm8sex32 | Kind::imm8sex64 => {
+                    (-0x80..0x80).contains(&value)
+                }
+                Kind::imm16 => (-0x8000..0x1_0000).contains(&value),
+                Kind::imm32 => (-0x8000_0000..0x1_0000_0000).contains(&value),
+                Kind::imm32sex64 => (-0x8000_0000..0x8000_0000).contains(&value),
+                Kind::imm64 => true,
+                _ => false,
+            },
+        }
+    }
+}
+
+/// The forms of each instruction in 64-bit mode, without those that name a fixed register.
+fn forms(mnemonic: Mnemonic) -> &'static [Code] {
+    static FORMS: OnceLock<HashMap<Mnemonic, Vec<Code>>> = OnceLock::new();
+    let forms = FORMS.get_or_init(|| {
+        let mut forms: HashMap<Mnemonic, Vec<Code>> = HashMap::new();
+        let sized = |code: &Code| SIZED.iter().any(|(_, mnemonic)| *mnemonic == code.mnemonic());
+        for code in Code::values().filter(sized).filter(|code| code.op_code().mode64()) {
+            forms.entry(code.mnemonic()).or_default().push(code);
+        }
+        forms
+    });
+    forms.get(&mnemonic).map_or(&[], Vec::as_slice)
+}
+
+/// The instruction with these operands, destination first, each `bytes` bytes wide.
+pub(super) fn instruction(
+    mnemonic: Mnemonic,
+    bytes: u8,
+    operands: &[Operand],
+) -> Option<Instruction> {
+    forms(mnemonic).iter().find_map(|code| {
+        let kinds = code.op_code().op_kinds();
+        let fits = kinds.len() == operands.len()
+            && operands.iter().zip(kinds).all(|(operand, kind)| operand.fits(*kind, bytes));
+        fits.then(|| with(*code, operands)).flatten()
+    })
+}
+
+fn with(code: Code, operands: &[Operand]) -> Option<Instruction> {
+    use Operand::{Immediate, Memory, Register};
+    let made = match *operands {
+        [Register(one)] => Instruction::with1(code, one),
+        [Memory(one)] => Instruction::with1(code, one),
+        [Register(to), Register(from)] => Instruction::with2(code, to, from),
+        [Register(to), Memory(from)] => Instruction::with2(code, to, from),
+        [Memory(to), Register(from)] => Instruction::with2(code, to, from),
+        // Iced takes a number by its sign: one that only fits unsigned is given so.
+        [Register(to), Immediate(value)] => Instruction::with2(code, to, value)
+            .or_else(|_| Instruction::with2(code, to, u64::from_ne_bytes(value.to_ne_bytes()))),
+        [Memory(to), Immediate(value)] => match i32::try_from(value) {
+            Ok(value) => Instruction::with2(code, to, value).or_else(|error| {
+                u32::try_from(value)
+                    .map_err(|_| error)
+                    .and_then(|value| Instruction::with2(code, to, value))
+            }),
+            Err(_) => Instruction::with2(code, to, u32::try_from(value).ok()?),
+        },
+        _ => return None,
+    };
+    made.ok()
+}
+
+/// The instruction without operands.
+pub(super) fn plain(code: Code) -> Instruction {
+    Instruction::with(code)
+}

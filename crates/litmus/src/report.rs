@@ -1,0 +1,155 @@
+//! What came out of a test: in herd's form, and for tools.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::test::{Formula, Quantifier, State, Term, Test};
+
+/// What came out of a test.
+///
+/// `Display` is herd's form. The counts are those of final states; herd counts executions, of which
+/// several can end in one state.
+#[derive(Clone, Debug)]
+pub struct Report<'t> {
+    test: &'t Test,
+    states: &'t [State],
+    /// Final states that satisfy the condition.
+    pub positive: usize,
+    /// Final states that do not.
+    pub negative: usize,
+}
+
+impl<'t> Report<'t> {
+    /// What is to be said of these final states.
+    pub fn new(test: &'t Test, states: &'t [State]) -> Report<'t> {
+        let positive = states.iter().filter(|state| test.holds(&test.condition, state)).count();
+        Report { test, states, positive, negative: states.len() - positive }
+    }
+
+    /// Does the condition hold of the whole set?
+    pub fn is_ok(&self) -> bool {
+        match self.test.quantifier {
+            Quantifier::Exists => self.positive > 0,
+            Quantifier::NotExists => self.positive == 0,
+            Quantifier::Forall => self.negative == 0,
+        }
+    }
+
+    /// `Never`, `Sometimes` or `Always`: how many states satisfy the condition.
+    pub fn observation(&self) -> &'static str {
+        match (self.positive, self.negative) {
+            (0, _) => "Never",
+            (_, 0) => "Always",
+            _ => "Sometimes",
+        }
+    }
+
+    /// `Observation SB Sometimes 1 3`
+    pub fn observation_line(&self) -> String {
+        let Report { test, positive, negative, .. } = self;
+        format!("Observation {} {} {positive} {negative}", test.name, self.observation())
+    }
+
+    /// The condition as herd prints it.
+    pub fn condition(&self) -> String {
+        let quantifier = match self.test.quantifier {
+            Quantifier::Exists => "exists",
+            Quantifier::NotExists => "~exists",
+            Quantifier::Forall => "forall",
+        };
+        format!("{quantifier} ({})", formula(self.test, &self.test.condition, 0))
+    }
+
+    /// The same for tools.
+    pub fn object(&self) -> Object {
+        let observables = &self.test.observables[..self.test.printed];
+        let state = |state: &State| {
+            let values = observables.iter().zip(state);
+            values
+                .map(|(observable, value)| {
+                    (observable.name.clone(), self.test.value(observable, *value))
+                })
+                .collect()
+        };
+        Object {
+            condition: self.condition(),
+            holds: self.is_ok(),
+            observation: self.observation(),
+            positive: self.positive,
+            negative: self.negative,
+            states: self.states.iter().map(state).collect(),
+        }
+    }
+}
+
+/// What came out of a test, for tools.
+#[derive(Clone, Debug, Serialize)]
+pub struct Object {
+    /// As herd prints it.
+    pub condition: String,
+    /// Does it hold of the whole set?
+    pub holds: bool,
+    /// `Never`, `Sometimes`, `Always`.
+    pub observation: &'static str,
+    /// Final states that satisfy it.
+    pub positive: usize,
+    /// Final states that do not.
+    pub negative: usize,
+    /// Values by `0:rax` and `[x]`; texts, as they may be names of locations.
+    pub states: Vec<BTreeMap<String, String>>,
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.test.quantifier {
+            Quantifier::Exists => "Allowed",
+            Quantifier::NotExists => "Forbidden",
+            Quantifier::Forall => "Required",
+        };
+        writeln!(f, "Test {} {kind}", self.test.name)?;
+        writeln!(f, "States {}", self.states.len())?;
+        for line in self.test.lines(self.states) {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "{}", if self.is_ok() { "Ok" } else { "No" })?;
+        writeln!(f, "Witnesses")?;
+        writeln!(f, "Positive: {} Negative: {}", self.positive, self.negative)?;
+        writeln!(f, "Condition {}", self.condition())?;
+        writeln!(f, "{}", self.observation_line())?;
+        writeln!(f)
+    }
+}
+
+/// A proposition; in parentheses if it binds less than its surroundings, whose strength is given.
+fn formula(test: &Test, what: &Formula, around: u8) -> String {
+    let list = |parts: &[Formula], sign: &str, strength: u8| {
+        let parts: Vec<String> =
+            parts.iter().map(|part| formula(test, part, strength + 1)).collect();
+        let text = parts.join(sign);
+        if around > strength { format!("({text})") } else { text }
+    };
+    match what {
+        Formula::True => "true".into(),
+        Formula::False => "false".into(),
+        Formula::Equal(left, term) => {
+            let observable = &test.observables[*left];
+            let right = match *term {
+                Term::Number(value) => {
+                    observable.shape.number(observable.shape.cut(value)).to_string()
+                }
+                Term::Address(location) => test.locations[location].name.clone(),
+                Term::Observable(other) => test.observables[other].name.clone(),
+            };
+            format!("{}={right}", observable.name)
+        }
+        Formula::Not(inner) => format!("not ({})", formula(test, inner, 0)),
+        Formula::And(parts) => list(parts, " /\\ ", 2),
+        Formula::Or(parts) => list(parts, " \\/ ", 1),
+        Formula::Implies(left, right) => {
+            let text = format!("{} => {}", formula(test, left, 1), formula(test, right, 0));
+            if around > 0 { format!("({text})") } else { text }
+        }
+    }
+}

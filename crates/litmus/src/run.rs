@@ -1,0 +1,287 @@
+//! Runs a test through every interleaving.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
+
+use abi::hypercall::Hypercall;
+use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
+use machine::{
+    Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Seen, Watch, Word,
+};
+
+use crate::assemble::{Image, Refused, assemble};
+use crate::test::{Model, Place, State, Test, address, result_address};
+
+/// All final states of a test, sorted, and what it took to find them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Final {
+    /// What is printed of each.
+    pub states: Vec<State>,
+    /// States of the machine that were visited in the last round of the search.
+    pub searched: u64,
+}
+
+/// Why the final states of a test are not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    /// The program does not fit the machine.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Something has no model.
+    #[error("P{thread}: not modelled: {what}{}", .instruction.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    Gap {
+        /// The thread.
+        thread: u8,
+        /// What.
+        what: String,
+        /// The instruction, disassembled.
+        instruction: Option<String>,
+    },
+    /// A fault: a test runs without handlers.
+    #[error("P{thread}: {instruction} faults: vector {vector}, address {va:#x}")]
+    Fault {
+        /// The thread.
+        thread: u8,
+        /// The instruction, disassembled.
+        instruction: String,
+        /// SDM vol. 3 table 6-1.
+        vector: u8,
+        /// CR2, for a page fault.
+        va: u64,
+    },
+    /// From some state no end can be reached.
+    #[error("some runs never end")]
+    Endless,
+    /// There are more states than a search can number.
+    #[error("the test has too many states")]
+    States,
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Finds all final states of `test` under `model`, until `stopped` says true.
+///
+/// # Errors
+///
+/// Why they are not known.
+pub fn run(test: &Test, model: Model, stopped: &dyn Fn() -> bool) -> Result<Final, Undecided> {
+    let image = assemble(test)?;
+    let memory_model = match model {
+        Model::Tso => MemoryModel::Tso,
+        Model::Sc => MemoryModel::Sc,
+    };
+    let config = Config { memory_model, ..Config::default() };
+    let machine = Machine::new(&image.segments, &[(image.stub, Hypercall::Return)], config)
+        .map_err(Refused::Machine)?;
+    let mut searched =
+        Searched { machine, image, test, numbers: Numbers::default(), ends: BTreeSet::new() };
+    let found = explore::search(&mut searched, &Options::default(), &mut |_| match stopped() {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    });
+    match found.verdict {
+        Verdict::Pass => {}
+        Verdict::Violated { what: What::Bad(bad), .. } => return Err(searched.fault(&bad)),
+        Verdict::Violated { what: What::Deadlock | What::Livelock, .. } => {
+            return Err(Undecided::Endless);
+        }
+        Verdict::Undecided { why, .. } => {
+            return Err(match why {
+                Why::Gap(gap, _) => Undecided::Gap {
+                    thread: gap.agent.cpu(),
+                    what: gap.what,
+                    instruction: gap.instruction,
+                },
+                Why::States | Why::Bytes => Undecided::States,
+                Why::Time | Why::Interrupted => Undecided::Interrupted,
+            });
+        }
+    }
+    Ok(Final { states: told(test, searched.ends), searched: found.stats.states })
+}
+
+/// Of the final states, those that pass the filter, and of them what is printed.
+fn told(test: &Test, ends: BTreeSet<State>) -> Vec<State> {
+    let kept = ends
+        .into_iter()
+        .filter(|state| test.filter.as_ref().is_none_or(|filter| test.holds(filter, state)));
+    let printed: BTreeSet<State> = kept.map(|state| state[..test.printed].to_vec()).collect();
+    printed.into_iter().collect()
+}
+
+/// A test as the search sees it.
+struct Searched<'t> {
+    machine: Machine,
+    image: Image,
+    test: &'t Test,
+    numbers: Numbers,
+    /// Final states seen in this round.
+    ends: BTreeSet<State>,
+}
+
+impl Searched<'_> {
+    fn final_state(&self, state: &machine::State) -> State {
+        let value = |(number, observable): (usize, &crate::test::Observable)| {
+            let va = match observable.place {
+                Place::Register(..) => result_address(number),
+                Place::Location(location) => address(location),
+            };
+            let value = self.machine.peek(state, va, 8).expect("data is mapped");
+            observable.shape.cut(value)
+        };
+        self.test.observables.iter().enumerate().map(value).collect()
+    }
+
+    fn fault(&self, bad: &Bad) -> Undecided {
+        let (vector, va) = match &bad.what {
+            machine::Violation::Fault(fault) => (fault.vector, fault.va),
+            machine::Violation::Failure(_) | machine::Violation::Endless => {
+                unreachable!("a test calls nothing and runs nothing alone")
+            }
+        };
+        let text = self.machine.disassembly(bad.rip);
+        let instruction = text.unwrap_or_else(|| format!("the instruction at {:#x}", bad.rip));
+        Undecided::Fault { thread: bad.agent.cpu(), instruction, vector, va }
+    }
+}
+
+impl explore::Model for Searched<'_> {
+    type State = machine::State;
+    type Bad = Bad;
+    type Gap = Gap;
+
+    fn initial(&mut self, words: &mut Words) -> Result<machine::State, Stop<Bad, Gap>> {
+        self.ends.clear();
+        let entries: Vec<Entry> =
+            self.image.entries.iter().map(|entry| Entry { function: *entry, data: 0 }).collect();
+        let result = self.machine.start_threads(
+            &entries,
+            &mut Recorder { words, numbers: &self.numbers },
+            &mut Unwatched,
+        );
+        result.map_err(stop)
+    }
+
+    fn choices(&self, state: &machine::State, out: &mut Vec<Choice>) {
+        self.machine.choices(state, |agent, pick| out.push(Choice { agent: agent.0, pick }));
+    }
+
+    fn step(
+        &mut self,
+        state: &mut machine::State,
+        choice: Choice,
+        words: &mut Words,
+    ) -> Result<(), Stop<Bad, Gap>> {
+        let agent = Agent(choice.agent);
+        self.machine
+            .step(
+                state,
+                agent,
+                choice.pick,
+                &mut Recorder { words, numbers: &self.numbers },
+                &mut Unwatched,
+            )
+            .map_err(stop)
+    }
+
+    fn inspect(&mut self, state: &machine::State, _: &mut Words) -> Result<(), Stop<Bad, Gap>> {
+        if state.ended() {
+            let end = self.final_state(state);
+            self.ends.insert(end);
+        }
+        Ok(())
+    }
+
+    fn key(&self, state: &machine::State) -> u128 {
+        state.fingerprint()
+    }
+
+    fn ended(&self, state: &machine::State) -> bool {
+        state.ended()
+    }
+
+    fn next(&self, state: &machine::State, agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
+        let next = self.machine.next(state, Agent(agent))?;
+        touches.extend(
+            next.touches()
+                .iter()
+                .map(|(word, write)| Touch { word: self.numbers.of(*word), write: *write }),
+        );
+        Some(Next { point: next.point, reducible: next.reducible })
+    }
+
+    fn agents(&self) -> u8 {
+        Agent::COUNT
+    }
+
+    fn recurrent(&self) -> explore::Agents {
+        agents(Agent::interrupt(0))
+    }
+
+    fn silent(&self) -> explore::Agents {
+        agents(Agent::hardware(0))
+    }
+
+    fn served_by(&self, agent: u8) -> explore::Agents {
+        1 << Agent::hardware(Agent(agent).cpu()).0
+    }
+
+    fn state_bytes(&self, state: &machine::State) -> usize {
+        state.bytes()
+    }
+}
+
+/// The agents from `first` on.
+fn agents(first: Agent) -> explore::Agents {
+    (first.0..Agent::COUNT).fold(0, |mask, agent| mask | 1 << agent)
+}
+
+fn stop(halt: Halt) -> Stop<Bad, Gap> {
+    match halt {
+        Halt::Bad(bad) => Stop::Violation(bad),
+        Halt::Gap(gap) => Stop::Unmodelled(gap),
+        Halt::Discarded => Stop::Discarded,
+    }
+}
+
+/// Dense numbers for the few words of a test: the search has tables by number, and makes them anew in
+/// every round.
+#[derive(Default)]
+struct Numbers(RefCell<HashMap<Word, u32>>);
+
+impl Numbers {
+    fn of(&self, word: Word) -> u32 {
+        let mut known = self.0.borrow_mut();
+        let next = u32::try_from(known.len()).expect("fewer words than numbers");
+        *known.entry(word).or_insert(next)
+    }
+}
+
+/// The search's words, as the machine sees them.
+struct Recorder<'a> {
+    words: &'a mut Words,
+    numbers: &'a Numbers,
+}
+
+impl Accesses for Recorder<'_> {
+    fn is_shared(&self, word: Word) -> bool {
+        self.words.is_shared(self.numbers.of(word))
+    }
+
+    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
+        self.words.touch(agent.0, self.numbers.of(word), write);
+    }
+}
+
+/// Nobody watches.
+struct Unwatched;
+
+impl Watch for Unwatched {
+    const ON: bool = false;
+
+    fn seen(&mut self, _: Seen) {}
+
+    fn retired(&mut self, _: Agent, _: u64, _: Flow, _: u64) {}
+}

@@ -1,0 +1,201 @@
+//! What is read and what is written: the format of tests, herd's output, logs.
+
+use litmus::{Difference, Log, Model, Report, State, Test, compare, parse, run};
+
+fn read(text: &str) -> Test {
+    parse("t.litmus", text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn ends(test: &Test, model: Model) -> Vec<State> {
+    run(test, model, &|| false).unwrap_or_else(|why| panic!("{why}")).states
+}
+
+/// A test without initial state, of these rows and this end.
+fn small(rows: &str, end: &str) -> Test {
+    read(&format!("X86_64 small\n{{ }}\n{rows}\n{end}\n"))
+}
+
+const SB: &str = r#"X86_64 SB
+"Store buffering
+in two lines"
+(* a comment (* in a comment *) *)
+Generator=by hand
+Orig=PodWR Fre PodWR Fre
+{ uint64_t x; int y=0; 1:rsi=x; }
+ P0             | P1 ;
+ movq $1,(x)    | movl $1,(y) ;
+ movl (y),%eax  | movq (%rsi),%rax ;
+exists (0:rax=0 /\ 1:rax=0)
+"#;
+
+#[test]
+fn a_report_is_in_herds_form() {
+    let test = read(SB);
+    let states = ends(&test, Model::Tso);
+    let said = "Test SB Allowed\nStates 4\n\
+        0:rax=0; 1:rax=0;\n0:rax=0; 1:rax=1;\n0:rax=1; 1:rax=0;\n0:rax=1; 1:rax=1;\n\
+        Ok\nWitnesses\nPositive: 1 Negative: 3\n\
+        Condition exists (0:rax=0 /\\ 1:rax=0)\nObservation SB Sometimes 1 3\n\n";
+    assert_eq!(Report::new(&test, &states).to_string(), said);
+    let states = ends(&test, Model::Sc);
+    let said = Report::new(&test, &states).to_string();
+    assert!(said.contains("\nStates 3\n") && said.contains("\nNo\n"), "{said}");
+    assert!(said.contains("Observation SB Never 0 3\n"), "{said}");
+}
+
+#[test]
+fn the_kind_and_the_verdict_follow_the_quantifier() {
+    let rows = " P0 ;\n movq $1,(x) ;";
+    for (end, kind, verdict) in [
+        ("exists ([x]=1)", "Allowed", "Ok"),
+        ("exists (x=2)", "Allowed", "No"),
+        ("~exists ([x]=2)", "Forbidden", "Ok"),
+        ("not exists (x=1)", "Forbidden", "No"),
+        ("forall ([x]=1)", "Required", "Ok"),
+        ("forall ([x]=2)", "Required", "No"),
+    ] {
+        let test = small(rows, end);
+        let said = Report::new(&test, &ends(&test, Model::Tso)).to_string();
+        assert!(said.starts_with(&format!("Test small {kind}\n")), "{end}: {said}");
+        assert!(said.contains(&format!("[x]=1;\n{verdict}\n")), "{end}: {said}");
+    }
+}
+
+#[test]
+fn conditions_are_printed_without_needless_parentheses() {
+    for (end, said) in [
+        ("exists x=1 /\\ (0:rax=0 \\/ y=2)", "exists ([x]=1 /\\ (0:rax=0 \\/ [y]=2))"),
+        ("exists (x=1 /\\ y=0) \\/ y=2", "exists ([x]=1 /\\ [y]=0 \\/ [y]=2)"),
+        ("~exists ~(x=1) /\\ x!=-1", "~exists (not ([x]=1) /\\ not ([x]=-1))"),
+        ("forall (x=1 => true)", "forall ([x]=1 => true)"),
+        ("exists 0:rax=0x10 /\\ false", "exists (0:rax=16 /\\ false)"),
+        ("", "forall (true)"),
+    ] {
+        let test = small(" P0 ;\n movq (x),%rax ;\n movq (y),%rbx ;", end);
+        assert_eq!(Report::new(&test, &[]).condition(), said);
+    }
+}
+
+#[test]
+fn values_have_the_width_and_sign_of_what_is_asked_for() {
+    let test = read(
+        "X86_64 t\n{ uint8_t b; int16_t w; 0:rsi=d; int64_t q=-5; uint32_t 0:rdx; }\nP0 ;\n\
+         movb $-1,(b) ;\n movw $-2,(w) ;\n movl $-3,(%rsi) ;\n movq $-4,%rax ;\n movq $-4,%rdx ;\n\
+         locations [b; w; d; q; 0:al; 0:rdx]\nforall (0:rax=-4 /\\ 0:eax=0xfffffffc)",
+    );
+    let states = ends(&test, Model::Tso);
+    let line = "0:al=-4; 0:eax=-4; 0:rax=-4; 0:rdx=4294967292; [b]=255; [d]=-3; [q]=-5; [w]=-2;";
+    assert_eq!(test.lines(&states), [line]);
+    assert!(Report::new(&test, &states).is_ok());
+}
+
+#[test]
+fn every_operand_of_the_format_is_understood() {
+    let test = read(
+        "X86_64 t\n{ x=7; 0:rsi=x; 0:rbx=1; p=x; *q=y; }\nP0 ;\n\
+         movq (x),%rax ;\n movq [x],%rcx ;\n MOVQ x(%rip),%RDX ;\n movq -8(%rsi,%rbx,8),%rdi ;\n\
+         movq 0[%rsi],%r8 ;\n movq $x,%r9 ;\n movq 5,%r10 ;\n leaq 8(%rsi),%r11 ;\n\
+         LOCK ; incq (%rsi) ;\n xchgq (x),%r12 ;\n movabsq $0x1234567890,%r13 ;\n\
+         movb $255,(z) ;\n addq $-1,%rbx ;\n je L ;\n movq $9,%rbx ;\n L: M: ;\n mov (x),%r14l ;\n\
+         forall (0:rax=7 /\\ 0:rcx=7 /\\ 0:rdx=7 /\\ 0:rdi=7 /\\ 0:r8=7 /\\ 0:r9=x /\\ 0:r10=5 /\\\n\
+         0:r12=8 /\\ 0:r13=0x1234567890 /\\ z=-1 /\\ 0:rbx=0 /\\ p=x /\\ q=y /\\ 0:r9=[p] /\\ 0:r14b=0)",
+    );
+    let report = ends(&test, Model::Tso);
+    assert!(Report::new(&test, &report).is_ok(), "{:?}", test.lines(&report));
+    assert!(test.lines(&report)[0].contains("0:r9=x; "), "{:?}", test.lines(&report));
+}
+
+#[test]
+fn a_filter_leaves_states_out() {
+    let rows = " P0 | P1 ;\n movq $1,(x) | movq (x),%rax ;";
+    let test = small(rows, "filter (1:rax=1)\nforall ([x]=1)");
+    let states = ends(&test, Model::Tso);
+    assert_eq!(test.lines(&states), ["[x]=1;"]);
+    let test = small(rows, "locations [1:rax;]\nfilter (1:rax=1)\nforall (true)");
+    assert_eq!(test.lines(&ends(&test, Model::Tso)), ["1:rax=1;"]);
+}
+
+#[test]
+fn what_has_no_model_or_never_ends_is_undecided() {
+    let fault = small(" P0 ;\n movq (%rax),%rbx ;", "exists (true)");
+    let why = run(&fault, Model::Tso, &|| false).expect_err("address 0 is not mapped").to_string();
+    assert!(why.starts_with("P0: ") && why.contains("faults: vector 14, address 0x0"), "{why}");
+    let endless = small(" P0 ;\n L: jmp L ;", "exists (true)");
+    let why = run(&endless, Model::Tso, &|| false).expect_err("it never ends").to_string();
+    assert_eq!(why, "some runs never end");
+}
+
+#[test]
+fn a_loop_that_ends_is_run_to_its_end() {
+    let test = small(
+        " P0 | P1 ;\n movq $1,(x) | L: cmpq $0,(f) ;\n movq $1,(f) | je L ;\n | movq (x),%rax ;",
+        "forall (1:rax=1)",
+    );
+    let states = ends(&test, Model::Tso);
+    assert_eq!(test.lines(&states), ["1:rax=1;"]);
+}
+
+#[test]
+fn a_test_can_give_its_own_states() {
+    let own = "(* States 3 sc\n 1:rax=1; 0:RAX=0;\n 0:rax=0x1; 1:rax=0;\n 0:rax=1; 1:rax=1; *)\n";
+    let test = read(&format!("{SB}{own}"));
+    let [expected] = &test.expected[..] else { panic!("{:?}", test.expected) };
+    assert_eq!(expected.models, [Model::Sc]);
+    assert!(Difference::of_states(&test, &ends(&test, Model::Sc), &expected.states).is_none());
+    let difference = Difference::of_states(&test, &ends(&test, Model::Tso), &expected.states);
+    assert_eq!(difference.extra, ["0:rax=0; 1:rax=0;"]);
+    assert_eq!(difference.missing, Vec::<String>::new());
+}
+
+#[test]
+fn logs_of_herd_and_litmus_are_understood() {
+    let herd = "Test SB Allowed\nStates 3\n0:rax=0; 1:rax=1;\n 0:RAX=1;1:rax=0 ;\n0:rax=2; 1:rax=1;\n\
+        No\nWitnesses\nPositive: 0 Negative: 3\nObservation SB Never 0 3\nTime SB 0.00\n\n";
+    let log = Log::parse(herd).expect("a log");
+    let test = read(SB);
+    let difference = compare(&test, &ends(&test, Model::Sc), &log.tests["SB"]);
+    assert_eq!(difference.missing, ["0:rax=2; 1:rax=1;"]);
+    assert_eq!(difference.extra, ["0:rax=1; 1:rax=1;"]);
+    let litmus = "Test SB Allowed\nHistogram (4 states)\n12    *>0:rax=0; 1:rax=0;\n\
+        4999  :>0:rax=1; 1:rax=0;\n1     :>1:rax=1; 0:rax=0;\n88    :>0:rax=1; 1:rax=1;\nOk\n\n\
+        Observation SB Sometimes 12 5088\n";
+    let log = Log::parse(litmus).expect("a log");
+    let difference = compare(&test, &ends(&test, Model::Tso), &log.tests["SB"]);
+    assert!(difference.is_none(), "{difference:?}");
+}
+
+#[test]
+fn brackets_and_signs_do_not_matter_to_logs() {
+    let test = read("X86_64 t\n{ p=x; }\nP0 ;\n movq $-1,(x) ;\nexists ([x]=-1 /\\ [p]=x)");
+    let states = ends(&test, Model::Tso);
+    for state in ["x=-1; p=x;", "[p]=x; [x]=18446744073709551615;", "x=0xffffffffffffffff; [p]=x;"]
+    {
+        let log = Log::parse(&format!("Test t Allowed\nStates 1\n{state}\n")).expect("a log");
+        assert!(compare(&test, &states, &log.tests["t"]).is_none(), "{state}");
+    }
+    let log = Log::parse("Test t Allowed\nStates 1\nx=-1; y=0;\n").expect("a log");
+    let other = compare(&test, &states, &log.tests["t"]).other;
+    assert_eq!(other.as_deref(), Some("`y` is not observed by this test"));
+}
+
+#[test]
+fn without_states_the_observation_is_compared() {
+    let log = Log::parse("Observation SB Never 0 3\nObservation MP Never\n").expect("a log");
+    assert_eq!(log.tests.len(), 2);
+    let test = read(SB);
+    let difference = compare(&test, &ends(&test, Model::Tso), &log.tests["SB"]);
+    let said = "the log observes Never, the model Sometimes";
+    assert_eq!(difference.other.as_deref(), Some(said));
+    assert!(compare(&test, &ends(&test, Model::Sc), &log.tests["SB"]).is_none());
+}
+
+#[test]
+fn what_is_no_log_is_refused() {
+    for (text, said) in [
+        ("nothing\n", "line 1: this is no log of herd or litmus7: no line begins with `Test`"),
+        ("Test a X\nStates 2\nx=1;\n", "line 2: 2 states are announced, fewer follow"),
+        ("Test a X\nStates 1\nx=1;\nTest a X\nStates 1\nx=1;\n", "line 4: a is listed twice"),
+    ] {
+        assert_eq!(Log::parse(text).map_err(|error| error.to_string()), Err(said.into()));
+    }
+}

@@ -1,0 +1,305 @@
+//! x86-TSO by its axioms.
+//!
+//! A candidate execution is valid if, for some reads-from and some coherence order,
+//!
+//! - *coherence*: program order on one location, reads-from, coherence and from-reads have no cycle;
+//! - *atomicity*: no store comes, in coherence order, between the two halves of a LOCKed instruction;
+//! - *global order*: program order but for plain store to load, MFENCE, what LOCK implies, external
+//!   reads-from, coherence and from-reads have no cycle.
+//!
+//! Accesses of different widths meet in *cells*, the stretches of a word that no access takes apart:
+//! reads-from is chosen for each cell, coherence orders all stores to a word. Reads that take some
+//! bytes from an own store and others from elsewhere are beyond what these axioms settle.
+
+use std::collections::BTreeSet;
+
+use super::Memory;
+use super::traces::{Event, Kind, Trace};
+
+/// An event with its place.
+struct Node {
+    thread: usize,
+    event: Event,
+}
+
+/// The memories that valid executions of these traces end with.
+pub(crate) fn final_memories(candidate: &[&Trace], start: &Memory) -> BTreeSet<Memory> {
+    let nodes: Vec<Node> = candidate
+        .iter()
+        .enumerate()
+        .flat_map(|(thread, trace)| {
+            trace.events.iter().map(move |event| Node { thread, event: *event })
+        })
+        .collect();
+    assert!(nodes.len() <= 64, "too many events for the oracle");
+    let execution = Execution { cells: cells(&nodes), nodes };
+    let reads = execution.reads();
+    let Some(sources) = execution.sources(&reads, start) else { return BTreeSet::new() };
+    let mut ends = BTreeSet::new();
+    let mut orders = Vec::new();
+    let words: Vec<u64> = start.keys().copied().collect();
+    execution.each_coherence(&words, &mut orders, &mut |orders| {
+        let end = execution.end(orders, start);
+        if !ends.contains(&end)
+            && execution.has_reads_from(orders, &reads, &sources, &mut Vec::new())
+        {
+            ends.insert(end);
+        }
+    });
+    ends
+}
+
+/// The cells of all words: word and mask.
+fn cells(nodes: &[Node]) -> Vec<(u64, u64)> {
+    let mut cells: Vec<(u64, u64)> = Vec::new();
+    for node in nodes.iter().filter(|node| node.event.kind != Kind::Fence) {
+        let (word, (mask, _)) = (node.event.word(), node.event.bits());
+        let mut rest = mask;
+        let mut split = Vec::new();
+        for cell in cells.iter_mut().filter(|cell| cell.0 == word) {
+            let common = cell.1 & mask;
+            rest &= !cell.1;
+            if common != 0 && common != cell.1 {
+                split.push((word, cell.1 & !common));
+                cell.1 = common;
+            }
+        }
+        cells.extend(split);
+        if rest != 0 {
+            cells.push((word, rest));
+        }
+    }
+    cells
+}
+
+/// Where a read's cell takes its value from: a store, or the initial memory.
+type Source = Option<usize>;
+
+struct Execution {
+    nodes: Vec<Node>,
+    cells: Vec<(u64, u64)>,
+}
+
+impl Execution {
+    fn covers(&self, node: usize, cell: usize) -> bool {
+        let (event, (word, mask)) = (&self.nodes[node].event, self.cells[cell]);
+        event.kind != Kind::Fence && event.word() == word && event.bits().0 & mask != 0
+    }
+
+    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = usize> + '_ {
+        (0..self.nodes.len()).filter(move |node| self.nodes[*node].event.kind == kind)
+    }
+
+    /// Every read with every cell of it.
+    fn reads(&self) -> Vec<(usize, usize)> {
+        let cells = |read| (0..self.cells.len()).map(move |cell| (read, cell));
+        let all = self.of_kind(Kind::Read).flat_map(cells);
+        all.filter(|(read, cell)| self.covers(*read, *cell)).collect()
+    }
+
+    /// Where each could take its value from; nothing if one can take it from nowhere.
+    fn sources(&self, reads: &[(usize, usize)], start: &Memory) -> Option<Vec<Vec<Source>>> {
+        let mut all = Vec::new();
+        for (read, cell) in reads {
+            let (word, mask) = self.cells[*cell];
+            let value = self.nodes[*read].event.bits().1 & mask;
+            let mut sources: Vec<Source> = self
+                .of_kind(Kind::Write)
+                .filter(|store| self.covers(*store, *cell))
+                .filter(|store| self.nodes[*store].event.bits().1 & mask == value)
+                // A load never returns what its own thread stores later.
+                .filter(|store| {
+                    self.nodes[*store].thread != self.nodes[*read].thread || store < read
+                })
+                .map(Some)
+                .collect();
+            if start[&word] & mask == value {
+                sources.push(None);
+            }
+            if sources.is_empty() {
+                return None;
+            }
+            all.push(sources);
+        }
+        Some(all)
+    }
+
+    /// Calls `hear` with each choice of one order of stores per word, each with program order.
+    fn each_coherence(
+        &self,
+        words: &[u64],
+        orders: &mut Vec<Vec<usize>>,
+        hear: &mut dyn FnMut(&[Vec<usize>]),
+    ) {
+        let Some(word) = words.get(orders.len()) else { return hear(orders) };
+        let stores: Vec<usize> = self
+            .of_kind(Kind::Write)
+            .filter(|store| self.nodes[*store].event.word() == *word)
+            .collect();
+        self.each_order(&stores, &mut Vec::new(), &mut |order| {
+            orders.push(order.to_vec());
+            self.each_coherence(words, orders, hear);
+            orders.pop();
+        });
+    }
+
+    fn each_order(&self, stores: &[usize], order: &mut Vec<usize>, hear: &mut dyn FnMut(&[usize])) {
+        if order.len() == stores.len() {
+            return hear(order);
+        }
+        for &store in stores.iter().filter(|store| !order.contains(store)).collect::<Vec<_>>() {
+            let earlier = stores.iter().any(|other| {
+                *other < store
+                    && !order.contains(other)
+                    && self.nodes[*other].thread == self.nodes[store].thread
+            });
+            if !earlier {
+                order.push(store);
+                self.each_order(stores, order, hear);
+                order.pop();
+            }
+        }
+    }
+
+    fn end(&self, orders: &[Vec<usize>], start: &Memory) -> Memory {
+        let mut memory = start.clone();
+        for store in orders.iter().flatten() {
+            let event = &self.nodes[*store].event;
+            let (mask, bits) = event.bits();
+            let word = memory.get_mut(&event.word()).expect("a location");
+            *word = *word & !mask | bits;
+        }
+        memory
+    }
+
+    /// Is there a reads-from that makes the execution valid?
+    fn has_reads_from(
+        &self,
+        orders: &[Vec<usize>],
+        reads: &[(usize, usize)],
+        sources: &[Vec<Source>],
+        chosen: &mut Vec<Source>,
+    ) -> bool {
+        if chosen.len() == reads.len() {
+            return self.is_valid(orders, reads, chosen);
+        }
+        sources[chosen.len()].iter().any(|source| {
+            chosen.push(*source);
+            let found = self.has_reads_from(orders, reads, sources, chosen);
+            chosen.pop();
+            found
+        })
+    }
+
+    fn is_valid(&self, orders: &[Vec<usize>], reads: &[(usize, usize)], chosen: &[Source]) -> bool {
+        let mut coherence = Graph::new(self.nodes.len());
+        let mut global = Graph::new(self.nodes.len());
+        for order in orders {
+            for pair in order.windows(2) {
+                coherence.add(pair[0], pair[1]);
+                global.add(pair[0], pair[1]);
+            }
+        }
+        for ((read, cell), source) in reads.iter().zip(chosen) {
+            if let Some(store) = *source {
+                coherence.add(store, *read);
+                if self.nodes[store].thread != self.nodes[*read].thread {
+                    global.add(store, *read);
+                }
+            }
+            let later = self.after(orders, *cell, *source);
+            if self.breaks_atomicity(*read, later.clone()) {
+                return false;
+            }
+            for store in later.filter(|store| !self.is_own_half(*read, *store)) {
+                coherence.add(*read, store);
+                global.add(*read, store);
+            }
+        }
+        self.add_program_order(&mut coherence, &mut global);
+        coherence.is_acyclic() && global.is_acyclic()
+    }
+
+    /// The stores to a cell that come after `source` in coherence order.
+    fn after<'a>(
+        &'a self,
+        orders: &'a [Vec<usize>],
+        cell: usize,
+        source: Source,
+    ) -> impl Iterator<Item = usize> + Clone + 'a {
+        let order = orders.iter().find(|order| order.iter().any(|store| self.covers(*store, cell)));
+        let order: &[usize] = order.map_or(&[], Vec::as_slice);
+        let start = source.map_or(0, |source| {
+            order.iter().position(|store| *store == source).expect("it stores there") + 1
+        });
+        order[start..].iter().copied().filter(move |store| self.covers(*store, cell))
+    }
+
+    /// Is `store` the second half of the LOCKed instruction that `read` begins?
+    fn is_own_half(&self, read: usize, store: usize) -> bool {
+        let (first, second) = (&self.nodes[read], &self.nodes[store]);
+        store == read + 1
+            && first.event.locked
+            && second.event.locked
+            && first.thread == second.thread
+    }
+
+    /// Does another store come before the second half?
+    fn breaks_atomicity(&self, read: usize, mut later: impl Iterator<Item = usize>) -> bool {
+        let has_half = self.nodes.get(read + 1).is_some_and(|next| next.event.kind == Kind::Write)
+            && self.is_own_half(read, read + 1);
+        has_half && later.next() != Some(read + 1)
+    }
+
+    fn add_program_order(&self, coherence: &mut Graph, global: &mut Graph) {
+        for first in 0..self.nodes.len() {
+            let mut fenced = false;
+            for second in first + 1..self.nodes.len() {
+                let (one, two) = (&self.nodes[first], &self.nodes[second]);
+                if one.thread != two.thread {
+                    break;
+                }
+                fenced |= two.event.kind == Kind::Fence;
+                if one.event.kind == Kind::Fence || two.event.kind == Kind::Fence {
+                    continue;
+                }
+                let meet = one.event.word() == two.event.word()
+                    && one.event.bits().0 & two.event.bits().0 != 0;
+                if meet {
+                    coherence.add(first, second);
+                }
+                let delayed = one.event.kind == Kind::Write && two.event.kind == Kind::Read;
+                if !delayed || fenced || one.event.locked || two.event.locked {
+                    global.add(first, second);
+                }
+            }
+        }
+    }
+}
+
+/// A relation on at most 64 events.
+struct Graph(Vec<u64>);
+
+impl Graph {
+    fn new(size: usize) -> Graph {
+        Graph(vec![0; size])
+    }
+
+    fn add(&mut self, from: usize, to: usize) {
+        self.0[from] |= 1 << to;
+    }
+
+    /// Takes away events without successors until none is left.
+    fn is_acyclic(&self) -> bool {
+        let mut left: u64 = (0..self.0.len()).fold(0, |all, node| all | 1 << node);
+        loop {
+            let ends = (0..self.0.len())
+                .filter(|node| left >> node & 1 != 0 && self.0[*node] & left == 0)
+                .fold(0, |all, node| all | 1 << node);
+            if ends == 0 {
+                return left == 0;
+            }
+            left &= !ends;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The oracle: which final states a memory model allows, by other means than the machine.
+//!
+//! Each thread runs alone on the interpreter, with every value that its loads could return; that gives
+//! its possible *traces*. One trace of each thread makes a candidate execution, and
+//!
+//! - under x86-TSO the axioms say whether a choice of reads-from and coherence order makes it valid
+//!   (Owens, Sarkar, Sewell, "A Better x86 Memory Model: x86-TSO", TPHOLs 2009; in the form of
+//!   Alglave, Maranget, Tautschnig, "Herding Cats", TOPLAS 2014);
+//! - under sequential consistency it is valid if some interleaving of the traces returns those values.
+//!
+//! No store buffer and no search of the machine takes part.
+
+#![allow(dead_code, reason = "each test file uses some of it")]
+
+mod axioms;
+mod interleave;
+mod traces;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use litmus::{Model, Place, State, Test, address};
+use traces::Trace;
+
+/// All final states of `test` that `model` allows.
+pub(crate) fn outcomes(test: &Test, model: Model) -> BTreeSet<State> {
+    let threads = traces::traces(test);
+    let start: Memory =
+        (0..test.locations.len()).map(|at| (address(at), test.locations[at].initial)).collect();
+    let mut all = BTreeSet::new();
+    let mut chosen: Vec<&Trace> = Vec::new();
+    candidates(&threads, &mut chosen, &mut |candidate| {
+        let found = match model {
+            Model::Tso => axioms::final_memories(candidate, &start),
+            Model::Sc => interleave::final_memories(candidate, &start),
+        };
+        all.extend(found.iter().map(|memory| state(test, candidate, memory)));
+    });
+    if let Some(filter) = &test.filter {
+        all.retain(|state| test.holds(filter, state));
+    }
+    all.into_iter().map(|state| state[..test.printed].to_vec()).collect()
+}
+
+/// Values of 8-byte words by address.
+pub(crate) type Memory = BTreeMap<u64, u64>;
+
+/// Calls `hear` with each choice of one trace per thread.
+fn candidates<'t>(
+    threads: &'t [Vec<Trace>],
+    chosen: &mut Vec<&'t Trace>,
+    hear: &mut dyn FnMut(&[&'t Trace]),
+) {
+    let Some(traces) = threads.get(chosen.len()) else { return hear(chosen) };
+    for trace in traces {
+        chosen.push(trace);
+        candidates(threads, chosen, hear);
+        chosen.pop();
+    }
+}
+
+fn state(test: &Test, candidate: &[&Trace], memory: &Memory) -> State {
+    let value = |place| match place {
+        Place::Register(thread, register) => {
+            candidate[usize::from(thread)].registers[register.number()]
+        }
+        Place::Location(location) => memory[&address(location)],
+    };
+    test.observables
+        .iter()
+        .map(|observable| observable.shape.cut(value(observable.place)))
+        .collect()
+}

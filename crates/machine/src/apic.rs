@@ -1,0 +1,200 @@
+//! The x2APIC's registers as MSRs: what a write asks for (SDM vol. 3 §10.12). Pure.
+//!
+//! Modelled is sending: the interrupt command register with fixed and NMI delivery to a CPU by its number
+//! or by shorthand, and SELF IPI. Which vectors are in service has no model: a handler runs with interrupts
+//! off to its end, so EOI is accepted and changes nothing, and a handler that forgets it is not found.
+
+use abi::layout::MAX_CPUS;
+use x86::Fault;
+
+use crate::control::Refusal;
+use crate::registered::Handler;
+
+/// The vector that stands for an NMI, in reports and events.
+pub(crate) const NMI_VECTOR: u8 = 2;
+
+/// MSRs of the x2APIC (SDM vol. 3 table 10-6).
+pub(crate) mod msr {
+    pub(crate) const FIRST: u32 = 0x800;
+    pub(crate) const LAST: u32 = 0x83f;
+    pub(crate) const ID: u32 = 0x802;
+    pub(crate) const EOI: u32 = 0x80b;
+    pub(crate) const ICR: u32 = 0x830;
+    pub(crate) const SELF_IPI: u32 = 0x83f;
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// A fixed interrupt of this vector.
+    Fixed(u8),
+    /// An NMI.
+    Nmi,
+}
+
+impl Message {
+    /// As events tell it.
+    pub(crate) fn vector(self) -> u8 {
+        match self {
+            Message::Fixed(vector) => vector,
+            Message::Nmi => NMI_VECTOR,
+        }
+    }
+}
+
+/// A message and the CPUs that get it, a bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sending {
+    pub(crate) message: Message,
+    pub(crate) to: u8,
+}
+
+/// What the APICs of a scenario can do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Apic {
+    /// A bit for each vector that has a handler.
+    vectors: [u64; 4],
+    nmi: bool,
+    /// A bit for each CPU.
+    cpus: u8,
+}
+
+impl Apic {
+    pub(crate) fn new(handlers: &[Handler], nmi: bool, cpus: usize) -> Apic {
+        let mut vectors = [0; 4];
+        for handler in handlers {
+            vectors[usize::from(handler.vector / 64)] |= 1u64 << (handler.vector % 64);
+        }
+        let present = |cpu: usize| u8::from(cpu < cpus) << cpu;
+        Apic { vectors, nmi, cpus: (0..MAX_CPUS).map(present).sum() }
+    }
+
+    /// Are there NMIs?
+    pub(crate) fn nmi(&self) -> bool {
+        self.nmi
+    }
+
+    /// The CPUs with this number, as a mask.
+    pub(crate) fn cpu(&self, number: u64) -> Option<u8> {
+        let number = u32::try_from(number).ok()?;
+        1u8.checked_shl(number).filter(|mask| self.cpus & mask != 0)
+    }
+
+    /// The pending bit of a vector: its rank among those with a handler.
+    pub(crate) fn bit(&self, vector: u8) -> Option<u32> {
+        let (group, place) = (usize::from(vector / 64), vector % 64);
+        if self.vectors[group] >> place & 1 == 0 {
+            return None;
+        }
+        let below = self.vectors[..group].iter().map(|bits| bits.count_ones()).sum::<u32>();
+        Some(below + (self.vectors[group] & ((1 << place) - 1)).count_ones())
+    }
+
+    /// What CPU number `own` sends by writing `value` to the interrupt command register.
+    ///
+    /// The level bit is not looked at: with edge triggering it has no effect on fixed interrupts and
+    /// NMIs, and kernels write both values (§10.6.1).
+    pub(crate) fn icr(&self, value: u64, own: u8) -> Result<Sending, Refusal> {
+        const RESERVED: u64 = 0xfff3_3000;
+        if value & RESERVED != 0 {
+            return Err(Refusal::Fault(Fault::GP));
+        }
+        let unmodelled = |what: &str| Refusal::Unmodelled(format!("an IPI {what}: ICR {value:#x}"));
+        let message = match value >> 8 & 7 {
+            0 => Message::Fixed(low8(value)),
+            4 => Message::Nmi,
+            _ => return Err(unmodelled("that is neither fixed nor an NMI")),
+        };
+        if value >> 15 & 1 != 0 {
+            return Err(unmodelled("with level triggering"));
+        }
+        let own = 1 << own;
+        let shorthand = value >> 18 & 3;
+        if message == Message::Nmi && matches!(shorthand, 1 | 2) {
+            // Table 10-4 allows only fixed interrupts there.
+            return Err(unmodelled("of an NMI to the sender by shorthand"));
+        }
+        let to = match (shorthand, value >> 32) {
+            (1, _) => own,
+            (2, _) => self.cpus,
+            (3, _) => self.cpus & !own,
+            (_, 0xffff_ffff) => self.cpus,
+            _ if value >> 11 & 1 != 0 => return Err(unmodelled("to a logical destination")),
+            (_, cpu) => self.cpu(cpu).ok_or_else(|| unmodelled("to a CPU that is not there"))?,
+        };
+        self.checked(Sending { message, to })
+    }
+
+    /// What CPU number `own` sends by writing `value` to SELF IPI (§10.12.11).
+    pub(crate) fn self_ipi(&self, value: u64, own: u8) -> Result<Sending, Refusal> {
+        if value >> 8 != 0 {
+            return Err(Refusal::Fault(Fault::GP));
+        }
+        self.checked(Sending { message: Message::Fixed(low8(value)), to: 1 << own })
+    }
+
+    fn checked(&self, sending: Sending) -> Result<Sending, Refusal> {
+        match sending.message {
+            Message::Fixed(vector) if self.bit(vector).is_none() => {
+                Err(Refusal::Unmodelled(format!("an IPI of vector {vector}, which has no handler")))
+            }
+            Message::Nmi if !self.nmi => {
+                Err(Refusal::Unmodelled("an NMI where none is handled; see lamprey::nmi".into()))
+            }
+            _ => Ok(sending),
+        }
+    }
+}
+
+fn low8(value: u64) -> u8 {
+    u8::try_from(value & 0xff).expect("masked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registered::Entry;
+
+    fn apic() -> Apic {
+        let handler =
+            |vector| Handler { vector, entry: Entry { function: 0, data: 0 }, raw: false };
+        Apic::new(&[handler(40), handler(63), handler(64), handler(250)], true, 3)
+    }
+
+    fn to(value: u64) -> u8 {
+        apic().icr(value, 1).expect("modelled").to
+    }
+
+    #[test]
+    fn bits_go_by_rank() {
+        let ranks: Vec<_> = [40, 63, 64, 250, 41].iter().map(|v| apic().bit(*v)).collect();
+        assert_eq!(ranks, [Some(0), Some(1), Some(2), Some(3), None]);
+    }
+
+    #[test]
+    fn destinations() {
+        assert_eq!(to(2 << 32 | 40), 0b100);
+        assert_eq!(to(1 << 18 | 40), 0b010);
+        assert_eq!(to(2 << 18 | 40), 0b111);
+        assert_eq!(to(3 << 18 | 40), 0b101);
+        assert_eq!(to(0xffff_ffff << 32 | 40), 0b111);
+        assert_eq!(to(1 << 14 | 4 << 8), 0b001);
+    }
+
+    #[test]
+    fn what_is_not_modelled_is_refused() {
+        for value in [41, 1 << 15 | 40, 1 << 11 | 40, 5 << 8, 3 << 32 | 40, 1 << 18 | 4 << 8] {
+            assert!(matches!(apic().icr(value, 0), Err(Refusal::Unmodelled(_))), "{value:#x}");
+        }
+    }
+
+    #[test]
+    fn reserved_bits_fault() {
+        for bit in [12, 13, 16, 17, 20, 31] {
+            assert_eq!(apic().icr(1 << bit | 40, 0), Err(Refusal::Fault(Fault::GP)), "bit {bit}");
+        }
+        assert_eq!(apic().self_ipi(1 << 8 | 40, 0), Err(Refusal::Fault(Fault::GP)));
+        let message = Message::Fixed(40);
+        assert_eq!(apic().self_ipi(40, 2), Ok(Sending { message, to: 0b100 }));
+    }
+}

@@ -1,0 +1,127 @@
+//! What an instruction does to interrupts: sends them, returns from them, holds them back.
+
+use x86::{FarReturn, Fault, Regs, Segment, flags};
+
+use crate::agent::{Agent, Role};
+use crate::apic::{self, Message, Sending};
+use crate::exec::{Accesses, Exec, Stop};
+use crate::frame::{KERNEL_CS, KERNEL_SS};
+use crate::next::Wait;
+use crate::watch::{Access, Watch};
+use crate::word::{Part, Word};
+
+impl<A: Accesses, W: Watch> Exec<'_, A, W> {
+    /// Sends a message to all its CPUs in one operation. It arrives when the step ends.
+    pub(crate) fn send(&mut self, sending: Sending) -> Result<(), Stop> {
+        let Sending { message, to } = sending;
+        let part = if message == Message::Nmi { Part::Nmi } else { Part::Pending };
+        let targets: Vec<u8> = (0..8).filter(|cpu| to >> cpu & 1 != 0).collect();
+        let touches: Vec<(Word, bool)> =
+            targets.iter().map(|cpu| (Word::part(*cpu, part), true)).collect();
+        self.operation(&touches)?;
+        for to in targets {
+            self.report(Access::SendIpi { to, vector: message.vector() });
+            self.sent.push((to, message));
+        }
+        Ok(())
+    }
+
+    /// WRMSR to the x2APIC: not serialising, and it does not wait for earlier stores (SDM vol. 3 §8.3
+    /// note 4), except those before an SFENCE (§10.12.3).
+    pub(crate) fn write_apic(&mut self, number: u32, value: u64) -> Result<(), Stop> {
+        if self.alone {
+            return Err(Stop::Unmodelled("an APIC register in code that runs by itself".into()));
+        }
+        let own = self.agent.cpu();
+        let sending = match number {
+            apic::msr::EOI if value == 0 => return Ok(()),
+            apic::msr::EOI => return Err(Fault::GP.into()),
+            apic::msr::ICR => self.apic.icr(value, own)?,
+            apic::msr::SELF_IPI => self.apic.self_ipi(value, own)?,
+            _ => return Err(Stop::Unmodelled(format!("wrmsr of {number:#x}"))),
+        };
+        if self.system.buffer.fenced() > 0 {
+            return Err(self.wait(Wait::Fenced));
+        }
+        self.send(sending)
+    }
+
+    /// RDMSR of an x2APIC register.
+    pub(crate) fn read_apic(&self, number: u32) -> Result<u64, Stop> {
+        match number {
+            apic::msr::ID => Ok(u64::from(self.agent.cpu())),
+            _ => Err(Stop::Unmodelled(format!("rdmsr of {number:#x}"))),
+        }
+    }
+
+    /// IRETQ, once the frame is popped. It serialises (SDM vol. 3 §8.3), unblocks NMIs (§6.7.1) and has
+    /// no shadow.
+    pub(crate) fn interrupt_return(&mut self, regs: &Regs, to: &FarReturn) -> Result<(), Stop> {
+        let Some(ss) = to.ss else { return Err(Stop::Unmodelled("a far return".into())) };
+        if (to.cs, ss) != (KERNEL_CS, KERNEL_SS) {
+            let wanted = format!("wanted {KERNEL_CS:#x} and {KERNEL_SS:#x}");
+            let what = format!("an IRETQ to CS {:#x} and SS {ss:#x}; {wanted}", to.cs);
+            return Err(Stop::Unmodelled(what));
+        }
+        if !mmu::lam::canonical(to.rip, false) {
+            return Err(Fault::GP.into());
+        }
+        self.drain()?;
+        let ends = self.returns_to == Some(to.rsp);
+        let on = to.rflags & flags::IF != 0;
+        let in_handler = self.agent.level() > 0;
+        if on && in_handler && !ends {
+            return Err(Stop::Unmodelled("interrupts enabled inside an interrupt handler".into()));
+        }
+        let changes = (regs.rflags & flags::IF != 0) != on;
+        if changes || in_handler {
+            self.operation(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
+        }
+        if changes && !ends {
+            self.report(Access::InterruptFlag { on });
+        }
+        if self.agent.is_nmi() {
+            self.system.nmi_blocked = false;
+            if !ends {
+                may_start(Agent::nested_nmi(self.agent.cpu()), self.accesses);
+            }
+        }
+        self.ends_handler = ends;
+        Ok(())
+    }
+
+    /// MOV to SS. It holds interrupts and NMIs back for one instruction (SDM vol. 3 §6.8.3 and table
+    /// 24-3), in a sequence of such instructions only the first. Before it they come, so it is visible.
+    pub(crate) fn load_stack_segment(
+        &mut self,
+        segment: Segment,
+        selector: u16,
+    ) -> Result<(), Stop> {
+        match (segment, selector) {
+            (Segment::Ss, KERNEL_SS) => {}
+            (Segment::Ds | Segment::Es, KERNEL_SS | 0) => return Ok(()),
+            _ => {
+                let what = format!("selector {selector:#x} for segment register {segment:?}");
+                return Err(Stop::Unmodelled(what));
+            }
+        }
+        self.operation(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
+        self.holds_back = !self.system.shadow;
+        Ok(())
+    }
+}
+
+/// Touches on behalf of `agent` what its start depends on.
+pub(crate) fn may_start<A: Accesses>(agent: Agent, accesses: &mut A) {
+    let number = agent.cpu();
+    let pending = match agent.role() {
+        Role::Interrupt(_) => Part::Pending,
+        _ => {
+            accesses.touch(agent, Word::NMI_BUDGET, true);
+            Part::Nmi
+        }
+    };
+    for part in [Part::InterruptFlag, pending, Part::Buffer] {
+        accesses.touch(agent, Word::part(number, part), true);
+    }
+}

@@ -1,0 +1,102 @@
+//! Interrupts sent through the x2APIC: a WRMSR that waits for no store.
+
+use core::arch::asm;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::cpu::{cli, sti, wrmsr, x2apic_send, x2apic_send_to_self};
+
+const VECTOR: u8 = 40;
+
+fn words<const N: usize>() -> &'static [AtomicU64; N] {
+    lamprey::new([const { AtomicU64::new(0) }; N])
+}
+
+/// CPU 0 stores a request, does `fence`, and sends; the handler looks for the request.
+fn request(fence: fn()) {
+    let [request] = words();
+    lamprey::handler(VECTOR, move || {
+        lamprey::require!(request.load(Relaxed) == 1, "stale-request", "the store comes later");
+    });
+    lamprey::cpu(0, move || {
+        request.store(1, Relaxed);
+        fence();
+        x2apic_send(1, VECTOR);
+    });
+    lamprey::cpu(1, || {});
+}
+
+/// Without a fence the interrupt overtakes the store.
+#[lamprey::scenario(finds = "stale-request")]
+fn overtakes_a_store() {
+    request(|| {});
+}
+
+/// LFENCE waits for no store.
+#[lamprey::scenario(finds = "stale-request")]
+fn after_lfence() {
+    // SAFETY: a fence.
+    request(|| unsafe { asm!("lfence", options(nostack)) });
+}
+
+/// An SFENCE covers the stores before it, not those after.
+#[lamprey::scenario(finds = "stale-request")]
+fn sfence_too_early() {
+    let [other, request] = words();
+    lamprey::handler(VECTOR, move || {
+        lamprey::require!(other.load(Relaxed) == 1, "stale-other", "before the fence");
+        lamprey::require!(request.load(Relaxed) == 1, "stale-request", "the store comes later");
+    });
+    lamprey::cpu(0, move || {
+        other.store(1, Relaxed);
+        // SAFETY: a fence.
+        unsafe { asm!("sfence", options(nostack)) };
+        request.store(1, Relaxed);
+        x2apic_send(1, VECTOR);
+    });
+    lamprey::cpu(1, || {});
+}
+
+/// Equal vectors merge.
+#[lamprey::scenario(finds = "merged")]
+fn equal_vectors_merge() {
+    let [count] = words();
+    lamprey::handler(VECTOR, move || {
+        count.fetch_add(1, Relaxed);
+    });
+    lamprey::cpu(0, || {
+        cli();
+        x2apic_send_to_self(VECTOR);
+        x2apic_send_to_self(VECTOR);
+        sti();
+    });
+    lamprey::finally(move || {
+        lamprey::require_eq!(count.load(Relaxed), 2, "merged", "two were sent");
+    });
+}
+
+/// An interrupt to oneself comes after the next store at the latest moment, or before it.
+#[lamprey::scenario(finds = "interrupted")]
+fn to_itself() {
+    let [seen] = words();
+    lamprey::handler(VECTOR, move || {
+        lamprey::require!(seen.load(Relaxed) == 0, "interrupted", "after the store");
+    });
+    lamprey::cpu(0, move || {
+        x2apic_send_to_self(VECTOR);
+        seen.store(1, Relaxed);
+    });
+}
+
+/// EOI takes zero only.
+#[lamprey::scenario(finds = "fault")]
+fn eoi_of_one() {
+    lamprey::cpu(0, || wrmsr(0x80b, 1));
+}
+
+/// Bit 13 of the interrupt command register is reserved.
+#[lamprey::scenario(finds = "fault")]
+fn reserved_bit() {
+    lamprey::handler(VECTOR, || {});
+    lamprey::cpu(0, || wrmsr(0x830, 1 << 13 | u64::from(VECTOR)));
+}

@@ -1,0 +1,116 @@
+//! Interrupts sent through the x2APIC, with what orders them.
+
+use core::arch::asm;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use crate::cpu::{
+    cli, sti, x2apic_eoi, x2apic_send, x2apic_send_nmi, x2apic_send_to_others, x2apic_send_to_self,
+};
+
+const VECTOR: u8 = 40;
+
+fn words<const N: usize>() -> &'static [AtomicU64; N] {
+    lamprey::new([const { AtomicU64::new(0) }; N])
+}
+
+/// CPU 0 stores a request, does `fence`, and sends; the handler looks for the request.
+fn request(fence: fn()) {
+    let [request] = words();
+    lamprey::handler(VECTOR, move || {
+        lamprey::mark("came");
+        lamprey::require!(request.load(Relaxed) == 1, "stale-request", "the store comes later");
+        x2apic_eoi();
+    });
+    lamprey::cpu(0, move || {
+        request.store(1, Relaxed);
+        fence();
+        x2apic_send(1, VECTOR);
+    });
+    lamprey::cpu(1, || {});
+}
+
+/// MFENCE waits for the store.
+#[lamprey::scenario(marks = ["came"])]
+fn after_mfence() {
+    // SAFETY: a fence.
+    request(|| unsafe { asm!("mfence", options(nostack)) });
+}
+
+/// MFENCE; LFENCE, as Linux has it.
+#[lamprey::scenario(marks = ["came"])]
+fn after_mfence_lfence() {
+    // SAFETY: fences.
+    request(|| unsafe { asm!("mfence", "lfence", options(nostack)) });
+}
+
+/// SFENCE, which the manual allows, too.
+#[lamprey::scenario(marks = ["came"])]
+fn after_sfence() {
+    // SAFETY: a fence.
+    request(|| unsafe { asm!("sfence", options(nostack)) });
+}
+
+/// To all other CPUs, in one operation.
+#[lamprey::scenario]
+fn to_others() {
+    let [count] = words();
+    lamprey::handler(VECTOR, move || {
+        lamprey::require!(lamprey::this_cpu() != 0, "others", "the sender is interrupted");
+        count.fetch_add(1, SeqCst);
+        x2apic_eoi();
+    });
+    lamprey::cpu(0, || x2apic_send_to_others(VECTOR));
+    lamprey::cpu(2, || {});
+    lamprey::finally(move || {
+        lamprey::mark!("all came");
+        lamprey::require_eq!(count.load(Relaxed), 2, "delivered", "to both others");
+    });
+}
+
+/// To itself: it waits for interrupts on.
+#[lamprey::scenario]
+fn to_itself() {
+    let [count] = words();
+    lamprey::handler(VECTOR, move || {
+        count.fetch_add(1, Relaxed);
+        x2apic_eoi();
+    });
+    lamprey::cpu(0, move || {
+        cli();
+        x2apic_send_to_self(VECTOR);
+        lamprey::require_eq!(count.load(Relaxed), 0, "held-back", "with interrupts off");
+        sti();
+    });
+    lamprey::finally(move || {
+        lamprey::mark!("came");
+        lamprey::require_eq!(count.load(Relaxed), 1, "delivered", "not once");
+    });
+}
+
+/// An NMI by the interrupt command register.
+#[lamprey::scenario]
+fn nmi() {
+    let [count] = words();
+    lamprey::nmi(0, move || {
+        count.fetch_add(1, Relaxed);
+    });
+    lamprey::cpu(0, || x2apic_send_nmi(1));
+    lamprey::cpu(1, cli);
+    lamprey::finally(move || {
+        lamprey::mark!("came");
+        lamprey::require_eq!(count.load(Relaxed), 1, "delivered", "not once");
+    });
+}
+
+/// The APIC's number is the CPU's.
+#[lamprey::scenario]
+fn number() {
+    lamprey::cpu(2, || {
+        let id: u32;
+        // SAFETY: a read.
+        unsafe { asm!("rdmsr", in("ecx") 0x802, out("eax") id, out("edx") _, options(nostack)) };
+        lamprey::require_eq!(id, 2, "apic-id", "another CPU's");
+        lamprey::mark!("read");
+    });
+}
