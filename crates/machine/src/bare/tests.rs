@@ -13,6 +13,8 @@ use super::board::{Board, Did, Ended, Event, Load, Settings, Start};
 use super::core::Extent;
 use super::view::Stop;
 
+mod robust;
+
 const TABLES: u64 = 0x1000;
 const PAGE_TABLE: u64 = TABLES + 0x3000;
 const IDT: u64 = 0x6000;
