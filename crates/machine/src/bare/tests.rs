@@ -5,7 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use mmu::bits::{CR3_LAM_U57, CR3_NOFLUSH, CR4_PCIDE, ENTRY_P, ENTRY_RW, ENTRY_US, ENTRY_XD};
+use mmu::bits::{
+    CR3_LAM_U57, CR3_NOFLUSH, CR4_PCIDE, ENTRY_A, ENTRY_P, ENTRY_RW, ENTRY_US, ENTRY_XD,
+};
 use x86::{At, Env, Fault, Fence, RAX, RSP, Segment, flags};
 
 use super::apic;
@@ -263,6 +265,19 @@ fn after_mov_to_ss_one_instruction_passes() {
 }
 
 #[test]
+fn of_two_moves_to_ss_in_a_row_the_second_delays_nothing() {
+    // mov %eax, %ss; mov %eax, %ss; nop
+    let mut board = board(&[&[0x8e, 0xd0], &[0x8e, 0xd0], NOP]);
+    board.cpus[0].regs.gpr[RAX] = KERNEL_SS.into();
+    board.cpus[0].regs.rflags |= flags::IF;
+    step(&mut board);
+    request(&mut board, 0x41);
+    (0..2).for_each(|_| step(&mut board));
+    assert_eq!(handled(&board), 0x41);
+    assert_eq!(frame(&board), [CODE + 4]);
+}
+
+#[test]
 fn nmis_are_blocked_until_an_iret_even_one_that_faults() {
     let mut board = board(&[NOP]);
     for (pa, byte) in (handler(2)..).zip([NOP, IRETQ].concat()) {
@@ -270,7 +285,7 @@ fn nmis_are_blocked_until_an_iret_even_one_that_faults() {
     }
     board.apics[0].nmi = true;
     step(&mut board);
-    assert_eq!(handled(&board), 2);
+    assert_eq!((handled(&board), board.apics[0].nmi), (2, false));
     board.apics[0].nmi = true;
     step(&mut board);
     assert_eq!(board.cpus[0].regs.rip, handler(2) + 1, "the second waits");
@@ -390,6 +405,41 @@ fn a_store_is_visible_to_others_when_the_buffer_drains() {
     let locked = At { locked: true, for_write: true, ..at(DATA + 64, 8) };
     assert_eq!(board.view(0).load(locked), Ok(0));
     assert_eq!(board.view(1).load(at(DATA, 8)), Ok(7));
+}
+
+#[test]
+fn a_delivery_drains_the_buffer() {
+    let mut board = board(&[&[0xcd, 0x41]]);
+    board.view(0).store(at(DATA, 8), 7).expect("mapped");
+    step(&mut board);
+    assert_eq!(board.view(1).load(at(DATA, 8)), Ok(7));
+}
+
+#[test]
+fn a_walk_that_would_fault_sees_the_stores_of_its_own_cpu() {
+    let mut board = board(&[NOP]);
+    let (va, entry) = (DATA + 0x3000, PAGE_TABLE + (DATA + 0x3000) / 4096 * 8);
+    board.ram.store(entry, 8, 0);
+    board.ram.store(va, 8, 7);
+    let mut view = board.view(0);
+    view.store(at(entry, 8), va | ENTRY_P).expect("mapped");
+    assert_eq!(view.load(at(va, 8)), Ok(7));
+    // The flags the walk has set are not lost to the store that was buffered.
+    assert_eq!(view.ram.load(entry, 8) & ENTRY_A, ENTRY_A);
+}
+
+#[test]
+fn a_page_fault_drops_the_translation_of_its_address() {
+    let mut board = board(&[NOP]);
+    let entry = PAGE_TABLE + DATA / 4096 * 8;
+    board.ram.store(entry, 8, DATA | ENTRY_P);
+    let mut view = board.view(0);
+    assert_eq!(view.load(at(DATA, 8)), Ok(0));
+    view.ram.store(entry, 8, 0);
+    assert_eq!(view.load(at(DATA, 8)), Ok(0), "from the TLB");
+    let fault = |code| Err(Stop::Fault(Fault { vector: 14, code, va: DATA }));
+    assert_eq!(view.store(at(DATA, 8), 1), fault(2).map(|_: u64| ()));
+    assert_eq!(view.load(at(DATA, 8)), fault(0));
 }
 
 #[test]
