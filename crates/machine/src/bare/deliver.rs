@@ -112,8 +112,6 @@ pub(super) fn deliver(
 
 /// One attempt. After an error no register but CR2 has changed.
 fn once(view: &mut View<'_>, regs: &mut Regs, event: Delivered) -> Result<(), Stop> {
-    // SDM vol. 3 §11.10.
-    view.drain();
     let ext = event.ext();
     let gate = gate(view, event)?;
     let selector = gate.selector();
@@ -140,6 +138,7 @@ fn once(view: &mut View<'_>, regs: &mut Regs, event: Delivered) -> Result<(), St
         return Err(Fault { vector: GP, code: ext, va: 0 }.into());
     }
     let rsp = push_frame(view, regs, event, top & !0xf, new_cpl)?;
+    // SDM vol. 3 §11.10.
     view.drain();
     regs.gpr[RSP] = rsp;
     regs.rip = gate.offset();
