@@ -2,7 +2,7 @@
 //!
 //! [`Guest::open`] reads an image and its scenarios; [`check`] searches one scenario and gives an
 //! [`Outcome`](outcome::Outcome), with a [`Trail`] where something was found; [`replay`] runs a trail
-//! again and tells the same story.
+//! again and tells the same story. Apart from these, [`run`] boots a kernel on a machine of its own.
 //!
 //! # Invariants
 //!
@@ -17,6 +17,7 @@ mod judge;
 mod model;
 mod names;
 mod narrate;
+pub mod run;
 mod stacks;
 mod trail;
 

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     List(List),
     /// Run litmus tests in herd's format, and compare their final states with what is expected
     Litmus(Litmus),
+    /// Boot a kernel on the modelled machine, on one schedule; its serial line is standard output
+    Run(Run),
     /// Make a scenario crate that compiles and fails in an instructive way
     New(New),
     /// Print a page, or the help of a command
@@ -97,7 +99,7 @@ impl Command {
             Command::Replay(replay) => Some(&mut replay.source),
             Command::Show(show) => Some(&mut show.source),
             Command::List(list) => Some(&mut list.source),
-            Command::Litmus(_) | Command::New(_) | Command::Help(_) => None,
+            Command::Litmus(_) | Command::Run(_) | Command::New(_) | Command::Help(_) => None,
         }
     }
 }
@@ -284,6 +286,30 @@ pub(crate) struct Litmus {
     #[arg(long, short, env = "LAMPREY_JOBS", value_name = "N", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A kernel: an ELF file for 64-bit mode with the symbols `lamprey_boot64`, where every CPU
+    /// starts with its number in RDI, and `boot_page_tables`, its first CR3
+    pub(crate) image: PathBuf,
+    /// Number of CPUs
+    #[arg(long, value_name = "N", default_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) cpus: u8,
+    /// Physical memory from address 0 on: 64M, 1G
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = units::bytes)]
+    pub(crate) memory: u64,
+    /// Switch between CPUs, and make their stores visible, at random; equal seeds give equal runs
+    /// [default: CPUs take turns]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Instructions of all CPUs after which the run ends: 200000000, 200M
+    #[arg(long, value_name = "N", default_value = "200M", value_parser = units::count)]
+    pub(crate) limit: u64,
+    /// Print every instruction and delivery on standard error
+    #[arg(long)]
+    pub(crate) trace: bool,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Replay(#[from] ReplayError),
     #[error(transparent)]
+    Run(#[from] check::run::RunError),
+    #[error(transparent)]
     Litmus(#[from] LitmusError),
     #[error(transparent)]
     New(#[from] NewError),

@@ -5,7 +5,7 @@
 //!     │        │     └─► show ─► store        (what earlier checks kept)
 //!     │        └─► pool ─► the `check` crate  (several scenarios at once)
 //!     ├─► litmus ─► ordered   (litmus tests, told in order)
-//!     └─► new, pages
+//!     └─► boot, new, pages
 //! ```
 //!
 //! `args` is the one home of flags and their help, `exit` of exit codes, `ui` of
@@ -22,6 +22,7 @@
 
 mod args;
 mod atomic;
+mod boot;
 mod build;
 mod commands;
 mod error;
@@ -76,7 +77,9 @@ pub fn main(name: &str) -> ExitCode {
         // Whoever read our output has had enough, which is no failure unless there is a verdict to
         // give: that is then not known.
         Err(error) if error.is_closed_output() => match &flags.command {
-            Command::Check(_) | Command::Replay(_) | Command::Litmus(_) => Exit::Interrupted,
+            Command::Check(_) | Command::Replay(_) | Command::Litmus(_) | Command::Run(_) => {
+                Exit::Interrupted
+            }
             _ => Exit::Passed,
         },
         Err(error) => {
@@ -127,6 +130,7 @@ fn carry_out(name: &str, flags: &Flags, ui: &mut Ui) -> Result<Exit, Error> {
         Command::Show(show) => show::show(&program, show, ui),
         Command::List(list) => list::list(list, &flags.look, ui),
         Command::Litmus(args) => litmus::litmus(args, ui),
+        Command::Run(run) => boot::boot(run, ui),
         Command::New(new) => new::new(&program, new, ui),
         Command::Help(help) => {
             let mut command = Flags::command().name("lamprey").bin_name(name);

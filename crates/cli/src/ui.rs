@@ -115,6 +115,11 @@ impl Ui {
         self.say(&format!("{style}error{style:#}: {words}"));
     }
 
+    /// A line of a trace, on standard error.
+    pub(crate) fn trace(&mut self, words: impl Display) {
+        self.say(&words.to_string());
+    }
+
     /// The status line: written over the one before it, or, where that cannot be, below it.
     pub(crate) fn status(&mut self, line: &str) {
         if self.redraws {

@@ -15,6 +15,9 @@ use crate::symbols::SymbolTable;
 pub struct Segment {
     /// The address it is linked at.
     pub va: u64,
+    /// The physical address it is to be loaded at (`p_paddr`), for whoever starts without page tables
+    /// of its own making.
+    pub pa: u64,
     /// Its size in memory, in bytes; what [`Segment::bytes`] does not cover is zero at start.
     pub mem_size: u64,
     /// The part that is in the file, from `va` on; at most `mem_size` bytes.
@@ -104,6 +107,7 @@ struct ProgramHeader {
     flags: elf::ProgramFlags,
     offset: u64,
     va: u64,
+    pa: u64,
     file_size: u64,
     mem_size: u64,
 }
@@ -139,6 +143,7 @@ fn program_header(bytes: &[u8]) -> ProgramHeader {
         flags: elf::ProgramFlags(u32_at(bytes, 4)),
         offset: u64_at(bytes, 8),
         va: u64_at(bytes, 16),
+        pa: u64_at(bytes, 24),
         file_size: u64_at(bytes, 32),
         mem_size: u64_at(bytes, 40),
     }
@@ -253,7 +258,7 @@ fn load_segment(
 ) -> Result<Segment, ImageError> {
     let bad =
         |why: String| ImageError::BadSegment { name: name.to_owned(), index, va: header.va, why };
-    let ProgramHeader { va, file_size, mem_size, .. } = *header;
+    let ProgramHeader { va, pa, file_size, mem_size, .. } = *header;
     if file_size > mem_size {
         return Err(bad(format!("has {file_size} bytes in the file for {mem_size} in memory")));
     }
@@ -267,6 +272,7 @@ fn load_segment(
     let bytes = bytes_at(name, data, &what, header.offset, file_size)?.to_vec();
     Ok(Segment {
         va,
+        pa,
         mem_size,
         bytes,
         readable: header.flags.contains(elf::PF_R),

@@ -32,6 +32,7 @@
 //! | `deliver` | when interrupts and NMIs come |
 //! | `step` | one step: from a scheduling point to the next |
 //! | `alone` | set-up, invariants and final checks |
+//! | `bare` | a machine that boots a kernel of its own; it has rooms of its own |
 //!
 //! # Invariants
 //!
@@ -44,6 +45,7 @@
 mod agent;
 mod alone;
 mod apic;
+pub mod bare;
 mod bits;
 mod buffer;
 mod code;

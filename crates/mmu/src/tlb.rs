@@ -175,11 +175,7 @@ impl Tlb {
     }
 
     /// Translations that an access to `va` may use now.
-    pub(crate) fn usable_entries(
-        &self,
-        paging: &Paging,
-        va: u64,
-    ) -> impl Iterator<Item = &Entry> + '_ {
+    pub fn usable_entries(&self, paging: &Paging, va: u64) -> impl Iterator<Item = &Entry> + '_ {
         let own = Tag::Pcid(paging.pcid());
         let tags = [Some(own), paging.pge().then_some(Tag::Global)];
         tags.into_iter().flatten().flat_map(move |tag| {

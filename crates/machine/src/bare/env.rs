@@ -1,0 +1,335 @@
+//! What an instruction asks for.
+
+use mmu::{Fill, Invpcid, Kind, Now, lam};
+use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
+
+use super::accept::Shadow;
+use super::bits::{low16, low64};
+use super::core::{Extent, Loaded};
+use super::segment::{self, Descriptor};
+use super::view::{Stop, View};
+use super::{apic, control};
+use crate::control::{fsgsbase, msr, new_cr3};
+
+const SEGMENTS_OF_DATA: [Segment; 4] = [Segment::Es, Segment::Ds, Segment::Fs, Segment::Gs];
+
+impl Env for View<'_> {
+    type Stop = Stop;
+
+    fn load(&mut self, at: At) -> Result<u64, Stop> {
+        self.load128(at).map(low64)
+    }
+
+    fn store(&mut self, at: At, value: u64) -> Result<(), Stop> {
+        self.store128(at, value.into())
+    }
+
+    fn load128(&mut self, at: At) -> Result<u128, Stop> {
+        if at.locked {
+            self.drain();
+        }
+        let va = self.linear(at)?;
+        let kind = if at.for_write || at.locked { Kind::Write } else { Kind::Read };
+        self.read(va, at.size, kind, self.by())
+    }
+
+    fn store128(&mut self, at: At, value: u128) -> Result<(), Stop> {
+        let va = self.linear(at)?;
+        self.write(va, at.size, value, self.by())?;
+        if at.locked {
+            self.drain();
+        }
+        Ok(())
+    }
+
+    fn fence(&mut self, fence: Fence) -> Result<(), Stop> {
+        match fence {
+            Fence::Mfence => self.drain(),
+            Fence::Sfence => self.core.buffer.fence(),
+            Fence::Lfence => {}
+        }
+        Ok(())
+    }
+
+    fn cpl(&self) -> u8 {
+        self.core.cpl
+    }
+
+    fn interrupt_flag(&mut self, regs: &Regs, change: IfChange) -> Result<(), Stop> {
+        if change == IfChange::Sti {
+            self.core.shadow = Shadow::of_sti(regs.rflags & flags::IF != 0);
+        }
+        Ok(())
+    }
+
+    fn hlt(&mut self, _: &Regs) -> Result<(), Stop> {
+        self.core.halted = true;
+        Ok(())
+    }
+
+    fn read_cr(&mut self, cr: u8) -> Result<u64, Stop> {
+        Ok(match cr {
+            0 => self.core.cr0,
+            2 => self.core.cr2,
+            3 => self.core.cr3,
+            4 => self.core.cr4,
+            _ => self.apics[usize::from(self.core.number)].cr8(),
+        })
+    }
+
+    fn write_cr(&mut self, cr: u8, value: u64) -> Result<(), Stop> {
+        let (cr0, cr3, cr4) = (self.core.cr0, self.core.cr3, self.core.cr4);
+        // CR8 alone does not serialise (SDM vol. 3 §8.3).
+        if cr == 8 {
+            return Ok(self.apics[usize::from(self.core.number)].set_cr8(value)?);
+        }
+        self.drain();
+        let now = Now { memory: &*self.ram, paging: self.core.paging(), fill: Fill::Retain };
+        match cr {
+            0 => {
+                let new = control::new_cr0(value, cr0, cr4)?;
+                self.core.tlb.mov_cr0(&now, new);
+                self.core.cr0 = new;
+            }
+            2 => self.core.cr2 = value,
+            3 => {
+                let new = new_cr3(value, cr4)?;
+                self.core.tlb.mov_cr3(&now, value);
+                self.core.cr3 = new;
+            }
+            _ => {
+                let new = control::new_cr4(value, cr3, cr4)?;
+                self.core.tlb.mov_cr4(&now, new);
+                self.core.cr4 = new;
+            }
+        }
+        Ok(())
+    }
+
+    fn invlpg(&mut self, va: u64) -> Result<(), Stop> {
+        self.drain();
+        let now = Now { memory: &*self.ram, paging: self.core.paging(), fill: Fill::Retain };
+        self.core.tlb.invlpg(&now, va);
+        Ok(())
+    }
+
+    fn invpcid(&mut self, kind: u64, descriptor: [u64; 2]) -> Result<(), Stop> {
+        let paging = self.core.paging();
+        let operation = Invpcid::new(kind, descriptor, &paging).ok_or(Fault::GP)?;
+        self.drain();
+        let now = Now { memory: &*self.ram, paging, fill: Fill::Retain };
+        self.core.tlb.invpcid(&now, operation);
+        Ok(())
+    }
+
+    fn rdmsr(&mut self, regs: &Regs, number: u32) -> Result<u64, Stop> {
+        let apic = &self.apics[usize::from(self.core.number)];
+        Ok(match number {
+            apic::BASE => apic.base(),
+            _ if apic::REGISTERS.contains(&number) => apic.read(number)?,
+            msr::EFER => self.core.efer,
+            msr::FS_BASE => regs.fs_base,
+            msr::GS_BASE => regs.gs_base,
+            msr::KERNEL_GS_BASE => regs.kernel_gs_base,
+            msr::TSC_AUX => self.core.tsc_aux,
+            _ => return Err(Stop::Unmodelled(format!("RDMSR of {number:#x}"))),
+        })
+    }
+
+    fn wrmsr(&mut self, regs: &mut Regs, number: u32, value: u64) -> Result<(), Stop> {
+        if apic::REGISTERS.contains(&number) {
+            // It passes stores, but not an SFENCE (SDM vol. 3 §8.3, §10.12.3).
+            while self.core.buffer.fenced() > 0 && self.drain_one() {}
+            return Ok(apic::write(self.apics, self.core.number, number, value)?);
+        }
+        self.drain();
+        let base = match number {
+            apic::BASE => {
+                return Ok(self.apics[usize::from(self.core.number)].set_base(value)?);
+            }
+            msr::EFER => {
+                self.core.efer = control::new_efer(value, self.core.efer)?;
+                return Ok(());
+            }
+            msr::TSC_AUX if value >> 32 != 0 => return Err(Fault::GP.into()),
+            msr::TSC_AUX => {
+                self.core.tsc_aux = value;
+                return Ok(());
+            }
+            msr::FS_BASE => &mut regs.fs_base,
+            msr::GS_BASE => &mut regs.gs_base,
+            msr::KERNEL_GS_BASE => &mut regs.kernel_gs_base,
+            _ => return Err(Stop::Unmodelled(format!("WRMSR of {number:#x}"))),
+        };
+        if !lam::canonical(value, false) {
+            return Err(Fault::GP.into());
+        }
+        *base = value;
+        Ok(())
+    }
+
+    fn fsgsbase(&mut self) -> Result<bool, Stop> {
+        Ok(fsgsbase(self.core.cr4))
+    }
+
+    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Stop> {
+        self.drain();
+        control::cpuid(leaf, subleaf, self.core.number)
+            .ok_or_else(|| Stop::Unmodelled(format!("CPUID leaf {leaf:#x}, sub-leaf {subleaf:#x}")))
+    }
+
+    fn rdtsc(&mut self) -> Result<u64, Stop> {
+        Ok(self.time)
+    }
+
+    fn selector(&mut self, segment: Segment) -> Result<u16, Stop> {
+        Ok(self.core.segment(segment).selector)
+    }
+
+    fn load_segment(
+        &mut self,
+        regs: &mut Regs,
+        segment: Segment,
+        selector: u16,
+    ) -> Result<(), Stop> {
+        if segment == Segment::Ss {
+            *self.core.segment_mut(Segment::Ss) = self.stack_segment(selector, self.core.cpl)?;
+            self.core.shadow = Shadow::of_mov_ss(self.core.shadow_before);
+            return Ok(());
+        }
+        let (loaded, base) = self.data_segment(selector)?;
+        *self.core.segment_mut(segment) = loaded;
+        match segment {
+            Segment::Fs => regs.fs_base = base,
+            Segment::Gs => regs.gs_base = base,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, table: Table) -> Result<(u64, u16), Stop> {
+        let Extent { base, limit } = match table {
+            Table::Gdt => self.core.gdt,
+            Table::Idt => self.core.idt,
+        };
+        Ok((base, low16(limit.into())))
+    }
+
+    fn load_table(&mut self, table: Table, base: u64, limit: u16) -> Result<(), Stop> {
+        if !lam::canonical(base, false) {
+            return Err(Fault::GP.into());
+        }
+        self.drain();
+        let loaded = Extent { base, limit: limit.into() };
+        match table {
+            Table::Gdt => self.core.gdt = loaded,
+            Table::Idt => self.core.idt = loaded,
+        }
+        Ok(())
+    }
+
+    fn load_task_register(&mut self, selector: u16) -> Result<(), Stop> {
+        if segment::is_null(selector) {
+            return Err(Fault::GP.into());
+        }
+        let at = self.descriptor_at(selector, 16)?;
+        let found = Descriptor(self.system_read(at, Fault::GP)?);
+        let upper = self.system_read(at.wrapping_add(8), Fault::GP)?;
+        segment::task(selector, found, upper)?;
+        let base = found.base() | (upper & 0xffff_ffff) << 32;
+        if !lam::canonical(base, false) {
+            return Err(segment::beyond(selector).into());
+        }
+        self.mark(selector, found, Descriptor::BUSY)?;
+        self.drain();
+        self.core.task = (selector, Extent { base, limit: found.limit() });
+        Ok(())
+    }
+
+    fn far_return(&mut self, _: &mut Regs, to: &FarReturn) -> Result<(), Stop> {
+        if segment::is_null(to.cs) {
+            return Err(Fault::GP.into());
+        }
+        let cpl = self.core.cpl;
+        let code = self.descriptor(to.cs)?;
+        segment::returned_to(to.cs, code, cpl)?;
+        if !code.is_long() {
+            return Err(Stop::Unmodelled("a return to compatibility mode".into()));
+        }
+        let level = segment::rpl(to.cs);
+        let stack = match to.ss {
+            Some(selector) => Some(self.stack_segment(selector, level)?),
+            None => None,
+        };
+        if !lam::canonical(to.rip, false) {
+            return Err(Fault::GP.into());
+        }
+        self.mark(to.cs, code, Descriptor::ACCESSED)?;
+        // IRET serialises; for RET it is one of the ways it may go.
+        self.drain();
+        *self.core.segment_mut(Segment::Cs) = Loaded { selector: to.cs, level: None };
+        if let Some(stack) = stack {
+            *self.core.segment_mut(Segment::Ss) = stack;
+        }
+        self.core.cpl = level;
+        if level > cpl {
+            self.close_inner_segments(level);
+        }
+        Ok(())
+    }
+
+    fn software_interrupt(&mut self, vector: u8, next: u64) -> Stop {
+        Stop::Software { vector, next }
+    }
+
+    fn port_in(&mut self, port: u16, size: u8) -> Result<u32, Stop> {
+        self.drain();
+        Ok(self.ports.read(port, size)?)
+    }
+
+    fn port_out(&mut self, port: u16, size: u8, value: u32) -> Result<(), Stop> {
+        self.drain();
+        Ok(self.ports.write(port, size, value)?)
+    }
+
+    fn smap(&mut self) -> Result<bool, Stop> {
+        Ok(true)
+    }
+}
+
+impl View<'_> {
+    /// What SS becomes for privilege level `cpl`.
+    fn stack_segment(&mut self, selector: u16, cpl: u8) -> Result<Loaded, Stop> {
+        if segment::is_null(selector) {
+            segment::null_stack(selector, cpl)?;
+            return Ok(Loaded { selector, level: None });
+        }
+        let found = self.descriptor(selector)?;
+        segment::stack(selector, found, cpl)?;
+        self.mark(selector, found, Descriptor::ACCESSED)?;
+        Ok(Loaded { selector, level: None })
+    }
+
+    /// What DS, ES, FS or GS becomes, and its base. A null selector makes the base 0, as on Intel's
+    /// processors.
+    fn data_segment(&mut self, selector: u16) -> Result<(Loaded, u64), Stop> {
+        if segment::is_null(selector) {
+            return Ok((Loaded { selector, level: None }, 0));
+        }
+        let found = self.descriptor(selector)?;
+        segment::data(selector, found, self.core.cpl)?;
+        self.mark(selector, found, Descriptor::ACCESSED)?;
+        let level = (!found.is_conforming()).then(|| found.dpl());
+        Ok((Loaded { selector, level }, found.base()))
+    }
+
+    /// A return to an outer level makes segment registers of inner levels null; their bases stay.
+    fn close_inner_segments(&mut self, cpl: u8) {
+        for segment in SEGMENTS_OF_DATA {
+            let loaded = self.core.segment_mut(segment);
+            if loaded.level.is_some_and(|level| level < cpl) {
+                *loaded = Loaded::default();
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A machine that boots a kernel of its own: RAM by physical address, page tables from the first
+//! instruction on, descriptor tables, local APICs, a serial line. One schedule, no search.
+//!
+//! It shares with the searched machine what an instruction does (`x86`), what a translation is (`mmu`), the
+//! rules of control registers, memory and store buffers. What is around them, which the searched machine
+//! replaces by hypercalls, is here. So a kernel whose output is compared with other machines' compares
+//! these shared parts, too.
+//!
+//! From the bottom up; a file imports only from files above it in this table.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `bits` | parts of numbers |
+//! | `control` | which values control registers and MSRs take, CPUID; pure |
+//! | `segment` | descriptors, and which selectors are accepted; pure |
+//! | `apic` | a local APIC, and who an interprocessor interrupt is for |
+//! | `accept` | which event is taken before the next instruction; pure |
+//! | `ports` | the serial line, the way to end |
+//! | `ram` | memory, and what was decoded of it |
+//! | `core` | the registers of a CPU that are not an instruction's everyday business |
+//! | `view` | what an instruction stops with; translations, accesses, descriptors |
+//! | `env` | `x86::Env`: what an instruction asks for |
+//! | `deliver` | exceptions and interrupts through the IDT |
+//! | `fetch` | from RIP to an instruction |
+//! | `random` | numbers from a seed |
+//! | `board` | loading, one instruction, the schedule |
+//!
+//! # What is chosen where the manuals leave a choice
+//!
+//! - A translation in the TLB is used if it permits the access, else a walk is made. Walks fill the TLB;
+//!   nothing is evicted; paging-structure caches are filled and start no walks.
+//! - A walk that would fault, or set A or D, first makes the CPU's own buffered stores visible.
+//! - Instructions see the CPU's own stores to code.
+//! - MOV to SS and STI hold back maskable interrupts for one instruction, MOV to SS NMIs, too.
+//! - An access of which one byte is not canonical faults before any translation.
+//!
+//! # Not modelled
+//!
+//! Real, protected and compatibility mode, task switches, LDTs, debug registers and single steps, alignment
+//! checks, APIC timers and the APIC's registers in memory, machine checks, SMM. Whatever needs one of
+//! them ends the run with what it was.
+
+mod accept;
+mod apic;
+mod bits;
+mod board;
+mod control;
+mod core;
+mod deliver;
+mod env;
+mod fetch;
+mod ports;
+mod ram;
+mod random;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use board::{Board, Ended, Event, Load, Settings, Start};
