@@ -93,8 +93,7 @@ impl Machine {
         let pick = cpu.choosing.map(|choosing| (choosing, pick));
         // After MFENCE has waited, a store may enter the buffer before the next access: the hardware
         // must get its turn between the two.
-        let level = usize::from(matches!(agent.role(), Role::Interrupt(_)));
-        let waited = cpu.next[level].is_some_and(|next| next.only_waits());
+        let waited = cpu.next[agent.level()].is_some_and(|next| next.only_waits());
         self.run(state, agent, pick, pick.is_none() && !waited, accesses, watch)
     }
 

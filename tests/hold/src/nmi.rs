@@ -52,6 +52,27 @@ fn budget() {
     });
 }
 
+/// The handler gets on while the thread it interrupts waits at a fence.
+#[lamprey::scenario(marks = ["one", "two"])]
+fn at_a_fence() {
+    let [word, count] = words();
+    lamprey::nmi(1, move || {
+        count.fetch_add(word.load(Relaxed), SeqCst);
+    });
+    lamprey::cpu(0, move || {
+        for value in 1..=2 {
+            word.store(value, Relaxed);
+            // SAFETY: orders accesses.
+            unsafe { asm!("mfence", options(nostack)) };
+        }
+    });
+    lamprey::finally(move || match count.load(Relaxed) {
+        1 => lamprey::mark!("one"),
+        2 => lamprey::mark!("two"),
+        n => lamprey::require!(n == 0, "sum", "{n}"),
+    });
+}
+
 /// One that was sent is delivered, to a CPU with interrupts off, too.
 #[lamprey::scenario]
 fn sent_with_interrupts_off() {
