@@ -1,14 +1,15 @@
 //! Why a command was not carried out.
 
+mod command;
+
 use std::io;
 use std::path::PathBuf;
 
+pub(crate) use command::{LitmusError, NewError, ReplayError};
+
 use crate::exit::Exit;
 use crate::guests::GuestError;
-use crate::litmus::LitmusError;
-use crate::new::NewError;
 use crate::pages::NoPage;
-use crate::replay::ReplayError;
 use crate::select::SelectError;
 use crate::store::StoreError;
 use crate::ui::OutputError;

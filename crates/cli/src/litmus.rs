@@ -13,41 +13,11 @@ use serde_json::{Value, json};
 
 use crate::args::{Format, Litmus, Model};
 use crate::commands::quoted;
-use crate::error::Error;
+use crate::error::{Error, LitmusError};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::ordered;
 use crate::ui::Ui;
-
-/// Why no test was run.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LitmusError {
-    /// a file or folder cannot be read
-    #[error("{}: cannot be read: {reason}", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        reason: io::Error,
-    },
-    /// the file of `--expect` is no log
-    #[error("{}: {reason}", path.display())]
-    Log {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: litmus::LogError,
-    },
-    /// there are folders without tests
-    #[error("no test there: a folder is searched for *.litmus")]
-    Nothing,
-    /// the log is of other tests
-    #[error("{}: lists none of the tests that were run", path.display())]
-    OtherTests {
-        /// The log.
-        path: PathBuf,
-    },
-}
 
 /// What became of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,11 @@
 
 use std::env;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::args::New;
 use crate::commands;
-use crate::error::Error;
+use crate::error::{Error, NewError};
 use crate::exit::Exit;
 use crate::ui::Ui;
 
@@ -21,41 +20,6 @@ const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/lamprey");
 /// Names that mean something else to Rust or cargo.
 const TAKEN: [&str; 9] =
     ["lamprey", "test", "core", "std", "alloc", "proc_macro", "build", "deps", "examples"];
-
-/// No crate was made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NewError {
-    /// no crate can be called that
-    #[error(
-        "{0}: no name for a crate; use letters, digits, - and _, a letter first, and no name that \
-         cargo keeps for itself"
-    )]
-    Name(String),
-    /// there is something already
-    #[error("{}: is there already; choose another name", .0.display())]
-    Exists(PathBuf),
-    /// the guest library is not where it should be
-    #[error(
-        "{}: no guest library there{}", path.display(),
-        if *given { "; --guest names the folder `guest/lamprey` of a checkout" }
-        else { ": the checkout this program was built from has gone; \
-                give the folder `guest/lamprey` of another with --guest" }
-    )]
-    NoGuest {
-        /// Where it was looked for.
-        path: PathBuf,
-        /// By `--guest`?
-        given: bool,
-    },
-    /// a file or folder cannot be made
-    #[error("{}: cannot be made: {reason}", path.display())]
-    Make {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: io::Error,
-    },
-}
 
 /// Carries out `new`.
 pub(crate) fn new(program: &str, args: &New, ui: &mut Ui) -> Result<Exit, Error> {

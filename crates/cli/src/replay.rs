@@ -1,44 +1,13 @@
 //! `replay`: one trail again.
 
-use std::path::PathBuf;
-
 use check::Trail;
 
 use crate::args::{Look, Replay};
 use crate::commands::Commands;
-use crate::error::Error;
+use crate::error::{Error, ReplayError};
 use crate::exit::Exit;
 use crate::guests::{self, Opened, Origin};
 use crate::ui::Ui;
-
-/// A trail that cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReplayError {
-    /// the file is no trail
-    #[error("{}: not a trail: {reason}", path.display())]
-    Broken {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// the trail's scenario is not there any more
-    #[error("{trail}: there is no scenario {scenario} any more; check again")]
-    NoScenario {
-        /// The trail.
-        trail: String,
-        /// Its scenario.
-        scenario: String,
-    },
-    /// the trail does not fit, or leads nowhere
-    #[error("{trail}: {reason}; check again")]
-    NoFit {
-        /// The trail.
-        trail: String,
-        /// At which step, and why.
-        reason: String,
-    },
-}
 
 /// Carries out `replay`.
 pub(crate) fn replay(

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::dwarf::{DebugInfo, SectionData};
-use crate::elf::{Elf, Section, Segment};
+use crate::elf::{Elf, Section};
 use crate::error::ImageError;
 use crate::index::Index;
 use crate::lines::{Frame, Lines};
 use crate::name::{demangle, short_name};
 use crate::place::{Place, descend};
+use crate::segment::Segment;
 use crate::symbols::{Symbol, SymbolTable};
 use crate::types::Types;
 

@@ -23,6 +23,7 @@ mod error;
 mod image;
 
 mod elf;
+mod segment;
 mod symbols;
 
 mod dwarf;
@@ -35,10 +36,10 @@ mod types;
 
 mod name;
 
-pub use crate::elf::Segment;
 pub use crate::error::ImageError;
 pub use crate::image::Image;
 pub use crate::lines::Frame;
 pub use crate::name::{demangle, short_name};
 pub use crate::place::Place;
+pub use crate::segment::Segment;
 pub use crate::symbols::{Symbol, SymbolKind};

@@ -7,7 +7,7 @@ use object::elf;
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSymbol};
 
-use crate::elf::Segment;
+use crate::segment::Segment;
 
 /// What a symbol stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -12,7 +12,7 @@ use crate::buffer::Buffer;
 use crate::layout;
 use crate::next::NextOperation;
 use crate::registered::Handler;
-use crate::translation::UserAccess;
+use crate::walker::UserAccess;
 
 /// What a CPU's thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,6 +42,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::as_conversions)]
 
+mod access;
 mod agent;
 mod alone;
 mod apic;
@@ -52,6 +53,7 @@ mod code;
 mod control;
 mod cpu;
 mod deliver;
+mod env;
 mod exec;
 mod frame;
 mod halt;
@@ -68,6 +70,7 @@ mod state;
 mod step;
 mod translation;
 mod user;
+mod walker;
 mod watch;
 mod word;
 

@@ -13,7 +13,7 @@ use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::registered::Registered;
 use crate::state::State;
-use crate::translation::Ram;
+use crate::walker::Ram;
 use crate::word::{Part, Word};
 
 /// In which order CPUs see each other's stores.

@@ -22,7 +22,8 @@ use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP};
 use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::state::State;
-use crate::translation::{self, UserAccess};
+use crate::translation;
+use crate::walker::UserAccess;
 use crate::watch::{Access, Flow, Seen, Watch};
 use crate::word::{Part, Word};
 

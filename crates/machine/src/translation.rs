@@ -25,7 +25,7 @@
 
 use std::sync::Arc;
 
-use mmu::{Candidate, Fill, Kind, Now, Outcome, Paging, Physical, Request, Source, Tag, Tlb};
+use mmu::{Candidate, Fill, Kind, Now, Outcome, Paging, Request, Source, Tag, Tlb};
 use x86::Fault;
 
 use crate::agent::Agent;
@@ -35,36 +35,12 @@ use crate::halt::Failure;
 use crate::layout::Layout;
 use crate::memory::Memory;
 use crate::state::State;
+use crate::walker::{Ram, UserAccess};
 use crate::watch::{Access, Seen, Watch};
 use crate::word::{Part, Word};
 
-/// An access to the user half, before LAM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct UserAccess {
-    pub(crate) pointer: u64,
-    /// In bytes; 0 for an instruction fetch, whose length does not matter.
-    pub(crate) size: u8,
-    pub(crate) kind: Kind,
-    /// At CPL 3.
-    pub(crate) user: bool,
-    /// RFLAGS.AC.
-    pub(crate) ac: bool,
-}
-
 /// A result it may get, and what becomes of it with that.
 type Way = (Candidate, Outcome);
-
-/// Modelled memory by physical address.
-pub(crate) struct Ram<'a> {
-    pub(crate) layout: &'a Layout,
-    pub(crate) memory: &'a Memory,
-}
-
-impl Physical for Ram<'_> {
-    fn entry(&self, pa: u64) -> Option<u64> {
-        self.layout.physical(pa, 8).map(|location| self.memory.word(location / 8))
-    }
-}
 
 impl System {
     pub(crate) fn paging(&self) -> Paging {
@@ -102,12 +78,6 @@ impl System {
     /// How many ways an access can go now.
     pub(crate) fn count_ways(&self, ram: &Ram<'_>, fill: Fill, access: &UserAccess) -> usize {
         self.ways(ram, fill, access).map_or(1, |ways| ways.len())
-    }
-}
-
-impl UserAccess {
-    fn request(&self, va: u64) -> Request {
-        Request { va, kind: self.kind, user: self.user, ac: self.ac }
     }
 }
 

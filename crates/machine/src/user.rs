@@ -7,7 +7,7 @@ use x86::{At, Fault};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::hypercall::{Outcome, misuse};
 use crate::layout::Want;
-use crate::translation::UserAccess;
+use crate::walker::UserAccess;
 use crate::watch::{Access, Watch};
 use crate::word::Part;
 

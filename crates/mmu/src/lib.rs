@@ -5,8 +5,8 @@
 //! | `bits` | bits of control registers, entries and error codes |
 //! | `lam` | LAM and canonicality: from a pointer to a linear address |
 //! | `paging` | what a walk depends on; what one entry says |
-//! | `permit` | whether a translation permits an access; error codes |
-//! | `walk` | a walk, and the A and D flags it sets |
+//! | `walk` | a walk, and the entries it reads |
+//! | `permit` | whether a translation permits an access; the A and D flags that sets; error codes |
 //! | `tlb` | one CPU's caches as sets of what they may hold; why that is enough |
 //! | `capture` | what a change is about to make unreachable |
 //! | `candidates` | what an access may get |
@@ -42,7 +42,7 @@ mod walk;
 pub use candidates::{Candidate, Outcome, Source};
 pub use invalidate::Invpcid;
 pub use paging::{Paging, Physical, Rights, Size, Translation};
-pub use permit::{Kind, Request, error_code, permit};
+pub use permit::{Kind, Request, error_code, permit, updates};
 pub use reach::{Path, Reach, tables};
 pub use tlb::{Entry, Fill, Now, Table, Tag, Tlb};
-pub use walk::{Failure, Read, Walk, updates, walk};
+pub use walk::{Failure, Read, Walk, walk};

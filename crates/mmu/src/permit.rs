@@ -1,8 +1,9 @@
-//! Whether a translation permits an access (SDM vol. 3 §4.6.1), and the error code if not (§4.7).
+//! Whether a translation permits an access (SDM vol. 3 §4.6.1): the flags it sets if so (§4.8), and the
+//! error code if not (§4.7).
 
-use crate::bits::{FAULT_I, FAULT_P, FAULT_RSVD, FAULT_U, FAULT_W};
+use crate::bits::{ENTRY_A, ENTRY_D, FAULT_I, FAULT_P, FAULT_RSVD, FAULT_U, FAULT_W};
 use crate::paging::{Paging, Translation};
-use crate::walk::Failure;
+use crate::walk::{Failure, Walk};
 
 /// What an access does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,4 +70,19 @@ fn access_bits(paging: &Paging, request: &Request) -> u32 {
         Kind::Execute => 0,
     };
     kind | if request.user { FAULT_U } else { 0 }
+}
+
+/// The entries that `walk` changes if its access is permitted, as physical address and new value, the
+/// topmost first: A at every level, D in the last one on a write (SDM vol. 3 §4.8). Nothing if the walk
+/// failed. An entry that is met twice on a path is given twice, the last value complete.
+///
+/// The processor makes each change with a locked cycle (§8.1.2.1).
+pub fn updates(walk: &Walk, kind: Kind) -> impl Iterator<Item = (u64, u64)> + '_ {
+    let reads = if walk.result.is_ok() { walk.reads() } else { &[] };
+    reads.iter().enumerate().filter_map(move |(index, read)| {
+        let leaf = index + 1 == reads.len();
+        let dirty = if leaf && kind == Kind::Write { ENTRY_D } else { 0 };
+        let value = read.value | ENTRY_A | dirty;
+        (value != read.value).then_some((read.pa, value))
+    })
 }

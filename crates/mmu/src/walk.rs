@@ -1,8 +1,6 @@
-//! The page walk (SDM vol. 3 §4.5), the entries it reads, and the flags it sets in them (§4.8).
+//! The page walk (SDM vol. 3 §4.5), and the entries it reads.
 
-use crate::bits::{ENTRY_A, ENTRY_D};
 use crate::paging::{Meaning, Paging, Physical, Rights, Translation, entry_address, meaning};
-use crate::permit::Kind;
 
 /// One entry that a walk read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,19 +106,4 @@ pub(crate) fn walk_from<M: Physical + ?Sized>(
         }
     };
     Walk { va, result, reads, count }
-}
-
-/// The entries that `walk` changes if its access is permitted, as physical address and new value, the
-/// topmost first: A at every level, D in the last one on a write (SDM vol. 3 §4.8). Nothing if the walk
-/// failed. An entry that is met twice on a path is given twice, the last value complete.
-///
-/// The processor makes each change with a locked cycle (§8.1.2.1).
-pub fn updates(walk: &Walk, kind: Kind) -> impl Iterator<Item = (u64, u64)> + '_ {
-    let reads = if walk.result.is_ok() { walk.reads() } else { &[] };
-    reads.iter().enumerate().filter_map(move |(index, read)| {
-        let leaf = index + 1 == reads.len();
-        let dirty = if leaf && kind == Kind::Write { ENTRY_D } else { 0 };
-        let value = read.value | ENTRY_A | dirty;
-        (value != read.value).then_some((read.pa, value))
-    })
 }

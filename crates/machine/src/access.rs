@@ -1,0 +1,255 @@
+//! Loads and stores: linear address to location, and the store buffer on the way.
+//!
+//! # Stores
+//!
+//! Under x86-TSO a plain store to a shared word goes into the store buffer, and it is the hardware that
+//! makes it visible, in a step of its own. Putting it there concerns nobody else, so it is *no* scheduling
+//! point: whatever another agent does between the step's visible operation and the store, it may as well do
+//! after the store (the buffer is emptied at the other end), and nothing can keep the store from
+//! happening. With one exception: the delivery of an interrupt waits for an empty buffer, and it makes
+//! a difference whether the handler runs before the store or after it. So where an interrupt can come
+//! in before the instruction, the store is a visible operation on the word [`Part::Buffer`]; and where an
+//! invariant looks at what is stored, on the word's [`Word::made`].
+
+use abi::layout::HEAP_BASE;
+use mmu::Kind;
+use x86::{At, Fault};
+
+use crate::buffer::{self, Forward, Store};
+use crate::exec::{Accesses, Exec, Stop};
+use crate::layout::Want;
+use crate::next::Wait;
+use crate::walker::UserAccess;
+use crate::watch::{Access, Watch};
+use crate::word::{Part, Word};
+
+impl<A: Accesses, W: Watch> Exec<'_, A, W> {
+    /// Linear address to location, with the rules of the half it is in.
+    #[inline]
+    pub(crate) fn translate(&mut self, at: At, want: Want) -> Result<u64, Stop> {
+        if at.va >> 63 == 1
+            && let Some(location) = self.layout.kernel(at.va, at.size, want)
+        {
+            return Ok(location);
+        }
+        self.translate_slowly(at, want)
+    }
+
+    #[cold]
+    fn translate_slowly(&mut self, at: At, want: Want) -> Result<u64, Stop> {
+        let user = at.va >> 63 == 0;
+        self.several = true;
+        if user && self.paged {
+            let kind = if want == Want::Write { Kind::Write } else { Kind::Read };
+            let (pointer, size, ac) = (at.va, at.size, self.ac);
+            let access = UserAccess { pointer, size, kind, user: false, ac };
+            return self.translate_paged(access)?.map_err(|fault| match fault.vector {
+                13 if at.stack => Fault { vector: 12, ..fault }.into(),
+                _ => fault.into(),
+            });
+        }
+        if user {
+            // Whether a user pointer is legal depends on CR3: a remote change is visible here.
+            self.part_of_cpu(Part::Cr3, false)?;
+        }
+        self.part_of_cpu(Part::Cr4, false)?;
+        let check = |va| mmu::lam::data_address(va, self.system.cr3, self.system.cr4);
+        let last = at.va.wrapping_add(u64::from(at.size) - 1);
+        let (Some(va), Some(_)) = (check(at.va), check(last)) else {
+            let vector = if at.stack { 12 } else { 13 };
+            return Err(Fault { vector, code: 0, va: 0 }.into());
+        };
+        let location = if user {
+            self.layout.user(va, at.size)
+        } else {
+            self.layout.kernel(va, at.size, want)
+        };
+        location.ok_or_else(|| self.page_fault(va, at.size, want))
+    }
+
+    fn page_fault(&mut self, va: u64, size: u8, want: Want) -> Stop {
+        let write = u32::from(want == Want::Write);
+        let present = u32::from(self.layout.kernel(va, size, Want::Read).is_some());
+        self.system.cr2 = va;
+        Fault { vector: 14, code: write << 1 | present, va }.into()
+    }
+
+    /// Loads at most 8 bytes at a location, word by word.
+    #[inline]
+    pub(crate) fn load_at(&mut self, location: u64, at: At) -> Result<u64, Stop> {
+        let offset = location % 8;
+        self.several |= at.for_write || offset + u64::from(at.size) > 8;
+        let first = self.load_part(location, location / 8, at)?;
+        let shift = 8 * offset;
+        let mut value = first >> shift;
+        if offset + u64::from(at.size) > 8 {
+            value |= self.load_part(location, location / 8 + 1, at)? << (64 - shift);
+        }
+        let value = value & crate::memory::mask(at.size);
+        Ok(value)
+    }
+
+    /// One whole word of an access.
+    #[inline]
+    fn load_part(&mut self, location: u64, word: u64, at: At) -> Result<u64, Stop> {
+        let name = Word::memory(word * 8);
+        let mut forward = Forward::Memory;
+        if self.has_stores() {
+            forward = self.forward(location, word, at)?;
+        }
+        let value = match self.part(name, at.locked, at.locked)? {
+            Some(value) => value,
+            None => {
+                let value = match forward {
+                    Forward::Value(value) => value,
+                    _ => self.memory.word(word),
+                };
+                if W::ON && word == location / 8 {
+                    self.report_load(location, name, at, value);
+                }
+                value
+            }
+        };
+        self.done.push(value);
+        Ok(value)
+    }
+
+    /// What the store buffer has for a load; the load waits if it can have nothing now.
+    #[cold]
+    fn forward(&mut self, location: u64, word: u64, at: At) -> Result<Forward, Stop> {
+        if self.system.latch.get(self.done.len()).is_some() {
+            return Ok(Forward::Memory);
+        }
+        let name = Word::memory(word * 8);
+        if at.locked {
+            self.pending = self.before(name, true, true);
+            return Err(Stop::Yield);
+        }
+        let offset = location % 8;
+        let bytes = if word == location / 8 {
+            buffer::bytes(offset, at.size)
+        } else {
+            let rest = offset + u64::from(at.size) - 8;
+            buffer::bytes(0, u8::try_from(rest).expect("at most 7"))
+        };
+        let forward = self.system.buffer.forward(name, bytes);
+        if forward == Forward::Overlap {
+            let pending = self.before(name, false, false);
+            self.pending = pending.waiting(Wait::Gone(name), self.buffer_word());
+            return Err(Stop::Yield);
+        }
+        Ok(forward)
+    }
+
+    #[cold]
+    fn report_load(&mut self, location: u64, name: Word, at: At, word: u64) {
+        let offset = location % 8;
+        let value = if offset + u64::from(at.size) > 8 {
+            self.memory.load(location, at.size)
+        } else {
+            (word >> (8 * offset)) & crate::memory::mask(at.size)
+        };
+        let shared = self.is_visible(name) || self.is_entry(location);
+        self.report(Access::Load { va: at.va, size: at.size, value, shared, locked: at.locked });
+    }
+
+    /// Stores at most 8 bytes at a location, word by word.
+    #[inline]
+    pub(crate) fn store_at(&mut self, location: u64, at: At, value: u64) -> Result<(), Stop> {
+        let offset = location % 8;
+        let fits = (8 - offset).min(u64::from(at.size));
+        let (head, tail) = (fits, u64::from(at.size) - fits);
+        if tail > 0 {
+            self.several = true;
+            // Stopped between the two, it would load again what it has stored (MOVS onto itself).
+            let shared = |at| self.is_visible(Word::memory(at));
+            self.together = shared(location) || shared(location + head);
+        }
+        self.store_part(location, head, at, value)?;
+        if tail > 0 {
+            self.store_part(location + head, tail, at, value >> (8 * head))?;
+            self.together = false;
+        }
+        if at.va < self.low_water && at.va >= self.stack.0 {
+            self.low_water = at.va;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn store_part(&mut self, location: u64, size: u64, at: At, value: u64) -> Result<(), Stop> {
+        let size = u8::try_from(size).expect("at most 8");
+        let name = Word::memory(location);
+        if self.tso && !at.locked && !self.alone {
+            if self.is_visible(name) || self.is_entry(location) {
+                return self.buffer_store(Store { location, size, value }, at);
+            }
+            // The other half is buffered: what was loaded before this store must not be loaded again.
+            self.visible |= self.together;
+        }
+        if at.locked && self.has_stores() {
+            // XCHG and the like have loaded before, with an empty buffer.
+            self.pending = self.before(name, true, true);
+            return Err(Stop::Yield);
+        }
+        if self.part(name, true, at.locked)?.is_none() {
+            if W::ON {
+                self.report_store(Store { location, size, value }, at, false);
+            }
+            if self.is_entry(location) {
+                self.entry_changes(location);
+            }
+            self.memory.store(location, size, value);
+        }
+        self.done.push(0);
+        Ok(())
+    }
+
+    /// Puts a store into the store buffer.
+    fn buffer_store(&mut self, store: Store, at: At) -> Result<(), Stop> {
+        if self.system.latch.get(self.done.len()).is_none() {
+            if self.system.buffer.is_full() {
+                return Err(self.wait(Wait::Room));
+            }
+            self.notice_store(store)?;
+            self.visible = true;
+            if W::ON {
+                self.report_store(store, at, true);
+            }
+            self.system.buffer.push(store);
+        }
+        self.done.push(0);
+        Ok(())
+    }
+
+    /// Buffering a store is a visible operation where an interrupt could come before it or an invariant
+    /// sees it.
+    fn notice_store(&mut self, store: Store) -> Result<(), Stop> {
+        let made = store.word().made().expect("a store goes to memory");
+        // After a visible access of the same instruction no interrupt comes before it is complete.
+        let open = self.open_to_interrupts && !self.visible && self.system.latch.is_empty();
+        let buffer = self.buffer_word();
+        let touches = [(made, true), (buffer, true)];
+        let touches = &touches[..1 + usize::from(open)];
+        self.gate(touches)?;
+        self.touch_all(touches);
+        Ok(())
+    }
+
+    #[cold]
+    fn report_store(&mut self, store: Store, at: At, buffered: bool) {
+        let Store { location, size, value } = store;
+        let access = Access::Store {
+            va: at.va,
+            size,
+            old: self.memory.load(location, size),
+            value: value & crate::memory::mask(size),
+            shared: self.is_visible(store.word()) || self.is_entry(location),
+            locked: at.locked,
+            buffered,
+        };
+        self.report(access);
+    }
+}
+
+const _: () = assert!(HEAP_BASE >> 63 == 1, "the kernel half is told by bit 63");

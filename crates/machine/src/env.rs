@@ -1,0 +1,302 @@
+//! What the interpreter asks of the machine, answered by one agent at work.
+
+use mmu::Invpcid;
+use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
+
+use crate::apic;
+use crate::control::{self, msr};
+use crate::exec::{Accesses, Exec, Stop};
+use crate::frame::{KERNEL_CS, KERNEL_SS};
+use crate::layout::Want;
+use crate::watch::{Access, Watch};
+use crate::word::{Part, Word};
+
+impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
+    type Stop = Stop;
+
+    #[inline]
+    fn load(&mut self, at: At) -> Result<u64, Stop> {
+        let want = if at.for_write { Want::Write } else { Want::Read };
+        let location = self.translate(at, want)?;
+        self.load_at(location, at)
+    }
+
+    #[inline]
+    fn store(&mut self, at: At, value: u64) -> Result<(), Stop> {
+        let location = self.translate(at, Want::Write)?;
+        self.store_at(location, at, value)
+    }
+
+    fn load128(&mut self, at: At) -> Result<u128, Stop> {
+        let want = if at.for_write { Want::Write } else { Want::Read };
+        let location = self.translate(at, want)?;
+        self.several = true;
+        let (low, high) = halves(at);
+        let low = self.load_at(location, low)?;
+        let high = self.load_at(location + 8, high)?;
+        Ok(u128::from(high) << 64 | u128::from(low))
+    }
+
+    fn store128(&mut self, at: At, value: u128) -> Result<(), Stop> {
+        let location = self.translate(at, Want::Write)?;
+        self.several = true;
+        let (low, high) = halves(at);
+        let half = |value: u128| u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0);
+        self.store_at(location, low, half(value))?;
+        self.store_at(location + 8, high, half(value >> 64))
+    }
+
+    fn fence(&mut self, fence: Fence) -> Result<(), Stop> {
+        match fence {
+            Fence::Mfence => self.drain(),
+            Fence::Sfence => {
+                self.system.buffer.fence();
+                Ok(())
+            }
+            Fence::Lfence => Ok(()),
+        }
+    }
+
+    /// Kernel code only.
+    fn cpl(&self) -> u8 {
+        0
+    }
+
+    fn interrupt_flag(&mut self, regs: &Regs, change: IfChange) -> Result<(), Stop> {
+        let before = regs.rflags & flags::IF != 0;
+        let on = match change {
+            IfChange::Cli => false,
+            IfChange::Sti => true,
+            IfChange::Popf(on) => on,
+        };
+        if before == on {
+            return Ok(());
+        }
+        if on && self.agent.level() > 0 {
+            return Err(Stop::Unmodelled("interrupts enabled inside an interrupt handler".into()));
+        }
+        if self.part_of_cpu(Part::InterruptFlag, true)? {
+            self.report(Access::InterruptFlag { on });
+        }
+        self.opens_interrupts = matches!(change, IfChange::Sti);
+        Ok(())
+    }
+
+    /// Whether it sleeps depends on what is pending, which other agents change.
+    fn hlt(&mut self, _: &Regs) -> Result<(), Stop> {
+        if self.alone {
+            return Err(Stop::Unmodelled("hlt in code that runs by itself".into()));
+        }
+        if self.agent.level() > 0 {
+            return Err(Stop::Unmodelled("hlt inside an interrupt handler".into()));
+        }
+        let pending = |part| (Word::part(self.agent.cpu(), part), false);
+        let touches = [pending(Part::Pending), pending(Part::Nmi)];
+        self.operation(&touches[..1 + usize::from(self.apic.nmi())])?;
+        self.report(Access::Halt);
+        self.system.halting = true;
+        Ok(())
+    }
+
+    fn read_cr(&mut self, cr: u8) -> Result<u64, Stop> {
+        let (part, register, value) = match cr {
+            0 => (Part::Cr0, "CR0", self.system.cr0),
+            2 => (Part::Cr2, "CR2", self.system.cr2),
+            3 => (Part::Cr3, "CR3", self.system.cr3),
+            4 => (Part::Cr4, "CR4", self.system.cr4),
+            _ => return Err(Stop::Unmodelled(format!("mov from CR{cr}"))),
+        };
+        let of = self.agent.cpu();
+        // The value is taken now: MOV from CR has no other access that could suspend it.
+        if self.part_of_cpu(part, false)? {
+            self.report(Access::ReadRegister { of, register, value });
+        }
+        Ok(value)
+    }
+
+    fn write_cr(&mut self, cr: u8, value: u64) -> Result<(), Stop> {
+        self.drain()?;
+        // What is legal in one register depends on another, which a handler may have changed.
+        match cr {
+            0 | 3 => self.consult(Part::Cr4)?,
+            4 => self.consult(Part::Cr3)?,
+            _ => {}
+        }
+        let (part, register, old, new) = match cr {
+            0 => (
+                Part::Cr0,
+                "CR0",
+                self.system.cr0,
+                control::new_cr0(value, self.system.cr0, self.system.cr4)?,
+            ),
+            2 => (Part::Cr2, "CR2", self.system.cr2, value),
+            3 => (Part::Cr3, "CR3", self.system.cr3, control::new_cr3(value, self.system.cr4)?),
+            4 => (
+                Part::Cr4,
+                "CR4",
+                self.system.cr4,
+                control::new_cr4(value, self.system.cr3, self.system.cr4)?,
+            ),
+            _ => return Err(Stop::Unmodelled(format!("mov to CR{cr}"))),
+        };
+        if !self.invalidates(&[(self.part_word(part), true)])? {
+            return Ok(());
+        }
+        self.report(Access::WriteRegister { register, old, operand: value });
+        self.change_tlb(|tlb, now| match part {
+            Part::Cr0 => tlb.mov_cr0(now, new),
+            Part::Cr3 => tlb.mov_cr3(now, value),
+            Part::Cr4 => tlb.mov_cr4(now, new),
+            _ => {}
+        });
+        *match part {
+            Part::Cr0 => &mut self.system.cr0,
+            Part::Cr2 => &mut self.system.cr2,
+            Part::Cr3 => &mut self.system.cr3,
+            _ => &mut self.system.cr4,
+        } = new;
+        if matches!(part, Part::Cr3 | Part::Cr4) {
+            self.entered_tables();
+        }
+        Ok(())
+    }
+
+    /// A non-canonical (tagged) operand makes it a no-operation (LAM §7.5): hardly what was meant.
+    fn invlpg(&mut self, va: u64) -> Result<(), Stop> {
+        self.drain()?;
+        self.consult(Part::Cr4)?;
+        if !self.invalidates(&[])? {
+            return Ok(());
+        }
+        let nothing = !mmu::lam::canonical(va, self.system.paging().la57());
+        self.report(Access::Invlpg { va, nothing });
+        if nothing {
+            let text = format!("invlpg of {va:#x}, which is not canonical, invalidates nothing");
+            self.report_always(Access::Warning(text));
+        }
+        self.change_tlb(|tlb, now| {
+            tlb.invlpg(now, va);
+        });
+        self.tables_changed = true;
+        Ok(())
+    }
+
+    fn invpcid(&mut self, kind: u64, descriptor: [u64; 2]) -> Result<(), Stop> {
+        self.drain()?;
+        self.consult(Part::Cr4)?;
+        let Some(operation) = Invpcid::new(kind, descriptor, &self.system.paging()) else {
+            return Err(Fault::GP.into());
+        };
+        if self.invalidates(&[])? {
+            self.report(Access::Invpcid { kind, descriptor });
+            self.change_tlb(|tlb, now| tlb.invpcid(now, operation));
+            self.tables_changed = true;
+        }
+        Ok(())
+    }
+
+    fn rdmsr(&mut self, regs: &Regs, number: u32) -> Result<u64, Stop> {
+        Ok(match number {
+            msr::FS_BASE => regs.fs_base,
+            msr::GS_BASE => regs.gs_base,
+            msr::KERNEL_GS_BASE => regs.kernel_gs_base,
+            msr::TSC_AUX => self.system.tsc_aux,
+            msr::EFER => msr::EFER_VALUE,
+            apic::msr::FIRST..=apic::msr::LAST => return self.read_apic(number),
+            _ => return Err(Stop::Unmodelled(format!("rdmsr of {number:#x}"))),
+        })
+    }
+
+    fn wrmsr(&mut self, regs: &mut Regs, number: u32, value: u64) -> Result<(), Stop> {
+        if (apic::msr::FIRST..=apic::msr::LAST).contains(&number) {
+            return self.write_apic(number, value);
+        }
+        self.drain()?;
+        let base = match number {
+            msr::FS_BASE => &mut regs.fs_base,
+            msr::GS_BASE => &mut regs.gs_base,
+            msr::KERNEL_GS_BASE => &mut regs.kernel_gs_base,
+            _ => return Err(Stop::Unmodelled(format!("wrmsr of {number:#x}"))),
+        };
+        if !mmu::lam::canonical(value, true) {
+            return Err(Fault::GP.into());
+        }
+        let old = std::mem::replace(base, value);
+        self.report(Access::WriteRegister { register: "a segment base MSR", old, operand: value });
+        Ok(())
+    }
+
+    fn fsgsbase(&mut self) -> Result<bool, Stop> {
+        self.consult(Part::Cr4)?;
+        Ok(control::fsgsbase(self.system.cr4))
+    }
+
+    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Stop> {
+        self.drain()?;
+        control::cpuid(leaf, subleaf, self.agent.cpu())
+            .ok_or_else(|| Stop::Unmodelled(format!("cpuid leaf {leaf:#x}, subleaf {subleaf:#x}")))
+    }
+
+    fn rdtsc(&mut self) -> Result<u64, Stop> {
+        self.clock.ok_or_else(|| {
+            Stop::Unmodelled("time has no model; lamprey::fixed_clock lets it stand still".into())
+        })
+    }
+
+    fn selector(&mut self, segment: Segment) -> Result<u16, Stop> {
+        match segment {
+            Segment::Cs => return Ok(KERNEL_CS),
+            Segment::Ss => return Ok(KERNEL_SS),
+            _ => {}
+        }
+        Err(Stop::Unmodelled(format!("mov from segment register {segment:?}")))
+    }
+
+    fn load_segment(&mut self, _: &mut Regs, segment: Segment, selector: u16) -> Result<(), Stop> {
+        self.load_stack_segment(segment, selector)
+    }
+
+    fn table(&mut self, table: Table) -> Result<(u64, u16), Stop> {
+        let name = if table == Table::Gdt { "sgdt" } else { "sidt" };
+        Err(Stop::Unmodelled(name.into()))
+    }
+
+    fn load_table(&mut self, table: Table, _: u64, _: u16) -> Result<(), Stop> {
+        let name = if table == Table::Gdt { "lgdt" } else { "lidt" };
+        Err(Stop::Unmodelled(name.into()))
+    }
+
+    fn load_task_register(&mut self, _: u16) -> Result<(), Stop> {
+        Err(Stop::Unmodelled("ltr".into()))
+    }
+
+    fn far_return(&mut self, regs: &mut Regs, to: &FarReturn) -> Result<(), Stop> {
+        self.interrupt_return(regs, to)
+    }
+
+    /// A breakpoint in kernel code is a fault of it, like any other exception.
+    fn software_interrupt(&mut self, vector: u8, _: u64) -> Stop {
+        if vector == Fault::BP.vector {
+            return Stop::Fault(Fault::BP);
+        }
+        Stop::Unmodelled(format!("int {vector:#x}"))
+    }
+
+    fn port_in(&mut self, port: u16, _: u8) -> Result<u32, Stop> {
+        Err(Stop::Unmodelled(format!("in from port {port:#x}")))
+    }
+
+    fn port_out(&mut self, port: u16, _: u8, _: u32) -> Result<(), Stop> {
+        Err(Stop::Unmodelled(format!("out to port {port:#x}")))
+    }
+
+    fn smap(&mut self) -> Result<bool, Stop> {
+        Ok(true)
+    }
+}
+
+/// The two quadwords of an access of 16 bytes.
+fn halves(at: At) -> (At, At) {
+    let low = At { size: 8, ..at };
+    (low, At { va: at.va.wrapping_add(8), ..low })
+}
