@@ -67,12 +67,10 @@ fn imports_run_downwards_only() {
 fn nothing_but_the_command_line_prints() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");
     for (name, _) in LAYERS {
-        let folder = match *name {
-            "lamprey-cli" | "xtask" => continue,
-            "aspace" => root.join("aspace/src"),
-            "lamprey" | "lamprey-macros" => root.join("guest").join(name).join("src"),
-            _ => root.join("crates").join(name).join("src"),
-        };
+        if matches!(*name, "lamprey-cli" | "xtask") {
+            continue;
+        }
+        let folder = sources(root, name);
         for file in files(&folder) {
             let text = std::fs::read_to_string(&file).expect("a source file");
             for macro_name in ["println!", "eprintln!", "print!(", "eprint!(", "dbg!("] {
@@ -84,6 +82,68 @@ fn nothing_but_the_command_line_prints() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn no_files_of_a_crate_import_in_a_circle() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");
+    for (name, _) in LAYERS {
+        let folder = sources(root, name);
+        let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for file in files(&folder) {
+            let within = file.strip_prefix(&folder).expect("it is in there").with_extension("");
+            // A file of a folder counts as the module that the folder is.
+            let module = within.iter().next().expect("a name").to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&file).expect("a source file");
+            imports.entry(module).or_default().extend(imported(&text));
+        }
+        for root in ["lib", "main"] {
+            imports.remove(root);
+        }
+        let modules: BTreeSet<String> = imports.keys().cloned().collect();
+        for (module, from) in &mut imports {
+            from.retain(|other| other != module && modules.contains(other));
+        }
+        // What imports nothing that is left cannot be part of a circle.
+        while let Some(free) =
+            imports.iter().find(|(_, from)| from.is_empty()).map(|(module, _)| module.clone())
+        {
+            imports.remove(&free);
+            imports.values_mut().for_each(|from| {
+                from.remove(&free);
+            });
+        }
+        assert!(imports.is_empty(), "{name}: a circle among these: {imports:?}");
+    }
+}
+
+/// The modules of its own crate that a file names, outside its tests.
+fn imported(text: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]").next().expect("the first part");
+    let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut found = BTreeSet::new();
+    for line in code {
+        for (place, start) in line.match_indices("crate::") {
+            let rest = &line[place + start.len()..];
+            let names =
+                rest.strip_prefix('{').map_or(vec![rest], |list| list.split(", ").collect());
+            for name in names {
+                let end = name.find(|c: char| c != '_' && !c.is_ascii_alphanumeric());
+                found.insert(name[..end.unwrap_or(name.len())].to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Where a crate has its sources.
+fn sources(root: &std::path::Path, name: &str) -> std::path::PathBuf {
+    match name {
+        "aspace" | "xtask" => root.join(name).join("src"),
+        "lamprey" | "lamprey-macros" => root.join("guest").join(name).join("src"),
+        "lamprey-cli" => root.join("crates/cli/src"),
+        _ => root.join("crates").join(name).join("src"),
     }
 }
 
