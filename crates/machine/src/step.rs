@@ -8,7 +8,7 @@ use x86::{Fault, Op, RSP, Regs};
 use crate::agent::{Agent, Role};
 use crate::apic::{Apic, Message};
 use crate::buffer::Store;
-use crate::code::Slot;
+use crate::code::{Code, Slot};
 use crate::cpu::{Activity, Choosing, Cpu};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Bad;
@@ -184,34 +184,7 @@ impl Machine {
             // What an earlier step has left below is dead as soon as RSP has risen above it.
             exec.low_water = regs.gpr[RSP].saturating_sub(RED_ZONE).max(exec.stack.0);
         }
-        let mut left = mode.limit;
-        let stop = loop {
-            let rip = regs.rip;
-            exec.begin(rip);
-            exec.ac = regs.rflags & x86::flags::AC != 0;
-            exec.open_to_interrupts = exec.is_open(regs);
-            *instructions += 1;
-            left -= 1;
-            let result = match code.at(layout, rip).map(|number| code.slot(number)) {
-                Some(Slot::Op(op)) => exec.instruction(op, regs),
-                Some(Slot::Hypercall(call)) => exec.call(*call, regs, &mut context),
-                Some(Slot::Unsupported) => Err(Stop::Unmodelled("this instruction".into())),
-                None => Err(exec.fetch_fault(rip)),
-            };
-            match result {
-                Ok(None) if left > 0 => {}
-                Ok(None) => break Ok(End::Before(NextOperation::new(regs.rip, &[]))),
-                Ok(Some(end)) => break Ok(end),
-                Err(Stop::Yield) => {
-                    exec.suspend();
-                    break Ok(match exec.choosing.take() {
-                        Some(access) => End::Translation(exec.pending, access),
-                        None => End::Before(exec.pending),
-                    });
-                }
-                Err(stop) => break Err(stop),
-            }
-        };
+        let stop = exec.go(regs, code, &mut context, mode.limit, instructions);
         let (entry_stores, tables_changed) = (exec.entry_stores, exec.tables_changed);
         let sent = exec.sent;
         // An NMI within an NMI runs on a stack that is live below it.
@@ -298,7 +271,7 @@ impl Machine {
             Stop::Wrong(what) => {
                 return Halt::Gap(Gap { agent, rip, what, scenario: true, instruction: None });
             }
-            Stop::Yield => unreachable!("the loop turns it into the end of a step"),
+            Stop::Yield => unreachable!("it is the end of a step"),
         };
         Halt::Bad(Bad { agent, rip, what })
     }
@@ -313,6 +286,44 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn is_open(&self, regs: &Regs) -> bool {
         let nmi = self.apic.nmi() && !self.system.nmi_blocked;
         self.interruptible && (nmi || regs.rflags & x86::flags::IF != 0)
+    }
+
+    /// Executes instructions up to a scheduling point, or `limit` of them.
+    #[inline]
+    fn go(
+        &mut self,
+        regs: &mut Regs,
+        code: &mut Code,
+        context: &mut Context<'_>,
+        limit: u64,
+        instructions: &mut u64,
+    ) -> Result<End, Stop> {
+        for _ in 0..limit {
+            let rip = regs.rip;
+            self.begin(rip);
+            self.ac = regs.rflags & x86::flags::AC != 0;
+            self.open_to_interrupts = self.is_open(regs);
+            *instructions += 1;
+            let result = match code.at(self.layout, rip).map(|number| code.slot(number)) {
+                Some(Slot::Op(op)) => self.instruction(op, regs),
+                Some(Slot::Hypercall(call)) => self.call(*call, regs, context),
+                Some(Slot::Unsupported) => Err(Stop::Unmodelled("this instruction".into())),
+                None => Err(self.fetch_fault(rip)),
+            };
+            match result {
+                Ok(None) => {}
+                Ok(Some(end)) => return Ok(end),
+                Err(Stop::Yield) => {
+                    self.suspend();
+                    return Ok(match self.choosing.take() {
+                        Some(access) => End::Translation(self.pending, access),
+                        None => End::Before(self.pending),
+                    });
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(End::Before(NextOperation::new(regs.rip, &[])))
     }
 
     /// Executes one instruction.
