@@ -28,7 +28,10 @@ pub(crate) fn judge(
     let mut outcome = blank(guest, scenario);
     outcome.stats = stats(&model, found, start);
     outcome.marks = marks(scenario, &reached);
-    outcome.warnings = warnings.into_iter().collect();
+    outcome.warnings = warnings
+        .iter()
+        .map(|(rip, text)| format!("{}: {text}", symbol(&guest.image, *rip)))
+        .collect();
     let (instructions, mut trail) = (model.machine.instructions(), None);
     match &found.verdict {
         explore::Verdict::Pass => no_violation(&mut outcome, scenario, found.stats.ends),

@@ -242,7 +242,8 @@ impl Memo {
 #[derive(Default)]
 pub(crate) struct Marks {
     pub(crate) reached: BTreeSet<String>,
-    pub(crate) warnings: BTreeSet<String>,
+    /// Each with the address of its instruction.
+    pub(crate) warnings: BTreeSet<(u64, String)>,
 }
 
 impl Watch for Marks {
@@ -251,7 +252,7 @@ impl Watch for Marks {
     fn seen(&mut self, seen: Seen) {
         match seen.access {
             Access::Mark(name) => drop(self.reached.insert(name)),
-            Access::Warning(text) => drop(self.warnings.insert(text)),
+            Access::Warning(text) => drop(self.warnings.insert((seen.rip, text))),
             _ => {}
         }
     }

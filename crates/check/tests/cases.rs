@@ -57,6 +57,8 @@ struct Wanted {
     instruction: Option<String>,
     /// `cpu`: where that is.
     cpu: Option<u8>,
+    /// `warns`: part of the warning that is given. Without it none must be.
+    warns: Option<String>,
     /// `found`: how what was found instead begins.
     found: Option<String>,
     /// `only`: `tso` if there must be nothing to find under sequential consistency.
@@ -201,6 +203,7 @@ impl Wanted {
             "instruction" => self.instruction = text,
             "cpu" => self.cpu = Some(value.parse().expect("a CPU")),
             "found" => self.found = text,
+            "warns" => self.warns = text,
             "only" => self.only_tso = value == "tso",
             "limits" => match value.split_once(' ') {
                 Some(("states", n)) => self.limits.states = Some(n.parse().expect("a number")),
@@ -230,6 +233,7 @@ impl Case<'_> {
             wrong.extend(is_wrong.map(|is_wrong| format!("{what}: {is_wrong}")));
         };
         complain("by default", self.judge(&plain.outcome));
+        complain("by default", self.judge_warnings(&plain.outcome));
         complain("read back", self.replay(&plain));
         let again = self.check(limits);
         if timeless(&plain) != timeless(&again) {
@@ -270,6 +274,16 @@ impl Case<'_> {
 
     fn check(&self, limits: &Limits) -> Checked {
         check::check(&self.folder.guest, self.scenario, limits, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// One warning if it is wanted, else none.
+    fn judge_warnings(&self, outcome: &Outcome) -> Option<String> {
+        let as_wanted = match (&self.wanted.warns, outcome.warnings.as_slice()) {
+            (None, []) => true,
+            (Some(wanted), [warning]) => warning.contains(wanted),
+            _ => false,
+        };
+        (!as_wanted).then(|| format!("warnings: {:?}", outcome.warnings))
     }
 
     /// What is wrong with an outcome by itself.

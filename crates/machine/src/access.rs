@@ -236,6 +236,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         Ok(())
     }
 
+    /// A processor may make the stores of one repeated instruction visible in another order (SDM vol. 3
+    /// §8.2.4); here they are seen in theirs.
+    #[cold]
+    pub(crate) fn warn_of_fast_strings(&mut self) {
+        let text = "others see the stores of this repeated string instruction one after the other; a \
+                    processor may make them visible in another order";
+        self.report_always(Access::Warning(text.into()));
+    }
+
     #[cold]
     fn report_store(&mut self, store: Store, at: At, buffered: bool) {
         let Store { location, size, value } = store;

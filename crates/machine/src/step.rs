@@ -338,6 +338,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let what = "a change of a segment base where an interrupt handler could see it";
             return Err(Stop::Unmodelled(what.into()));
         }
+        if op.is_repeated_store() && regs.rip == self.rip && self.visible && self.has_stores() {
+            self.warn_of_fast_strings();
+        }
         self.retire();
         if W::ON {
             let flow = match (op.is_call(), op.is_ret()) {

@@ -65,6 +65,9 @@ pub(crate) fn told(
         let folded = count(finding.folded, "instruction");
         note(&mut text, &format!("folded: {folded} no other CPU can see"), options);
     }
+    for warning in &outcome.warnings {
+        note(&mut text, &clean(&format!("warning: {warning}"), options.utf8), options);
+    }
     if options.verbose {
         note(&mut text, &figures(&outcome.stats), options);
     }

@@ -26,6 +26,9 @@ pub fn mail(outcome: &Outcome, context: &Context) -> Text {
     text.blank();
     say(&mut text, "Image   ", &image(outcome));
     say(&mut text, "Model   ", &model(outcome));
+    for warning in &outcome.warnings {
+        say(&mut text, "Warning ", &sentence(warning));
+    }
     if let Some(finding) = outcome.finding.as_ref().filter(|finding| !finding.events.is_empty()) {
         text.blank();
         text.lines.extend(table(&rows(finding, manner()), sheet()));

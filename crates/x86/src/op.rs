@@ -342,6 +342,12 @@ impl Op {
         always || self.is_far_or_of_descriptors() || on_stack && self.dst == Operand::Mem
     }
 
+    /// REP MOVS or REP STOS, whose stores need not be seen in order (SDM vol. 3 §8.2.4).
+    pub fn is_repeated_store(&self) -> bool {
+        let repeated = self.prefix & (prefix::REP | prefix::REPNE) != 0;
+        repeated && matches!(self.kind, Kind::Movs | Kind::Stos)
+    }
+
     fn is_far_or_of_descriptors(&self) -> bool {
         use Kind as K;
         let far = matches!(self.kind, K::Iretq | K::Retfq | K::Ltr | K::WriteSegment);

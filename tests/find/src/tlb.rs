@@ -56,6 +56,7 @@ fn invlpg_tables_of_other_pcid() {
 }
 
 /// INVLPG of an address that is not canonical drops nothing.
+// warns: which is not canonical, invalidates nothing
 #[lamprey::scenario(finds = "stale")]
 fn invlpg_non_canonical() {
     cell(Page, 1, 1, |at| invlpg(at.va | 1 << 57));

@@ -124,6 +124,7 @@ fn misaligned_load() {
 
 /// REP MOVSB is seen between two of its iterations.
 // switches: 0
+// warns: one after the other
 #[lamprey::scenario(finds = "torn")]
 fn rep_movsb() {
     let pair = pair();
@@ -146,6 +147,7 @@ fn rep_movsb() {
 }
 
 /// An interrupt comes between two iterations of REP STOSQ, and the instruction then goes on.
+// warns: one after the other
 #[lamprey::scenario(finds = "torn")]
 fn rep_stosq_interrupted() {
     let pair = pair();
