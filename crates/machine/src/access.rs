@@ -181,8 +181,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let size = u8::try_from(size).expect("at most 8");
         let name = Word::memory(location);
         if self.tso && !at.locked && !self.alone {
-            if self.is_visible(name) || self.is_entry(location) {
-                return self.buffer_store(Store { location, size, value }, at);
+            let paged = self.paged && at.va >> 63 == 0;
+            if paged || self.is_visible(name) || self.is_entry(location) {
+                return self.buffer_store(Store { location, size, value, paged }, at);
             }
             // The other half is buffered: what was loaded before this store must not be loaded again.
             self.visible |= self.together;
@@ -194,7 +195,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         if self.part(name, true, at.locked)?.is_none() {
             if W::ON {
-                self.report_store(Store { location, size, value }, at, false);
+                self.report_store(Store { location, size, value, paged: false }, at, false);
             }
             if self.is_entry(location) {
                 self.entry_changes(location);
@@ -247,7 +248,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     #[cold]
     fn report_store(&mut self, store: Store, at: At, buffered: bool) {
-        let Store { location, size, value } = store;
+        let Store { location, size, value, .. } = store;
         let access = Access::Store {
             va: at.va,
             size,

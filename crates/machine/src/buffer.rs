@@ -6,7 +6,8 @@
 //! lets it.
 //!
 //! Only stores to shared words are buffered: nobody else touches the others, so nobody can tell when they
-//! become visible, and the CPU reads what it wrote in both cases.
+//! become visible, and the CPU reads what it wrote in both cases. Under page tables all stores to the user
+//! half are: whoever frees the frame can tell.
 //!
 //! # What drains
 //!
@@ -45,6 +46,8 @@ pub(crate) struct Store {
     /// 1 to 8 bytes.
     pub(crate) size: u8,
     pub(crate) value: u64,
+    /// It was made through page tables: its frame must not be freed before it is visible.
+    pub(crate) paged: bool,
 }
 
 impl Store {
@@ -152,8 +155,10 @@ mod tests {
     use super::*;
 
     fn buffer(stores: &[(u64, u8, u64)]) -> Buffer {
-        let stores =
-            stores.iter().map(|&(location, size, value)| Store { location, size, value }).collect();
+        let stores = stores
+            .iter()
+            .map(|&(location, size, value)| Store { location, size, value, paged: false })
+            .collect();
         Buffer { stores, fenced: 0 }
     }
 
@@ -188,7 +193,7 @@ mod tests {
     fn a_mark_is_reached_when_the_stores_before_it_have_left() {
         let mut buffer = buffer(&[(0x40, 8, 1), (0x48, 8, 2)]);
         buffer.fence();
-        buffer.push(Store { location: 0x50, size: 8, value: 3 });
+        buffer.push(Store { location: 0x50, size: 8, value: 3, paged: false });
         buffer.pop();
         assert_eq!(buffer.fenced(), 1);
         buffer.pop();

@@ -218,7 +218,7 @@ impl Cpu {
         put(u64::try_from(s.buffer.stores().len()).unwrap_or(u64::MAX));
         put(u64::try_from(s.buffer.fenced()).unwrap_or(u64::MAX));
         for store in s.buffer.stores() {
-            put(store.location << 8 | u64::from(store.size));
+            put(store.location << 8 | u64::from(store.paged) << 7 | u64::from(store.size));
             put(store.value);
         }
         s.tlb.digest(&mut put);

@@ -177,7 +177,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         self.change_tlb(|tlb, now| {
             tlb.invlpg(now, va);
         });
-        self.tables_changed = true;
+        self.changes.any = true;
         Ok(())
     }
 
@@ -190,7 +190,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         if self.invalidates(&[])? {
             self.report(Access::Invpcid { kind, descriptor });
             self.change_tlb(|tlb, now| tlb.invpcid(now, operation));
-            self.tables_changed = true;
+            self.changes.any = true;
         }
         Ok(())
     }

@@ -68,6 +68,17 @@ impl From<Refusal> for Stop {
     }
 }
 
+/// What a step has done to page tables and frames.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// What CPUs can walk through may be different.
+    pub(crate) any: bool,
+    /// Words of entries that were stored to, with what they held.
+    pub(crate) entries: Vec<(u64, u64)>,
+    /// Frames that were freed.
+    pub(crate) freed: Vec<u64>,
+}
+
 /// One agent at work.
 pub(crate) struct Exec<'a, A, W> {
     pub(crate) layout: &'a Layout,
@@ -106,10 +117,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) pick: Option<u16>,
     /// The translation it stands before, after [`Stop::Yield`].
     pub(crate) choosing: Option<UserAccess>,
-    /// Words of entries that were changed in this step, with what they held.
-    pub(crate) entry_stores: Vec<(u64, u64)>,
-    /// What CPUs can walk through may have changed.
-    pub(crate) tables_changed: bool,
+    /// What this step has done to page tables.
+    pub(crate) changes: Changes,
     /// What RDTSC reads, if the scenario allows that time stands still.
     pub(crate) clock: Option<u64>,
     /// Address of the instruction.
@@ -168,8 +177,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             freed,
             pick: None,
             choosing: None,
-            entry_stores: Vec::new(),
-            tables_changed: false,
+            changes: Changes::default(),
             clock: None,
             rip: 0,
             low_water: stack.1,

@@ -10,7 +10,7 @@ use crate::apic::{Apic, Message};
 use crate::buffer::Store;
 use crate::code::{Code, Slot};
 use crate::cpu::{Activity, Choosing, Cpu};
-use crate::exec::{Accesses, Exec, Stop};
+use crate::exec::{Accesses, Changes, Exec, Stop};
 use crate::halt::Bad;
 use crate::halt::Gap;
 use crate::halt::Halt;
@@ -185,8 +185,7 @@ impl Machine {
             exec.low_water = regs.gpr[RSP].saturating_sub(RED_ZONE).max(exec.stack.0);
         }
         let stop = exec.go(regs, code, &mut context, mode.limit, instructions);
-        let (entry_stores, tables_changed) = (exec.entry_stores, exec.tables_changed);
-        let sent = exec.sent;
+        let (changes, sent) = (exec.changes, exec.sent);
         // An NMI within an NMI runs on a stack that is live below it.
         if config.masking && !matches!(agent.role(), Role::NestedNmi(_)) {
             let (low, top) = (exec.low_water, exec.stack.1);
@@ -201,8 +200,8 @@ impl Machine {
         let rip = regs.rip;
         arrive(state, apic, sent);
         let end = stop.map_err(|stop| self.halt(agent, rip, stop))?;
-        if tables_changed {
-            self.tables_changed(state, (agent, rip), &entry_stores, accesses, watch)?;
+        if changes.any {
+            self.tables_changed(state, (agent, rip), &changes, accesses, watch)?;
         }
         Ok(end)
     }
@@ -212,21 +211,24 @@ impl Machine {
         &self,
         state: &mut State,
         (agent, rip): (Agent, u64),
-        entry_stores: &[(u64, u64)],
+        changes: &Changes,
         accesses: &mut A,
         watch: &mut W,
     ) -> Result<(), Halt> {
         let (layout, fill) = (&self.layout, self.config.fill);
-        if !entry_stores.is_empty() {
+        if !changes.entries.is_empty() {
             let own = (!matches!(agent.role(), Role::Hardware(_))).then_some(agent.cpu());
-            translation::capture(layout, state, fill, entry_stores, own, (rip, watch));
+            translation::capture(layout, state, fill, &changes.entries, own, (rip, watch));
             for cpu in &state.cpus {
                 let paging = cpu.system.paging();
                 translation::find_tables(layout, &state.memory, &paging, agent, accesses);
             }
         }
         translation::normalize(layout, state, fill);
-        match translation::freed_walk(layout, state, fill) {
+        let by = agent.cpu();
+        let stored = |frame: &u64| translation::freed_under_store(layout, state, *frame, by);
+        let failure = changes.freed.iter().find_map(stored);
+        match failure.or_else(|| translation::freed_walk(layout, state, fill)) {
             Some(failure) => Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) })),
             None => Ok(()),
         }
@@ -243,7 +245,7 @@ impl Machine {
         let cpu = state.cpu_mut(agent.cpu());
         let rip = cpu.regs.rip;
         let store = cpu.system.buffer.pop().expect("a choice where there is none");
-        let Store { location, size, value } = store;
+        let Store { location, size, value, .. } = store;
         let old = state.memory.word(location / 8);
         if W::ON {
             let old = state.memory.load(location, size);
@@ -259,7 +261,8 @@ impl Machine {
             return Ok(());
         }
         accesses.touch(agent, Word::TABLES, true);
-        self.tables_changed(state, (agent, rip), &[(location / 8, old)], accesses, watch)
+        let changes = Changes { entries: vec![(location / 8, old)], ..Changes::default() };
+        self.tables_changed(state, (agent, rip), &changes, accesses, watch)
     }
 
     fn halt(&self, agent: Agent, rip: u64, stop: Stop) -> Halt {

@@ -29,6 +29,7 @@ use mmu::{Candidate, Fill, Kind, Now, Outcome, Paging, Request, Source, Tag, Tlb
 use x86::Fault;
 
 use crate::agent::Agent;
+use crate::buffer::Store;
 use crate::cpu::{Cpu, System};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Failure;
@@ -227,7 +228,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if !self.paged {
             return;
         }
-        self.tables_changed = true;
+        self.changes.any = true;
         find_tables(self.layout, self.memory, &self.system.paging(), self.agent, self.accesses);
     }
 
@@ -252,8 +253,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 self.watch.seen(Seen { agent, rip: self.rip, access: Access::Cached { text } });
             }
         }
-        self.entry_stores.push((location / 8, self.memory.word(location / 8)));
-        self.tables_changed = true;
+        self.changes.entries.push((location / 8, self.memory.word(location / 8)));
+        self.changes.any = true;
     }
 
     /// `frame_free`. False if the address is no frame.
@@ -266,7 +267,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             if let Err(place) = freed.binary_search(&pa) {
                 freed.insert(place, pa);
             }
-            self.tables_changed = true;
+            self.changes.any = true;
+            self.changes.freed.push(pa);
             self.report(Access::FrameFree { pa });
         }
         Ok(true)
@@ -369,6 +371,24 @@ pub(crate) fn freed_walk(layout: &Layout, state: &State, fill: Fill) -> Option<B
     cpus.find_map(|(number, cpu)| {
         state.freed.iter().find_map(|frame| walker(number, cpu.as_ref(), *frame))
     })
+}
+
+/// Who is still to write to a frame that CPU `by` frees, if anybody. Its own stores stay before the free
+/// for all who learn of that from it.
+pub(crate) fn freed_under_store(
+    layout: &Layout,
+    state: &State,
+    frame: u64,
+    by: u8,
+) -> Option<Box<Failure>> {
+    let is_there = |store: &Store| {
+        let pa = layout.physical_address(store.location).filter(|_| store.paged);
+        pa.is_some_and(|pa| pa & !0xfff == frame)
+    };
+    let mut others = (0u8..).zip(&state.cpus).filter(|(number, _)| *number != by);
+    let (cpu, _) = others.find(|(_, cpu)| cpu.system.buffer.stores().iter().any(is_there))?;
+    let sentence = format!("CPU{cpu} writes to the frame at {frame:#x} after it was freed");
+    Some(failure("freed-frame", sentence, format!("the store is in CPU{cpu}'s store buffer")))
 }
 
 fn freed_table(cpu: u8, frame: u64, how: &str) -> Box<Failure> {

@@ -4,7 +4,10 @@ use core::arch::asm;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::cpu::{cli, sti, wrmsr, x2apic_send, x2apic_send_to_self};
+use lamprey::paging::{self, PageTables};
+use lamprey::user;
+
+use crate::cpu::{cli, load_cr3, sti, wrmsr, x2apic_send, x2apic_send_to_self};
 
 const VECTOR: u8 = 40;
 
@@ -37,6 +40,25 @@ fn overtakes_a_store() {
 fn after_lfence() {
     // SAFETY: a fence.
     request(|| unsafe { asm!("lfence", options(nostack)) });
+}
+
+/// CPU 1 gives a page back while CPU 0's last store to it has not left the store buffer. CPU 0 translates it
+/// before the page is free, and no TLB is to blame.
+// found: the store is in CPU0's store buffer
+// only: tso
+#[lamprey::scenario(finds = "freed-frame")]
+fn page_is_freed_under_a_store() {
+    const VA: u64 = 0x40_0000;
+    lamprey::page_tables(4);
+    let (tables, page) = (PageTables::new(), paging::frame());
+    tables.map(VA, page.pa(), paging::USER | paging::RW);
+    lamprey::handler(VECTOR, move || lamprey::frame_free(page.pa()));
+    lamprey::cpu(0, move || {
+        load_cr3(tables.root());
+        let _ = user::write(VA, 1u64);
+        x2apic_send(1, VECTOR);
+    });
+    lamprey::cpu(1, || {});
 }
 
 /// An SFENCE covers the stores before it, not those after.

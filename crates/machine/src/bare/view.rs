@@ -93,7 +93,9 @@ impl View<'_> {
 
     /// The oldest buffered store becomes visible. False if there is none.
     pub(super) fn drain_one(&mut self) -> bool {
-        let Some(Store { location, size, value }) = self.core.buffer.pop() else { return false };
+        let Some(Store { location, size, value, .. }) = self.core.buffer.pop() else {
+            return false;
+        };
         self.ram.store(location, size, value);
         true
     }
@@ -207,7 +209,12 @@ impl View<'_> {
                     self.drain_one();
                 }
                 let part = low64(value >> (8 * done)) & mask(length);
-                self.core.buffer.push(Store { location: pa, size: length, value: part });
+                self.core.buffer.push(Store {
+                    location: pa,
+                    size: length,
+                    value: part,
+                    paged: false,
+                });
                 (pa, left, done) =
                     (pa + u64::from(length), left - length, done + u32::from(length));
             }
