@@ -115,7 +115,12 @@ impl fmt::Display for Report<'_> {
         }
         writeln!(f, "{}", if self.is_ok() { "Ok" } else { "No" })?;
         writeln!(f, "Witnesses")?;
-        writeln!(f, "Positive: {} Negative: {}", self.positive, self.negative)?;
+        // A witness of `~exists` is a state in which it is not so; an observation counts the others.
+        let (witnesses, others) = match self.test.quantifier {
+            Quantifier::NotExists => (self.negative, self.positive),
+            _ => (self.positive, self.negative),
+        };
+        writeln!(f, "Positive: {witnesses} Negative: {others}")?;
         writeln!(f, "Condition {}", self.condition())?;
         writeln!(f, "{}", self.observation_line())?;
         writeln!(f)

@@ -58,6 +58,9 @@ fn the_kind_and_the_verdict_follow_the_quantifier() {
         let said = Report::new(&test, &ends(&test, Model::Tso)).to_string();
         assert!(said.starts_with(&format!("Test small {kind}\n")), "{end}: {said}");
         assert!(said.contains(&format!("[x]=1;\n{verdict}\n")), "{end}: {said}");
+        // The one state bears the claim out or not, whatever the quantifier.
+        let witnesses = if verdict == "Ok" { "1 Negative: 0" } else { "0 Negative: 1" };
+        assert!(said.contains(&format!("Positive: {witnesses}\n")), "{end}: {said}");
     }
 }
 
