@@ -4,23 +4,7 @@ use core::hint::spin_loop;
 use core::sync::atomic::Ordering::SeqCst;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
-struct Section(AtomicU64);
-
-impl Section {
-    fn new() -> &'static Section {
-        let section = lamprey::new(Section(AtomicU64::new(0)));
-        lamprey::always(|| {
-            let inside = section.0.load(SeqCst);
-            lamprey::require!(inside <= 1, "mutual-exclusion", "{inside} CPUs are inside");
-        });
-        section
-    }
-
-    fn pass(&self) {
-        self.0.fetch_add(1, SeqCst);
-        self.0.fetch_sub(1, SeqCst);
-    }
-}
+use crate::shared::Section;
 
 /// Peterson's algorithm with the two stores exchanged: turn first, then the flag.
 #[lamprey::scenario(finds = "mutual-exclusion")]

@@ -7,12 +7,9 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use lamprey::paging::{self, PageTables};
 
 use crate::cpu::{cli, hlt, load_cr3, sti};
+use crate::shared::words;
 
 const VECTOR: u8 = 40;
-
-fn words<const N: usize>() -> &'static [AtomicU64; N] {
-    lamprey::new([const { AtomicU64::new(0) }; N])
-}
 
 /// CLI keeps no NMI out: it reads what is half updated.
 #[lamprey::scenario(finds = "half-done")]

@@ -1,12 +1,9 @@
 //! The ways to state what must hold.
 
 use core::hint::black_box;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-fn words<const N: usize>() -> &'static [AtomicU64; N] {
-    lamprey::new([const { AtomicU64::new(0) }; N])
-}
+use crate::shared::words;
 
 /// An invariant that is broken only between two stores of one CPU.
 // switches: 0

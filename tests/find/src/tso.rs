@@ -5,10 +5,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::cpu::{cli, sti};
-
-fn words<const N: usize>() -> &'static [AtomicU64; N] {
-    lamprey::new([const { AtomicU64::new(0) }; N])
-}
+use crate::shared::words;
 
 /// SB with `between` the store and the load of each CPU.
 fn store_buffering(between: impl Fn() + Copy + Send + 'static) {

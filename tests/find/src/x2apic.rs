@@ -1,19 +1,15 @@
 //! Interrupts sent through the x2APIC: a WRMSR that waits for no store.
 
 use core::arch::asm;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use lamprey::paging::{self, PageTables};
 use lamprey::user;
 
 use crate::cpu::{cli, load_cr3, sti, wrmsr, x2apic_send, x2apic_send_to_self};
+use crate::shared::words;
 
 const VECTOR: u8 = 40;
-
-fn words<const N: usize>() -> &'static [AtomicU64; N] {
-    lamprey::new([const { AtomicU64::new(0) }; N])
-}
 
 /// CPU 0 stores a request, does `fence`, and sends; the handler looks for the request.
 fn request(fence: fn()) {

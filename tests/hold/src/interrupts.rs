@@ -2,16 +2,12 @@
 
 use core::arch::asm;
 use core::hint::spin_loop;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::cpu::{cli, sti};
+use crate::shared::words;
 
 const VECTOR: u8 = 40;
-
-fn words<const N: usize>() -> &'static [AtomicU64; N] {
-    lamprey::new([const { AtomicU64::new(0) }; N])
-}
 
 /// CLI; check; STI; HLT: the shadow of STI closes the gap, no wake-up is lost.
 #[lamprey::scenario]

@@ -9,6 +9,10 @@
 mod cpu;
 
 #[allow(dead_code)]
+#[path = "../../shared.rs"]
+mod shared;
+
+#[allow(dead_code)]
 #[path = "../../stale.rs"]
 mod stale;
 

@@ -1,16 +1,12 @@
 //! NMIs where they may come, and where not.
 
 use core::arch::asm;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::cpu::{cli, hlt, sti};
+use crate::shared::words;
 
 const VECTOR: u8 = 40;
-
-fn words<const N: usize>() -> &'static [AtomicU64; N] {
-    lamprey::new([const { AtomicU64::new(0) }; N])
-}
 
 /// An NMI handler is not interrupted, neither by an interrupt nor by a second NMI.
 #[lamprey::scenario(marks = ["nmi", "interrupt"])]

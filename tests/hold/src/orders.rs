@@ -1,11 +1,8 @@
 //! Litmus tests whose stores are `SeqCst`, and so LOCKed: what must not be, and what must be seen.
 
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
 
-fn words<const N: usize>() -> &'static [AtomicU64; N] {
-    lamprey::new([const { AtomicU64::new(0) }; N])
-}
+use crate::shared::words;
 
 /// MP: the flag is not seen before the data.
 #[lamprey::scenario]

@@ -7,12 +7,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use crate::cpu::{cli, load_cr3};
+use crate::shared::words;
 
 const VECTOR: u8 = 40;
-
-fn words<const N: usize>() -> &'static [AtomicU64; N] {
-    lamprey::new([const { AtomicU64::new(0) }; N])
-}
 
 fn mfence() {
     // SAFETY: orders accesses.

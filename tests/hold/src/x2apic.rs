@@ -1,18 +1,14 @@
 //! Interrupts sent through the x2APIC, with what orders them.
 
 use core::arch::asm;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::cpu::{
     cli, sti, x2apic_eoi, x2apic_send, x2apic_send_nmi, x2apic_send_to_others, x2apic_send_to_self,
 };
+use crate::shared::words;
 
 const VECTOR: u8 = 40;
-
-fn words<const N: usize>() -> &'static [AtomicU64; N] {
-    lamprey::new([const { AtomicU64::new(0) }; N])
-}
 
 /// CPU 0 stores a request, does `fence`, and sends; the handler looks for the request.
 fn request(fence: fn()) {
