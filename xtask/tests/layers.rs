@@ -88,49 +88,86 @@ fn nothing_but_the_command_line_prints() {
 #[test]
 fn no_files_of_a_crate_import_in_a_circle() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");
-    for (name, _) in LAYERS {
-        let folder = sources(root, name);
-        let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for file in files(&folder) {
-            let within = file.strip_prefix(&folder).expect("it is in there").with_extension("");
-            // A file of a folder counts as the module that the folder is.
-            let module = within.iter().next().expect("a name").to_string_lossy().into_owned();
-            let text = std::fs::read_to_string(&file).expect("a source file");
-            imports.entry(module).or_default().extend(imported(&text));
+    let crates = LAYERS.iter().map(|(name, _)| sources(root, name));
+    let guests = ["guest/bare", "scenarios/aspace", "scenarios/seed", "scenarios/tlb"];
+    for folder in crates.chain(guests.map(|guest| root.join(guest).join("src"))) {
+        let by_file = imports(&folder);
+        // A folder stands for its files, too, as seen from beside it.
+        let top = |path: &str| path.split("::").next().unwrap_or_default().to_owned();
+        let mut by_folder: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (module, from) in &by_file {
+            let others = from.iter().map(|path| top(path)).filter(|other| *other != top(module));
+            by_folder.entry(top(module)).or_default().extend(others);
         }
-        for root in ["lib", "main"] {
-            imports.remove(root);
+        for graph in [by_file, by_folder] {
+            let circle = circles(graph);
+            assert!(circle.is_empty(), "{}: a circle among these: {circle:?}", folder.display());
         }
-        let modules: BTreeSet<String> = imports.keys().cloned().collect();
-        for (module, from) in &mut imports {
-            from.retain(|other| other != module && modules.contains(other));
-        }
-        // What imports nothing that is left cannot be part of a circle.
-        while let Some(free) =
-            imports.iter().find(|(_, from)| from.is_empty()).map(|(module, _)| module.clone())
-        {
-            imports.remove(&free);
-            imports.values_mut().for_each(|from| {
-                from.remove(&free);
-            });
-        }
-        assert!(imports.is_empty(), "{name}: a circle among these: {imports:?}");
     }
 }
 
-/// The modules of its own crate that a file names, outside its tests.
-fn imported(text: &str) -> BTreeSet<String> {
+/// The modules of a crate, and which others each names; `lib.rs` and `main.rs` left out.
+fn imports(folder: &std::path::Path) -> BTreeMap<String, BTreeSet<String>> {
+    let module = |file: &std::path::Path| {
+        let within = file.strip_prefix(folder).expect("it is in there").with_extension("");
+        let path: Vec<_> = within.iter().map(|part| part.to_string_lossy()).collect();
+        path.join("::").trim_end_matches("::mod").to_owned()
+    };
+    let files = files(folder);
+    let modules: BTreeSet<String> = files.iter().map(|file| module(file)).collect();
+    let mut found = BTreeMap::new();
+    for file in &files {
+        let name = module(file);
+        if ["lib", "main"].contains(&&*name) {
+            continue;
+        }
+        let text = std::fs::read_to_string(file).expect("a source file");
+        let parent = match file.ends_with("mod.rs") {
+            true => Some(&*name),
+            false => name.rsplit_once("::").map(|(parent, _)| parent),
+        };
+        let from = imported(&text, parent.unwrap_or_default());
+        let known = from.iter().filter_map(|path| {
+            // `a::b::Item` is of `a::b` if that is a module, else of `a`.
+            let ends = path.match_indices("::").map(|(at, _)| at).chain([path.len()]);
+            ends.filter_map(|end| modules.get(&path[..end])).last()
+        });
+        found.insert(name.clone(), known.filter(|path| **path != name).cloned().collect());
+    }
+    found
+}
+
+/// What is left when nothing can be taken away that imports nothing which is left.
+fn circles(mut graph: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    loop {
+        let modules: BTreeSet<String> = graph.keys().cloned().collect();
+        graph.values_mut().for_each(|from| from.retain(|other| modules.contains(other)));
+        let before = graph.len();
+        graph.retain(|_, from| !from.is_empty());
+        if graph.len() == before {
+            return graph;
+        }
+    }
+}
+
+/// Paths that a file of the folder `parent` names outside its tests, from the root of its crate.
+fn imported(text: &str, parent: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().expect("the first part");
-    let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-    let mut found = BTreeSet::new();
-    for line in code {
-        for (place, start) in line.match_indices("crate::") {
-            let rest = &line[place + start.len()..];
-            let names =
-                rest.strip_prefix('{').map_or(vec![rest], |list| list.split(", ").collect());
-            for name in names {
-                let end = name.find(|c: char| c != '_' && !c.is_ascii_alphanumeric());
-                found.insert(name[..end.unwrap_or(name.len())].to_owned());
+    let code = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    let code = code.collect::<Vec<_>>().join(" ");
+    let mut found = Vec::new();
+    for (start, base) in [("crate::", ""), ("super::", parent)] {
+        for (place, _) in code.match_indices(start) {
+            let rest = &code[place + start.len()..];
+            let statement = rest.split(';').next().unwrap_or_default();
+            let paths =
+                statement.strip_prefix('{').map_or(vec![rest], |list| list.split(',').collect());
+            for path in paths.into_iter().map(str::trim) {
+                let end = path.find(|c: char| c != '_' && c != ':' && !c.is_ascii_alphanumeric());
+                let path = path[..end.unwrap_or(path.len())].trim_end_matches(':');
+                let full =
+                    if base.is_empty() { path.to_owned() } else { format!("{base}::{path}") };
+                found.push(full);
             }
         }
     }

@@ -2,10 +2,9 @@
 //! chapter on LAM; vol. 1 §3.3.7.1).
 
 use crate::cpu::{self, CR3_LAM_U48, CR3_LAM_U57, CR4_LAM_SUP, Feature};
+use crate::labels::{Label, op_call, op_invlpg, op_read, op_read_stack, op_read8, user_read};
 use crate::page::{self, EXECUTE_KERNEL, HIGH, TARGET};
-use crate::probe::{
-    self, Label, Outcome, op_call, op_invlpg, op_read, op_read_stack, op_read8, outcome, user_read,
-};
+use crate::probe::{self, Outcome, outcome};
 use crate::{print, println};
 
 struct Mode {

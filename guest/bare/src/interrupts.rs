@@ -1,16 +1,14 @@
 //! Maskable interrupts, exceptions and software interrupts on one CPU: when they are taken, and what the
 //! handler finds (SDM vol. 3 §6.8, §6.12, §6.14, §10.8).
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use crate::apic::{self, To};
-use crate::probe::{
-    self, Label, address, after_hlt, after_popf, op_divide, op_int, op_int_trap, op_int3, op_read,
+use crate::labels::{
+    Label, address, after_hlt, after_popf, op_divide, op_int, op_int_trap, op_int3, op_read,
     op_skewed, op_ud, popf_window, sti_cli, sti_hlt_cli, sti_nop_cli, sti_ss_cli, user_int_closed,
 };
 use crate::tables::{cpu_of, stack_top};
 use crate::trap::{Frame, Trap};
-use crate::{cpu, ipi, print, println};
+use crate::{cpu, ipi, log, print, println, probe};
 
 /// The handler of this vector lets others interrupt it.
 const OPEN: u64 = 0x62;
@@ -20,47 +18,19 @@ const ABOVE: u32 = 0x71;
 const BELOW: u32 = 0x51;
 const IF: u64 = 1 << 9;
 
-/// What CPU 0 took: vector, return address, IF in the handler; in order.
-static LOG: [[AtomicU64; 3]; 8] = [const { [const { AtomicU64::new(0) }; 3] }; 8];
-static TAKEN: AtomicU64 = AtomicU64::new(0);
-
-/// Appends to the log of CPU 0.
-pub(crate) fn note(entry: [u64; 3]) {
-    let place = TAKEN.fetch_add(1, Relaxed) as usize;
-    for (cell, value) in LOG[place].iter().zip(entry) {
-        cell.store(value, Relaxed);
-    }
-}
-
-pub(crate) fn forget() {
-    TAKEN.store(0, Relaxed);
-}
-
-/// Prints the first field of what was taken, in order.
-pub(crate) fn print_log() {
-    let taken = TAKEN.load(Relaxed) as usize;
-    if taken == 0 {
-        print!(" none");
-    }
-    for entry in &LOG[..taken] {
-        print!(" {:x}", entry[0].load(Relaxed));
-    }
-    println!();
-}
-
 /// Vectors 40H to 7FH.
 pub(crate) fn handle(frame: &Frame, rflags: u64) {
     if cpu_of((&raw const *frame).addr() as u64) == 1 {
         ipi::handle(frame.vector);
         return apic::end();
     }
-    note([frame.vector, frame.rip, rflags & IF]);
+    log::note([frame.vector, frame.rip, rflags & IF]);
     ipi::count(0, frame.vector);
     if frame.vector == OPEN {
         apic::send(To::Me, BELOW);
         apic::send(To::Me, ABOVE);
-        while TAKEN.load(Relaxed) < 2 || !apic::is_requested(BELOW) {}
-        note([0, 0, 0]);
+        while log::taken() < 2 || !apic::is_requested(BELOW) {}
+        log::note([0, 0, 0]);
         // After the end BELOW comes, on the stack that this handler is on.
         cpu::interrupts_off();
     }
@@ -69,7 +39,7 @@ pub(crate) fn handle(frame: &Frame, rflags: u64) {
 
 /// Runs a window of `trap.s` with `vectors` requested.
 fn window(label: Label, vectors: &[u32]) {
-    forget();
+    log::forget();
     for &vector in vectors {
         apic::request(vector);
     }
@@ -89,46 +59,46 @@ pub(crate) fn run() {
 }
 
 fn windows() {
-    forget();
+    log::forget();
     apic::request(0x41);
     print!("int/if-off:");
-    print_log();
+    log::print();
     drain();
     print!("int/if-on:");
-    print_log();
+    log::print();
     window(sti_cli, &[0x41]);
     print!("int/sti-cli:");
-    print_log();
+    log::print();
     drain();
     window(sti_hlt_cli, &[0x41]);
-    print!("int/sti-hlt: after-hlt={}", LOG[0][1].load(Relaxed) == address(after_hlt));
-    print_log();
+    print!("int/sti-hlt: after-hlt={}", log::returned_to() == address(after_hlt));
+    log::print();
     window(popf_window, &[0x41]);
-    print!("int/popf: after-popf={}", LOG[0][1].load(Relaxed) == address(after_popf));
-    print_log();
+    print!("int/popf: after-popf={}", log::returned_to() == address(after_popf));
+    log::print();
     window(sti_ss_cli, &[0x41]);
     print!("int/sti-mov-ss:");
-    print_log();
+    log::print();
 }
 
 fn priorities() {
     window(sti_nop_cli, &[0x41, 0x41, 0x41]);
     print!("int/equal-vectors:");
-    print_log();
+    log::print();
     window(sti_nop_cli, &[0x41, 0x52, 0x43]);
     print!("int/order:");
-    print_log();
+    log::print();
     cpu::write_cr8(5);
     window(sti_nop_cli, &[0x52, 0x63]);
     print!("int/cr8-5:");
-    print_log();
+    log::print();
     cpu::write_cr8(0);
     drain();
     print!("int/cr8-0:");
-    print_log();
+    log::print();
     window(sti_nop_cli, &[OPEN as u32]);
     print!("int/in-service:");
-    print_log();
+    log::print();
 }
 
 fn gates() {

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crate::apic::{self, To};
-use crate::{cpu, println};
+use crate::{cpu, log, println};
 
 /// How often each CPU has taken what is counted: NMIs first, then vectors 40H to 7FH.
 static COUNTS: [[AtomicU64; 65]; 2] = [const { [const { AtomicU64::new(0) }; 65] }; 2];
@@ -52,7 +52,7 @@ fn line(name: &str, vector: u64, to: To, here: u64) {
 
 pub(crate) fn run() {
     cpu::interrupts_on();
-    crate::interrupts::forget();
+    log::forget();
     line("fixed", 0x44, To::Cpu(1), 0);
     line("all-but-self", 0x45, To::Others, 0);
     line("all", 0x46, To::All, 1);

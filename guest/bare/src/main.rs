@@ -46,8 +46,11 @@
 mod apic;
 mod canonical;
 mod cpu;
+mod dispatch;
 mod interrupts;
 mod ipi;
+mod labels;
+mod log;
 mod nmi;
 mod page;
 mod pcid;

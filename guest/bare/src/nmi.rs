@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::apic::{self, To};
 use crate::tables::{self, cpu_of};
 use crate::trap::Frame;
-use crate::{cpu, interrupts, ipi, print, println};
+use crate::{cpu, ipi, log, print, println};
 
 /// What the first NMI of a test does.
 const NOTHING: u64 = 0;
@@ -25,19 +25,19 @@ pub(crate) fn handle(frame: &Frame) {
         return;
     }
     let depth = DEPTH.fetch_add(1, Relaxed) + 1;
-    interrupts::note([depth, frame.rip, 0]);
+    log::note([depth, frame.rip, 0]);
     match PLAN.swap(NOTHING, Relaxed) {
         SEND_TWO => {
             apic::send_nmi(To::Cpu(0));
             apic::send_nmi(To::Cpu(0));
-            interrupts::note([0xf, 0, 0]);
+            log::note([0xf, 0, 0]);
         }
         SEND_AND_RETURN_FROM_ANOTHER => {
             apic::send_nmi(To::Cpu(0));
-            interrupts::note([0xe, 0, 0]);
+            log::note([0xe, 0, 0]);
             cpu::software_interrupt_83();
             wait_for(2);
-            interrupts::note([0xf, 0, 0]);
+            log::note([0xf, 0, 0]);
         }
         _ => {}
     }
@@ -53,13 +53,13 @@ fn wait_for(begun: u64) {
 /// Runs `plan` with an NMI to this CPU, and prints the depths at which handlers ran: `f` is the end of
 /// the first, `e` a point within it.
 fn line(name: &str, plan: u64, expected: u64) {
-    interrupts::forget();
+    log::forget();
     TAKEN.store(0, Relaxed);
     PLAN.store(plan, Relaxed);
     apic::send_nmi(To::Cpu(0));
     while TAKEN.load(Relaxed) < expected {}
     print!("nmi/{name}:");
-    interrupts::print_log();
+    log::print();
 }
 
 pub(crate) fn run() {

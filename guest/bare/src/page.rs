@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::cpu;
-use crate::probe::{address, user_end, user_start};
+use crate::labels::{address, user_end, user_start};
 
 pub(crate) const P: u64 = 1;
 pub(crate) const RW: u64 = 1 << 1;

@@ -2,7 +2,8 @@
 //! and INVPCID).
 
 use crate::cpu::{self, CR3_NOFLUSH, CR4_PCIDE, Feature};
-use crate::probe::{op_cr3, op_cr4, op_invpcid, outcome};
+use crate::labels::{op_cr3, op_cr4, op_invpcid};
+use crate::probe::outcome;
 use crate::{page, println};
 
 /// A bit of CR3 that nothing defines. Looked at only where there are PCIDs: QEMU 7.2 without them hangs

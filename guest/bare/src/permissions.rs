@@ -3,10 +3,9 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::cpu::{self, CR0_WP, CR4_SMAP, CR4_SMEP, Feature};
+use crate::labels::{Label, op_call, op_read, op_write, user_jump, user_read, user_write};
 use crate::page::{self, A, D, EXECUTE_KERNEL, EXECUTE_USER, Level, OPEN, P, PS, RW, US, XD};
-use crate::probe::{
-    self, Label, Outcome, op_call, op_read, op_write, user_jump, user_read, user_write,
-};
+use crate::probe::{self, Outcome};
 use crate::{print, println};
 
 /// A mapping with one entry that is not the usual one of its level: P, R/W, U/S and XD are those of

@@ -2,38 +2,12 @@
 
 use core::fmt;
 
-use crate::cpu;
-use crate::page;
+use crate::labels::{Label, address, op_user, user_start};
 use crate::trap::{self, Trap};
-
-macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident)*) => {
-        unsafe extern "C" {
-            $($(#[$doc])* pub(crate) fn $name();)*
-        }
-    };
-}
-
-operations! {
-    op_read op_read8 op_read_stack op_write op_call op_user op_cr3 op_cr4 op_invlpg op_invpcid
-    op_iret op_far_return op_iret_nested op_mov_ss op_mov_ds op_ltr op_int_absent
-    probe_done
-    op_ud op_int3 op_divide op_int op_int_trap op_skewed
-    user_start user_read user_write user_jump user_privileged user_hlt user_cr3 user_in user_stac
-    user_int_closed user_popf user_end
-    sti_cli sti_nop_cli sti_hlt_cli after_hlt sti_ss_cli popf_window after_popf
-}
-
-/// A label of `trap.s`.
-pub(crate) type Label = unsafe extern "C" fn();
+use crate::{cpu, page};
 
 unsafe extern "sysv64" {
     fn probe(operation: Label, a: u64, b: u64);
-}
-
-/// Address of a label.
-pub(crate) fn address(label: Label) -> u64 {
-    (label as *const ()).addr() as u64
 }
 
 /// Runs `operation(a, b)`; the trap that ended it, if one did.

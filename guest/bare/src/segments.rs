@@ -1,11 +1,12 @@
 //! Which selectors, addresses and flags a far return, a segment load and a gate refuse (SDM vol. 2 IRET,
 //! RET, MOV, LTR, INT n).
 
-use crate::println;
-use crate::probe::{
+use crate::labels::{
     address, op_far_return, op_int_absent, op_iret, op_iret_nested, op_ltr, op_mov_ds, op_mov_ss,
-    outcome, probe_done,
+    probe_done,
 };
+use crate::println;
+use crate::probe::outcome;
 use crate::tables::{KERNEL_CS, KERNEL_SS, stack_top};
 
 /// Of the GDT in `tables.rs`: 32-bit code, data and code of CPL 3, the busy TSS, nothing.

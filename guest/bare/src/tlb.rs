@@ -2,9 +2,10 @@
 //! not looked at.
 
 use crate::cpu::{self, CR4_PGE, Feature};
+use crate::labels::{op_read, op_write};
 use crate::page::{self, G, Level, OPEN, P, PS, US};
 use crate::println;
-use crate::probe::{self, Outcome, op_read, op_write};
+use crate::probe::{self, Outcome};
 
 /// What makes a processor forget.
 struct Invalidation {

@@ -1,10 +1,10 @@
-//! Where every vector ends up.
+//! What a trap leaves on the stack, and the last one that a probe has taken.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::probe::{address, probe_done};
+use crate::cpu;
+use crate::labels::{address, probe_done};
 use crate::tables::{KERNEL_CS, KERNEL_SS, cpu_of};
-use crate::{cpu, interrupts, nmi};
 
 /// What `trap.s` has pushed, from the top of the stack.
 #[repr(C)]
@@ -65,17 +65,8 @@ pub(crate) fn forget() {
     RECORD[0].store(NONE, Relaxed);
 }
 
-#[unsafe(no_mangle)]
-extern "sysv64" fn trap(frame: &mut Frame, rflags: u64, ss: u64) {
-    match frame.vector {
-        2 => nmi::handle(frame),
-        0x40..0x80 => interrupts::handle(frame, rflags),
-        0x83 => {}
-        _ => record(frame, rflags, ss),
-    }
-}
-
-fn record(frame: &mut Frame, rflags: u64, ss: u64) {
+/// Keeps what the trap looked like, and goes on where the probe ends.
+pub(crate) fn record(frame: &mut Frame, rflags: u64, ss: u64) {
     // SAFETY: defined in `trap.s`, 8 aligned bytes that are only accessed as a whole.
     let recovery = unsafe { recover.load(Relaxed) };
     let at = (&raw const frame.rip).addr() as u64;

@@ -5,8 +5,8 @@ use aspace::x86_64::IrqGuard;
 use lamprey::{cpu, mark, scenario};
 
 use crate::machine::Machine;
-use crate::property::{edit_and, nobody_walks_old_tables, translations_are_fresh};
 use crate::scene::{Scene, switch_to_another, switch_to_kthread};
+use crate::translations::{self, edit_and, nobody_walks_old_tables};
 
 /// A CPU that uses A is never behind a flush that has returned, wherever the flush finds it.
 #[scenario]
@@ -15,7 +15,7 @@ fn flush_with_user() {
     cpu(0, move || {
         scene.start();
         scene.switch_to();
-        translations_are_fresh();
+        translations::are_fresh();
     });
     cpu(1, move || flush_once(scene));
     lamprey::finally(|| mark!("the flush returned"));
@@ -30,7 +30,7 @@ fn flush_with_lazy_target() {
         scene.switch_to();
         switch_to_kthread();
         scene.switch_to();
-        translations_are_fresh();
+        translations::are_fresh();
         mark!("back from lazy mode");
     });
     cpu(1, move || flush_once(scene));
@@ -46,7 +46,7 @@ fn flush_while_coming_back() {
         scene.switch_to();
         Core::leave(&Machine);
         scene.switch_to();
-        translations_are_fresh();
+        translations::are_fresh();
         mark!("back under the same PCID");
     });
     cpu(1, move || flush_once(scene));
@@ -62,7 +62,7 @@ fn flush_while_coming_from_another() {
         switch_to_another(other);
         other.flush(&Machine);
         scene.switch_to();
-        translations_are_fresh();
+        translations::are_fresh();
         mark!("came from B");
     });
     cpu(1, move || flush_once(scene));
@@ -83,7 +83,7 @@ fn flush_after_leaving() {
     cpu(1, move || {
         scene.start();
         scene.switch_to();
-        translations_are_fresh();
+        translations::are_fresh();
     });
 }
 
@@ -99,7 +99,7 @@ fn flush_tables_with_lazy_target() {
         scene.start();
         scene.switch_to();
         edit_and(|| scene.space.flush_tables(&Machine));
-        translations_are_fresh();
+        translations::are_fresh();
         nobody_walks_old_tables(scene.space, 2);
         mark!("the flush returned");
     });
@@ -126,7 +126,7 @@ fn two_initiators_with_interrupts_off() {
             let guard = IrqGuard::new();
             edit_and(|| scene.space.flush(&Machine));
             drop(guard);
-            translations_are_fresh();
+            translations::are_fresh();
         });
     }
     lamprey::finally(|| mark!("both flushes returned"));
@@ -137,5 +137,5 @@ fn flush_once(scene: Scene) {
     scene.start();
     scene.switch_to();
     edit_and(|| scene.space.flush(&Machine));
-    translations_are_fresh();
+    translations::are_fresh();
 }

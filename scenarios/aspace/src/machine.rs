@@ -4,10 +4,7 @@
 use aspace::x86_64::{self, IrqGuard};
 use aspace::{Core, CpuId, CpuSet, Cr3, Hardware};
 
-use crate::property;
-
-/// CPUs of the largest scenario.
-pub(crate) const CPU_COUNT: usize = 3;
+use crate::{CPU_COUNT, translations};
 
 /// The vector of the kick.
 const KICK_VECTOR: u8 = 0xfd;
@@ -40,7 +37,7 @@ unsafe impl Hardware for Machine {
 
     #[inline]
     unsafe fn write_cr3(&self, _: &IrqGuard, cr3: Cr3) {
-        property::before_cr3_write(cr3);
+        translations::before_cr3_write(cr3);
         // SAFETY: the caller's contract; CR4.PCIDE is set and the CPUs have LAM.
         unsafe { x86_64::write_cr3(cr3) };
     }

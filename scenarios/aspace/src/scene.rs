@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::{Acquire, Release};
 use aspace::{Config, Core, Lam, Root, Space};
 
 use crate::machine::{self, Machine};
-use crate::property;
+use crate::{property, translations};
 
 /// A space and the kernel's own tables. The space is never freed, so every switch to it is right.
 #[derive(Clone, Copy)]
@@ -21,12 +21,12 @@ impl Scene {
     /// and of the interrupt flag there is a step then, which costs states.
     pub(crate) fn new(cpus: usize) -> Self {
         machine::set_up();
-        property::set_up();
+        translations::set_up();
         property::mirror_holds(cpus);
         let (kernel, root) = (new_root("kernel"), new_root("A"));
         let space = lamprey::new(Space::new(root));
         lamprey::name(space, "space_a");
-        property::watch_translations_of(space);
+        translations::watch(space);
         // The first switch would do it otherwise, on whichever CPU comes first.
         let _ = space.ctx_id();
         lamprey::name_value(1 << 61, "LAM_U57");

@@ -2,10 +2,9 @@
 
 use super::access::on_stack;
 use super::control::next;
-use super::privileged::iopl;
-use super::stack::POPF;
+use super::privileged::changeable;
 use crate::env::{Env, FarReturn};
-use crate::flags::{FIXED, IF, IOPL, NT, RF, VIF, VIP, replace};
+use crate::flags::{FIXED, NT, RF, VIF, VIP, replace};
 use crate::num::{low8, low16};
 use crate::op::Op;
 use crate::{Fault, RSP, Regs};
@@ -13,13 +12,6 @@ use crate::{Fault, RSP, Regs};
 /// INT n, INT3.
 pub(super) fn software_interrupt<E: Env>(op: &Op, regs: &Regs, env: &mut E) -> E::Stop {
     env.software_interrupt(low8(op.imm), next(op, regs))
-}
-
-/// What POPFQ and IRETQ may change at this CPL: IOPL at 0 only, IF up to IOPL.
-pub(super) fn changeable(cpl: u8, rflags: u64) -> u64 {
-    let privilege = if cpl > 0 { IOPL } else { 0 };
-    let interrupts = if cpl > iopl(rflags) { IF } else { 0 };
-    POPF & !privilege & !interrupts
 }
 
 /// The `number`th quadword from the top of the stack.

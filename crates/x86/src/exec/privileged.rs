@@ -3,10 +3,13 @@
 use super::access::{effective, get, linear, put};
 use super::{segment, system};
 use crate::env::Env;
-use crate::flags::{AC, IOPL};
+use crate::flags::{AC, AF, CF, DF, ID, IF, IOPL, NT, OF, PF, SF, TF, ZF};
 use crate::num::{low8, low16, low32};
 use crate::op::{Kind, Op};
 use crate::{Fault, Regs};
+
+/// What POPF changes at CPL 0: neither VM, VIF and VIP nor reserved bits.
+const POPF: u64 = CF | PF | AF | ZF | SF | TF | IF | DF | OF | IOPL | NT | AC | ID;
 
 pub(super) fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     use Kind as K;
@@ -70,4 +73,11 @@ fn port_out<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop
     let port = low16(get(op, op.dst, 2, regs));
     let value = get(op, op.src, op.size, regs);
     env.port_out(port, op.size, low32(value))
+}
+
+/// What POPFQ and IRETQ may change at this CPL: IOPL at 0 only, IF up to IOPL.
+pub(super) fn changeable(cpl: u8, rflags: u64) -> u64 {
+    let privilege = if cpl > 0 { IOPL } else { 0 };
+    let interrupts = if cpl > iopl(rflags) { IF } else { 0 };
+    POPF & !privilege & !interrupts
 }

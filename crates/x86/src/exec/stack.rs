@@ -1,15 +1,12 @@
 //! PUSH, POP and the frame instructions (SDM vol. 1 §6.2, vol. 2 under each name).
 
 use super::access::{self, at_effective, displaced, get, on_stack, put, read};
-use super::far::changeable;
+use super::privileged::changeable;
 use crate::env::{Env, IfChange};
-use crate::flags::{AC, AF, CF, DF, FIXED, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, VM, ZF, replace};
+use crate::flags::{FIXED, IF, RF, VM, replace};
 use crate::num::mask;
 use crate::op::{Op, Operand};
 use crate::{RBP, RSP, Regs};
-
-/// What POPF changes at CPL 0: neither VM, VIF and VIP nor reserved bits.
-pub(super) const POPF: u64 = CF | PF | AF | ZF | SF | TF | IF | DF | OF | IOPL | NT | AC | ID;
 
 #[inline]
 pub(super) fn push<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
