@@ -267,6 +267,7 @@ impl Runner<'_> {
         let error = match verdict {
             // It begins with the file and the line.
             Verdict::Refused => reason.clone(),
+            Verdict::Interrupted => format!("{file}: {name}: {reason}"),
             _ => format!("{file}: {name}: {}: {reason}", verdict.name()),
         };
         let out = match self.args.format {
