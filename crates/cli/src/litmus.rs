@@ -321,8 +321,8 @@ impl Runner<'_> {
             .collect();
         let listed = self.log.and_then(|log| log.tests.get(&test.name));
         if let (Some(listed), Some(path)) = (listed, &self.args.expect) {
-            let from = format!("{}:{}", quoted(path), listed.line);
-            all.push((from, litmus::compare(test, &found.states, listed)));
+            let (line, difference) = litmus::compare(test, &found.states, listed);
+            all.push((format!("{}:{line}", quoted(path)), difference));
         }
         all
     }

@@ -9,8 +9,8 @@ use crate::test::{State, Test};
 /// What a log says of its tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
-    /// By the tests' names.
-    pub tests: BTreeMap<String, Listed>,
+    /// By the tests' names, which different tests may share.
+    pub tests: BTreeMap<String, Vec<Listed>>,
 }
 
 /// What a log says of one test.
@@ -40,7 +40,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// States that are missing, a test that is listed twice, or a log without any test.
+    /// States that are missing, or a log without any test.
     pub fn parse(text: &str) -> Result<Log, LogError> {
         let mut log = Log::default();
         let mut current: Option<(String, Listed)> = None;
@@ -49,7 +49,7 @@ impl Log {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
                 ["Test", name, ..] => {
-                    log.end(current.take())?;
+                    log.end(current.take());
                     current = Some((name.into(), Listed { line: number, ..Listed::default() }));
                 }
                 ["States", count] | ["Histogram", count, "states)" | "state)"] => {
@@ -67,18 +67,18 @@ impl Log {
                 }
                 ["Observation", name, word, ..] => {
                     if current.as_ref().is_none_or(|(known, _)| known != name) {
-                        log.end(current.take())?;
+                        log.end(current.take());
                         current = Some((name.into(), Listed { line: number, ..Listed::default() }));
                     }
                     if let Some((_, listed)) = &mut current {
                         listed.observation = Some(word.into());
                     }
-                    log.end(current.take())?;
+                    log.end(current.take());
                 }
                 _ => {}
             }
         }
-        log.end(current)?;
+        log.end(current);
         if log.tests.is_empty() {
             let message = "this is no log of herd or litmus7: no line begins with `Test`".into();
             return Err(LogError { line: 1, message });
@@ -86,12 +86,9 @@ impl Log {
         Ok(log)
     }
 
-    fn end(&mut self, test: Option<(String, Listed)>) -> Result<(), LogError> {
-        let Some((name, listed)) = test else { return Ok(()) };
-        let line = listed.line;
-        match self.tests.insert(name.clone(), listed) {
-            None => Ok(()),
-            Some(_) => Err(LogError { line, message: format!("{name} is listed twice") }),
+    fn end(&mut self, test: Option<(String, Listed)>) {
+        if let Some((name, listed)) = test {
+            self.tests.entry(name).or_default().push(listed);
         }
     }
 }
@@ -132,9 +129,20 @@ impl Difference {
     }
 }
 
-/// How the final states of `test` differ from what a log lists; where it lists no states, only the
-/// observation is compared.
-pub fn compare(test: &Test, states: &[State], listed: &Listed) -> Difference {
+/// How the final states of `test` differ from what a log lists under its name, and the line of that. Of
+/// several that are listed, one that agrees is enough.
+///
+/// # Panics
+///
+/// If nothing is listed.
+pub fn compare(test: &Test, states: &[State], listed: &[Listed]) -> (usize, Difference) {
+    let compared = || listed.iter().map(|one| (one.line, compare_one(test, states, one)));
+    let agrees = compared().find(|(_, difference)| difference.is_none());
+    agrees.or_else(|| compared().next()).expect("something is listed")
+}
+
+/// Where no states are listed, only the observation is compared.
+fn compare_one(test: &Test, states: &[State], listed: &Listed) -> Difference {
     let Some(lines) = &listed.states else {
         let observation = Report::new(test, states).observation();
         let expected = listed.observation.as_deref().unwrap_or(observation);
