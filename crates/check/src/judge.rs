@@ -80,18 +80,21 @@ pub(crate) fn judge(
     Checked { outcome, trail }
 }
 
-/// What a CPU's caches may keep, with the step from which on they may.
+/// What a CPU's caches may keep, with the step from which on they may; or where its CR3 leads, with the
+/// step that wrote it.
 fn since(found: String, events: &[outcome::Event]) -> String {
-    let step = events.iter().rev().find_map(|event| match &event.what {
+    let when = events.iter().rev().find_map(|event| match &event.what {
         outcome::What::Hardware { text } if found == format!("CPU{} {text}", event.cpu) => {
-            Some(event.step)
+            Some(format!(" since step {}", event.step))
+        }
+        outcome::What::WriteRegister { register, .. }
+            if register == "CR3" && found.starts_with(&format!("CPU{}'s CR3 ", event.cpu)) =>
+        {
+            Some(format!("; CR3 was written in step {}", event.step))
         }
         _ => None,
     });
-    match step {
-        Some(step) => format!("{found} since step {step}"),
-        None => found,
-    }
+    found + &when.unwrap_or_default()
 }
 
 fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
