@@ -1,5 +1,6 @@
 //! What the CPUs of a case share.
 
+use core::arch::naked_asm;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
 
@@ -27,4 +28,26 @@ impl Section {
         self.0.fetch_add(1, SeqCst);
         self.0.fetch_sub(1, SeqCst);
     }
+}
+
+/// How often [`counts`] and [`counts_without_eoi`] have run.
+pub(crate) static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// A raw handler that counts.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn counts() {
+    naked_asm!(
+        "push rax", "push rcx", "push rdx",
+        "lock inc qword ptr [rip + {count}]",
+        "mov ecx, 0x80b", "xor eax, eax", "xor edx, edx", "wrmsr",
+        "pop rdx", "pop rcx", "pop rax",
+        "iretq",
+        count = sym COUNT,
+    )
+}
+
+/// A raw handler that counts and forgets to say that it is done.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn counts_without_eoi() {
+    naked_asm!("lock inc qword ptr [rip + {count}]", "iretq", count = sym COUNT)
 }

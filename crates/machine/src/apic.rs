@@ -1,8 +1,10 @@
 //! The x2APIC's registers as MSRs: what a write asks for (SDM vol. 3 §10.12). Pure.
 //!
-//! Modelled is sending: the interrupt command register with fixed and NMI delivery to a CPU by its number
-//! or by shorthand, and SELF IPI. Which vectors are in service has no model: a handler runs with interrupts
-//! off to its end, so EOI is accepted and changes nothing, and a handler that forgets it is not found.
+//! Sending: the interrupt command register with fixed and NMI delivery to a CPU by its number or by
+//! shorthand, and SELF IPI. Accepting: what is pending is delivered if its priority class is above that of
+//! all that is in service (§10.8.3). A vector with a raw handler is in service until EOI. The interrupt of a
+//! called one is acknowledged by its entry code, with interrupts off, so nobody can tell that it was in
+//! service.
 
 use abi::layout::MAX_CPUS;
 use x86::Fault;
@@ -54,6 +56,8 @@ pub(crate) struct Sending {
 pub(crate) struct Apic {
     /// A bit for each vector that has a handler.
     vectors: [u64; 4],
+    /// Must some handler write to EOI?
+    acknowledges: bool,
     nmi: bool,
     /// A bit for each CPU.
     cpus: u8,
@@ -66,12 +70,18 @@ impl Apic {
             vectors[usize::from(handler.vector / 64)] |= 1u64 << (handler.vector % 64);
         }
         let present = |cpu: usize| u8::from(cpu < cpus) << cpu;
-        Apic { vectors, nmi, cpus: (0..MAX_CPUS).map(present).sum() }
+        let acknowledges = handlers.iter().any(|handler| handler.raw);
+        Apic { vectors, acknowledges, nmi, cpus: (0..MAX_CPUS).map(present).sum() }
     }
 
     /// Are there NMIs?
     pub(crate) fn nmi(&self) -> bool {
         self.nmi
+    }
+
+    /// Does a write to EOI change anything?
+    pub(crate) fn acknowledges(&self) -> bool {
+        self.acknowledges
     }
 
     /// The CPUs with this number, as a mask.

@@ -40,6 +40,8 @@ pub(crate) struct System {
     /// NMIs wait for the next IRET (SDM vol. 3 §6.7.1).
     pub(crate) nmi_blocked: bool,
     pub(crate) halting: bool,
+    /// Vectors in service, by rank: delivered to a raw handler, and not acknowledged.
+    pub(crate) in_service: u64,
     /// Values of the accesses that a suspended instruction has already made, in order.
     pub(crate) latch: Vec<u64>,
     /// Stores that nobody else can see yet.
@@ -102,6 +104,7 @@ impl Cpu {
                 nmi_shadow: false,
                 nmi_blocked: false,
                 halting: false,
+                in_service: 0,
                 latch: Vec::new(),
                 buffer: Buffer::default(),
                 tlb: Arc::default(),
@@ -158,14 +161,17 @@ impl Cpu {
         self.regs.rflags & flags::IF != 0
     }
 
-    /// The registered vector that would be delivered now: the highest (SDM vol. 3 §10.8.3.1).
-    pub(crate) fn deliverable(&self) -> Option<u16> {
-        let open = self.pending != 0
-            && self.interrupted.is_empty()
+    /// The registered vector that would be delivered now, by its rank: the highest, if its priority class
+    /// is above those in service (SDM vol. 3 §10.8.3.1).
+    pub(crate) fn deliverable(&self, handlers: &[Handler]) -> Option<u16> {
+        let highest = |ranks: u64| ranks.checked_ilog2().and_then(|rank| u16::try_from(rank).ok());
+        let class = |rank: u16| handlers[usize::from(rank)].vector >> 4;
+        let open = self.interrupted.is_empty()
             && self.interrupt_flag()
             && !self.system.shadow
             && self.is_between_instructions();
-        open.then(|| u16::try_from(63 - self.pending.leading_zeros()).expect("below 64"))
+        let served = highest(self.system.in_service).map(class);
+        highest(self.pending).filter(|rank| open && served < Some(class(*rank)))
     }
 
     /// Would an NMI be delivered now, if there were one?
@@ -193,7 +199,7 @@ impl Cpu {
         let mut bytes = Vec::with_capacity(640);
         let mut put = |value: u64| bytes.extend_from_slice(&value.to_le_bytes());
         let s = &self.system;
-        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux, self.pending] {
+        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux, s.in_service, self.pending] {
             put(value);
         }
         s.arenas.iter().for_each(|value| put(*value));

@@ -92,8 +92,11 @@ impl Machine {
             nmi.handler
         } else {
             accesses.touch(agent, part(Part::Pending), true);
-            state.cpu_mut(number).pending &= !(1 << pick);
-            self.registered.handlers[usize::from(pick)]
+            let handler = self.registered.handlers[usize::from(pick)];
+            let cpu = state.cpu_mut(number);
+            cpu.pending &= !(1 << pick);
+            cpu.system.in_service |= u64::from(handler.raw) << pick;
+            handler
         };
         let sent = !agent.is_nmi() || pick == NMI_SENT;
         let access = Access::Ipi { vector: handler.vector, sent };

@@ -152,7 +152,7 @@ impl Machine {
                 let (agent, ways) = (cpu.level(number), self.ways(state, cpu));
                 (0..ways).for_each(|pick| choice(agent, pick));
             }
-            if let Some(bit) = cpu.deliverable() {
+            if let Some(bit) = cpu.deliverable(&self.registered.handlers) {
                 choice(Agent::interrupt(number), bit);
             }
             if cpu.nmi_pending && cpu.takes_nmi() {

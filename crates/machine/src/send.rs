@@ -34,7 +34,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         let own = self.agent.cpu();
         let sending = match number {
-            apic::msr::EOI if value == 0 => return Ok(()),
+            apic::msr::EOI if value == 0 => return self.end_of_interrupt(),
             apic::msr::EOI => return Err(Fault::GP.into()),
             apic::msr::ICR => self.apic.icr(value, own)?,
             apic::msr::SELF_IPI => self.apic.self_ipi(value, own)?,
@@ -44,6 +44,20 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             return Err(self.wait(Wait::Fenced));
         }
         self.send(sending)
+    }
+
+    /// The highest vector in service no longer is; what that holds back may come, so it is visible (SDM vol. 3
+    /// §10.8.5).
+    fn end_of_interrupt(&mut self) -> Result<(), Stop> {
+        if self.apic.acknowledges() && self.part_of_cpu(Part::Pending, true)? {
+            if W::ON {
+                self.report(Access::Note("end of interrupt".into()));
+            }
+            if let Some(highest) = self.system.in_service.checked_ilog2() {
+                self.system.in_service &= !(1 << highest);
+            }
+        }
+        Ok(())
     }
 
     /// RDMSR of an x2APIC register.

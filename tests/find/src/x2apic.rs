@@ -1,13 +1,14 @@
 //! Interrupts sent through the x2APIC: a WRMSR that waits for no store.
 
 use core::arch::asm;
-use core::sync::atomic::Ordering::Relaxed;
+use core::hint::spin_loop;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use lamprey::paging::{self, PageTables};
 use lamprey::user;
 
 use crate::cpu::{cli, load_cr3, sti, wrmsr, x2apic_send, x2apic_send_to_self};
-use crate::shared::words;
+use crate::shared::{COUNT, counts_without_eoi, words};
 
 const VECTOR: u8 = 40;
 
@@ -117,4 +118,36 @@ fn eoi_of_one() {
 fn reserved_bit() {
     lamprey::handler(VECTOR, || {});
     lamprey::cpu(0, || wrmsr(0x830, 1 << 13 | u64::from(VECTOR)));
+}
+
+/// Without EOI the vector stays in service, and the next interrupt of its class never comes.
+fn one_after_another_without_eoi(second: u8) {
+    // SAFETY: they restore every register.
+    unsafe {
+        lamprey::raw_handler(VECTOR, counts_without_eoi);
+        if second != VECTOR {
+            lamprey::raw_handler(second, counts_without_eoi);
+        }
+    }
+    lamprey::cpu(0, || {});
+    lamprey::cpu(1, move || {
+        for (sent, vector) in [(1, VECTOR), (2, second)] {
+            x2apic_send(0, vector);
+            while COUNT.load(SeqCst) < sent {
+                spin_loop();
+            }
+        }
+    });
+}
+
+/// The same vector again.
+#[lamprey::scenario(finds = "livelock")]
+fn forgotten_eoi() {
+    one_after_another_without_eoi(VECTOR);
+}
+
+/// A higher vector of the same class, bits 7:4.
+#[lamprey::scenario(finds = "livelock")]
+fn forgotten_eoi_holds_its_class_back() {
+    one_after_another_without_eoi(VECTOR + 1);
 }

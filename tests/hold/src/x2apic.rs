@@ -1,12 +1,13 @@
 //! Interrupts sent through the x2APIC, with what orders them.
 
 use core::arch::asm;
+use core::hint::spin_loop;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::cpu::{
     cli, sti, x2apic_eoi, x2apic_send, x2apic_send_nmi, x2apic_send_to_others, x2apic_send_to_self,
 };
-use crate::shared::words;
+use crate::shared::{COUNT, counts, counts_without_eoi, words};
 
 const VECTOR: u8 = 40;
 
@@ -108,5 +109,42 @@ fn number() {
         unsafe { asm!("rdmsr", in("ecx") 0x802, out("eax") id, out("edx") _, options(nostack)) };
         lamprey::require_eq!(id, 2, "apic-id", "another CPU's");
         lamprey::mark!("read");
+    });
+}
+
+/// What is sent after EOI comes.
+#[lamprey::scenario]
+fn one_after_the_other() {
+    // SAFETY: it restores every register.
+    unsafe { lamprey::raw_handler(VECTOR, counts) };
+    lamprey::cpu(0, || {});
+    lamprey::cpu(1, || {
+        for sent in 1..=2 {
+            x2apic_send(0, VECTOR);
+            while COUNT.load(SeqCst) < sent {
+                spin_loop();
+            }
+        }
+        lamprey::mark!("both came");
+    });
+}
+
+/// A vector of a higher class comes while one is in service.
+#[lamprey::scenario]
+fn a_higher_class_comes_before_eoi() {
+    // SAFETY: they restore every register.
+    unsafe {
+        lamprey::raw_handler(VECTOR, counts_without_eoi);
+        lamprey::raw_handler(VECTOR + 16, counts_without_eoi);
+    }
+    lamprey::cpu(0, || {});
+    lamprey::cpu(1, || {
+        for (sent, vector) in [(1, VECTOR), (2, VECTOR + 16)] {
+            x2apic_send(0, vector);
+            while COUNT.load(SeqCst) < sent {
+                spin_loop();
+            }
+        }
+        lamprey::mark!("both came");
     });
 }
