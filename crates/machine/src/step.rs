@@ -378,6 +378,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// Nothing executable is mapped at `rip`. Bit 4 of the code: an instruction fetch.
     fn fetch_fault(&self, rip: u64) -> Stop {
+        let is_user_memory = self.paged || self.layout.user(rip, 1).is_some();
+        if rip >> 63 == 0 && is_user_memory {
+            return Stop::Unmodelled("code in user memory, run at CPL 0".into());
+        }
         let present = u32::from(self.layout.kernel(rip, 1, Want::Read).is_some());
         Stop::Fault(Fault { vector: 14, code: 1 << 4 | present, va: rip })
     }

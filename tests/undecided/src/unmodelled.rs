@@ -5,6 +5,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
 
 use lamprey::paging::{self, PageTables};
+use lamprey::user;
 
 use crate::cpu::{hlt, load_cr3, sti};
 
@@ -99,6 +100,14 @@ instruction! {
     // reason: CR8
     // instruction: mov
     fn task_priority = "mov rax, cr8", "ud2";
+}
+
+/// Without SMEP the kernel can run code in user memory.
+// reason: code in user memory, run at CPL 0
+#[lamprey::scenario]
+fn kernel_runs_user_code() {
+    // SAFETY: the run ends at it.
+    lamprey::cpu(0, || unsafe { asm!("jmp {}", in(reg) user::USER_BASE, options(noreturn)) });
 }
 
 /// A handler that enables interrupts could nest.
