@@ -38,9 +38,9 @@ enum Task {
         #[arg(long, default_value_t = 3)]
         runs: usize,
     },
-    /// Break aspace in one place at a time: some scenario must notice
+    /// Break aspace and the machine in one place at a time: scenarios and tests must notice
     Mutants {
-        /// Only those whose name contains this
+        /// Only those whose name, aspace/… or machine/…, contains this
         filter: Option<String>,
     },
 }

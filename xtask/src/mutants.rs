@@ -1,6 +1,6 @@
-//! Breaks `aspace` in one place at a time, as `tests/mutants/aspace/` says: the scenarios must notice.
+//! Breaks one place at a time, as the files of `tests/mutants/` say: it must be noticed.
 //!
-//! A mutant that survives shows a check that nothing needs, or a scenario that is missing.
+//! A mutant that survives shows a check that nothing needs, or a scenario or test that is missing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,41 +18,68 @@ struct Mutant {
     to: String,
 }
 
+/// What is broken, and who must notice.
+struct Subject {
+    /// In `tests/mutants/`.
+    folder: &'static str,
+    /// Who notices, in a copy of the tree at this path; none if nobody does.
+    notice: fn(&Path) -> anyhow::Result<Option<String>>,
+}
+
+const SUBJECTS: [Subject; 2] = [
+    Subject { folder: "aspace", notice: scenarios_of_aspace },
+    Subject { folder: "machine", notice: tests_of_the_machine },
+];
+
+/// Those whose name, `aspace/…` or `machine/…`, contains `filter`.
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
-    let lamprey = project::lamprey()?;
     let copy = tempfile::tempdir().context("no folder for a copy")?;
     copy_tree(&project::root(), copy.path())?;
-    let mutants: Vec<Mutant> =
-        read_all()?.into_iter().filter(|m| filter.is_none_or(|f| m.name.contains(f))).collect();
-    ensure!(!mutants.is_empty(), "no mutant is selected");
-    check(&lamprey, copy.path()).and_then(|noticed| match noticed {
-        None => Ok(()),
-        Some(by) => bail!("{by} fails without any mutation"),
-    })?;
-    let mut survivors = Vec::new();
-    for mutant in &mutants {
-        let path = copy.path().join(&mutant.file);
-        let whole = fs::read_to_string(&path).with_context(|| mutant.file.clone())?;
-        let places = whole.matches(&mutant.from).count();
-        ensure!(places == 1, "{}: its text stands in {} {places} times", mutant.name, mutant.file);
-        fs::write(&path, whole.replace(&mutant.from, &mutant.to))?;
-        match check(&lamprey, copy.path())? {
-            Some(by) => println!("killed   {:32} by {by}", mutant.name),
-            None => {
-                println!("SURVIVES {}", mutant.name);
-                survivors.push(mutant.name.clone());
-            }
+    let (mut number, mut survivors) = (0, 0);
+    for subject in SUBJECTS {
+        let mut mutants = read_all(subject.folder)?;
+        mutants.retain(|mutant| filter.is_none_or(|filter| mutant.name.contains(filter)));
+        if mutants.is_empty() {
+            continue;
         }
-        fs::write(&path, whole)?;
+        if let Some(by) = (subject.notice)(copy.path())? {
+            bail!("{by} fails without any mutation");
+        }
+        number += mutants.len();
+        for mutant in &mutants {
+            survivors += usize::from(!is_noticed(mutant, subject.notice, copy.path())?);
+        }
     }
-    ensure!(survivors.is_empty(), "{} of {} survive", survivors.len(), mutants.len());
-    println!("all {} mutants are noticed", mutants.len());
+    ensure!(number > 0, "no mutant is selected");
+    ensure!(survivors == 0, "{survivors} of {number} survive");
+    println!("all {number} mutants are noticed");
     Ok(())
 }
 
-/// Checks the copy's scenarios of `aspace`; the first that fails, if one does.
-fn check(lamprey: &Path, copy: &Path) -> anyhow::Result<Option<String>> {
-    let output = Command::new(lamprey)
+/// Breaks the copy, asks, and mends it.
+fn is_noticed(
+    mutant: &Mutant,
+    notice: fn(&Path) -> anyhow::Result<Option<String>>,
+    copy: &Path,
+) -> anyhow::Result<bool> {
+    let Mutant { name, file, from, to } = mutant;
+    let path = copy.join(file);
+    let whole = fs::read_to_string(&path).with_context(|| file.clone())?;
+    let places = whole.matches(from).count();
+    ensure!(places == 1, "{name}: its text stands in {file} {places} times");
+    fs::write(&path, whole.replace(from, to))?;
+    let noticed = notice(copy).with_context(|| name.clone())?;
+    fs::write(&path, whole)?;
+    match &noticed {
+        Some(by) => println!("killed   {name:42} by {by}"),
+        None => println!("SURVIVES {name}"),
+    }
+    Ok(noticed.is_some())
+}
+
+/// Checks the scenarios of `aspace`; the first that fails, if one does.
+fn scenarios_of_aspace(copy: &Path) -> anyhow::Result<Option<String>> {
+    let output = Command::new(project::lamprey()?)
         .args(["check", "aspace", "--fail-fast", "-j", "1", "--format", "json", "--time", "120s"])
         .arg("--manifest-path")
         .arg(copy.join("scenarios/Cargo.toml"))
@@ -72,26 +99,49 @@ fn check(lamprey: &Path, copy: &Path) -> anyhow::Result<Option<String>> {
     Ok(Some(failed.unwrap_or_else(|| "?".into())))
 }
 
+/// Runs the tests of the machine and of what it is made of; the first that fails, if one does. Such a
+/// machine may run for ever, which is noticed, too.
+fn tests_of_the_machine(copy: &Path) -> anyhow::Result<Option<String>> {
+    let output = Command::new("timeout")
+        .args(["600", "cargo", "test", "-p", "mmu", "-p", "machine", "-p", "litmus", "-p", "check"])
+        .current_dir(copy)
+        .env("CARGO_TARGET_DIR", project::target().join("mutants"))
+        .output()
+        .context("cannot run timeout")?;
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(!err.contains("could not compile"), "does not compile:\n{err}");
+    let failed = |line: &str| {
+        let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+        Some(name.to_owned())
+    };
+    Ok(match output.status.code() {
+        Some(0) => None,
+        Some(124) => Some("its taking too long".into()),
+        _ => Some(out.lines().find_map(failed).unwrap_or_else(|| "a test that died".into())),
+    })
+}
+
 fn text(value: &serde_json::Value) -> &str {
     value.as_str().unwrap_or("?")
 }
 
-fn read_all() -> anyhow::Result<Vec<Mutant>> {
-    let folder = project::root().join("tests/mutants/aspace");
+fn read_all(subject: &str) -> anyhow::Result<Vec<Mutant>> {
+    let folder = project::root().join("tests/mutants").join(subject);
     let mut paths: Vec<PathBuf> =
         fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
     paths.sort();
     paths
         .iter()
         .filter(|path| path.extension().is_some_and(|e| e == "mutant"))
-        .map(|path| read(path))
+        .map(|path| read(subject, path))
         .collect()
 }
 
 /// A line `file: PATH`, then the text, a line `=====`, and what it becomes. Lines before are comments.
-fn read(path: &Path) -> anyhow::Result<Mutant> {
+fn read(subject: &str, path: &Path) -> anyhow::Result<Mutant> {
     let text = fs::read_to_string(path)?;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = format!("{subject}/{}", path.file_stem().unwrap_or_default().display());
     let shape = || format!("{name}: wanted `file: PATH`, a text, `=====`, its replacement");
     let (_, rest) = text.split_once("file: ").with_context(shape)?;
     let (file, rest) = rest.split_once('\n').with_context(shape)?;

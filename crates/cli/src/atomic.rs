@@ -21,7 +21,7 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Could [`write`] write there? Asked before work begins that would else be lost.
+/// Could [`write()`] write there? Asked before work begins that would else be lost.
 pub(crate) fn can_write(path: &Path) -> io::Result<()> {
     let path = behind_links(path);
     if path.is_dir() {

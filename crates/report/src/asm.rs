@@ -5,7 +5,7 @@ use outcome::Outcome;
 use crate::columns::told;
 use crate::{Context, Options, Text};
 
-/// Like [`columns`](crate::columns), in lanes, each event followed by its instruction.
+/// Like [`columns`](crate::columns()), in lanes, each event followed by its instruction.
 pub fn asm(outcome: &Outcome, context: &Context, options: &Options) -> Text {
     told(outcome, context, options, true)
 }

@@ -5,8 +5,8 @@
 //!                   └─► Value     json
 //! ```
 //!
-//! [`columns`] is what a failing check prints, [`mail`] is the same run in the shape in which races
-//! are told on kernel lists, [`asm`] adds the instruction under each event, [`json`] is for other
+//! [`columns()`] is what a failing check prints, [`mail()`] is the same run in the shape in which races
+//! are told on kernel lists, [`asm()`] adds the instruction under each event, [`json()`] is for other
 //! tools, and [`first_line`] is the stable key by which findings are grouped.
 //!
 //! What all forms have in common:
@@ -16,7 +16,7 @@
 //! - The number before an event is its scheduling step: the number that the headline counts, that
 //!   JSON carries. Events of one step share one number, shown once.
 //! - A source position is shown where it changes: `tlb.c:509`, then `:512` in the same function,
-//!   the latter if there is room; [`json`] has them all.
+//!   the latter if there is room; [`json()`] has them all.
 //! - A text that is too long wraps within its column. Only commands do not, for they shall work
 //!   when they are copied, nor a verdict line, for it shall be found by `grep`.
 //!

@@ -2,7 +2,7 @@
 //!
 //! The machine implements [`Env`]; this crate calls it. An instruction first does all its loads,
 //! computes, then does its stores, and only when the last of them has succeeded changes the
-//! [`Regs`](crate::Regs): whatever stops it in between leaves the registers as they were (REP string
+//! [`Regs`]: whatever stops it in between leaves the registers as they were (REP string
 //! instructions: as they were after the last whole iteration). Given the same registers and the same
 //! loaded values, an instruction makes the same accesses in the same order; the machine relies on
 //! both when it suspends an instruction between two of its accesses and runs it again later.

@@ -1,6 +1,6 @@
 //! One x86-64 instruction: decode, and what it does.
 //!
-//! [`lower`] turns bytes into an [`Op`], [`exec`] runs it on [`Regs`] and an [`Env`], which is the
+//! [`lower()`] turns bytes into an [`Op`], [`exec()`] runs it on [`Regs`] and an [`Env`], which is the
 //! machine around it: memory, control registers, interrupts. The mode is 64-bit at any CPL. What a form
 //! does is written where its family is (`exec/shift.rs`, …), after SDM vol. 2; `native` compares it with
 //! the processor, form by form.
@@ -10,7 +10,7 @@
 //! - This crate knows no memory, no paging, no other CPU, no iced type but [`iced_x86::Code`] in
 //!   [`supported`], and does no I/O.
 //! - An instruction that is not on the list of `lower/table.rs` is refused with its text, never guessed.
-//! - [`exec`] allocates nothing, and after `Err` no register has changed.
+//! - [`exec()`] allocates nothing, and after `Err` no register has changed.
 //! - Segment bases are added, nothing else is done to an address: LAM, canonicality and paging are the
 //!   machine's. Only the alignment of 16-byte operands is checked here, as it belongs to the
 //!   instruction.

@@ -19,7 +19,7 @@ pub(crate) const XD: u64 = 1 << 63;
 /// Everything allowed.
 pub(crate) const OPEN: u64 = P | RW | US;
 
-/// Mapped by [`leaf`].
+/// Mapped by the page table.
 pub(crate) const TARGET: u64 = 1 << 39;
 /// As TARGET by PDPTE 1.
 pub(crate) const BY_PDPTE: u64 = TARGET + (1 << 30);

@@ -32,7 +32,7 @@ pub fn cpu(n: usize, run: impl FnOnce() + Send + 'static) {
 }
 
 /// `check` must hold in every state: it runs, unseen by the CPUs, whenever one of them has done
-/// something another could notice. It fails by [`require!`](crate::require) or a panic.
+/// something another could notice. It fails by [`require!`](macro@crate::require) or a panic.
 ///
 /// For set-up. The check only looks: what it writes to memory is forgotten.
 ///

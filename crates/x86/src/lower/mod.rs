@@ -16,7 +16,7 @@ pub const MAX_LEN: usize = 15;
 /// What [`lower`] makes of some bytes.
 #[derive(Clone, Debug)]
 pub enum Lowered {
-    /// An instruction that [`exec`](crate::exec) can run.
+    /// An instruction that [`exec`](crate::exec()) can run.
     Op(Op),
     /// One that it cannot.
     Unsupported {
