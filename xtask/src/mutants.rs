@@ -118,7 +118,12 @@ fn tests_of_the_machine(copy: &Path) -> anyhow::Result<Option<String>> {
     Ok(match output.status.code() {
         Some(0) => None,
         Some(124) => Some("its taking too long".into()),
-        _ => Some(out.lines().find_map(failed).unwrap_or_else(|| "a test that died".into())),
+        _ => {
+            let test = out.lines().find_map(failed).unwrap_or_else(|| "a test that died".into());
+            // Tests of many cases say which.
+            let case = out.lines().find_map(|line| Some(line.split_once(": by default: ")?.0));
+            Some(case.map_or(test.clone(), |case| format!("{test}: {case}")))
+        }
     })
 }
 
