@@ -1,5 +1,7 @@
 //! Project tasks: `cargo xtask <task>`.
 
+#![forbid(unsafe_code)]
+
 mod bench;
 mod cross_check;
 mod diff_insn;
