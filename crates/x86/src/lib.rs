@@ -28,8 +28,11 @@
 //!
 //! # Where the vendors differ
 //!
-//! Near branches with an operand-size prefix, LOOPE and LOOPNE with a repeat prefix, BSWAP and MOVSXD of
-//! 16 bits are refused. If a call has a bad target and a bad stack at once, the target is reported.
+//! Near branches with an operand-size prefix, LOOPE and LOOPNE with a repeat prefix, repeated string
+//! instructions that count in ECX, BSWAP and MOVSXD of 16 bits are refused. If a call has a bad target and a
+//! bad stack at once, the target is reported. A call with a bad target stores nothing, as SDM vol. 2 has it;
+//! an Intel processor stores the return address before it faults. A repeated CMPS or SCAS that faults has
+//! the flags of its last comparison; Intel restores those before the instruction (SDM vol. 2, REP).
 //!
 //! # Left to the caller
 //!

@@ -63,6 +63,9 @@ fn what_the_vendors_read_differently_is_refused() {
     assert_eq!(refused(&[0x66, 0xc3]).0, 2, "16-bit ret");
     assert_ne!(refused(&[0x66, 0xe9, 0, 0, 0, 0]).0, 0, "16-bit jmp");
     assert_ne!(refused(&[0xf3, 0xe1, 0]).0, 0, "loope with a condition in the prefix");
+    assert_eq!(refused(&[0x67, 0xf3, 0xa4]).0, 3, "rep movsb that counts in ECX");
+    accepted(&[0x67, 0xa4]);
+    accepted(&[0xf3, 0xa4]);
     // REX.W decides.
     accepted(&[0x66, 0x48, 0xe8, 0, 0, 0, 0]);
     // The usual padding of a return.

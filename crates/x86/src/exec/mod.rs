@@ -23,6 +23,12 @@ use crate::{Fault, Regs};
 ///
 /// `regs.rip` must be the address the instruction was decoded for. After `Ok` all registers are
 /// updated, RIP too; after `Err` none is.
+///
+/// One long `match`: the compiler makes a jump table of it, and a reader a list of what there is.
+///
+/// # Errors
+///
+/// What `env` stops with; a fault of the instruction itself is turned into that.
 #[inline]
 pub fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     use Kind as K;

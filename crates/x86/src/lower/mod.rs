@@ -8,7 +8,7 @@ use iced_x86::{
 };
 
 use crate::num::{mask, small};
-use crate::op::{Kind, NO_REG, Op, Operand, prefix};
+use crate::op::{Kind, NO_REG, Op, Operand, mem, prefix};
 
 /// Longest instruction, in bytes (SDM vol. 2 §2.3.11).
 pub const MAX_LEN: usize = 15;
@@ -42,7 +42,7 @@ pub fn lower(bytes: &[u8], ip: u64) -> Lowered {
         };
     }
     match op_of(&instruction) {
-        Some(op) if !vendors_differ(op.kind, &instruction, bytes) => Lowered::Op(op),
+        Some(op) if !vendors_differ(&op, &instruction, bytes) => Lowered::Op(op),
         _ => Lowered::Unsupported { len: small(instruction.len()), text: text(&instruction) },
     }
 }
@@ -81,16 +81,19 @@ fn misused_lock(bytes: &[u8], ip: u64, error: DecoderError) -> Option<Op> {
         .then(|| blank(Kind::Ud, small(instruction.len())))
 }
 
-/// Prefixes before a branch that the vendors read differently. Refused, so that neither is assumed.
+/// Prefixes that the vendors read differently. Refused, so that neither is assumed.
 ///
-/// An operand-size prefix without REX.W: AMD cuts the target of a near branch to 16 bits, Intel does
+/// Before a branch: an operand-size prefix without REX.W: AMD cuts the target of a near branch to 16 bits, Intel does
 /// not (APM vol. 3 and SDM vol. 2, JMP). F2 and F3 before LOOPE and LOOPNE: an AMD family 1AH lets them
-/// choose the condition.
-fn vendors_differ(kind: Kind, instruction: &Instruction, bytes: &[u8]) -> bool {
+/// choose the condition. Before a string instruction, a repeat prefix with 32-bit addresses: if ECX is 0,
+/// Intel clears the upper halves of RCX and, for some, of RSI and RDI; AMD changes nothing (each as
+/// `native` measured it).
+fn vendors_differ(op: &Op, instruction: &Instruction, bytes: &[u8]) -> bool {
     use Kind as K;
     let repeat = instruction.has_rep_prefix() || instruction.has_repne_prefix();
-    match kind {
+    match op.kind {
         K::Loope | K::Loopne if repeat => true,
+        K::Movs | K::Stos | K::Lods | K::Scas | K::Cmps => repeat && op.mem & mem::ADDR32 != 0,
         K::Jcc
         | K::Jmp
         | K::JmpIndirect
