@@ -125,6 +125,7 @@ impl Core {
     ///
     /// - `next` stays where it is and alive until [`Space::retire`] returned `Ok`, and is not
     ///   switched to after that.
+    /// - Whoever else is given `next` with a [`Hardware`] has one with the same cores.
     /// - Its root is a top-level table with the kernel half mapped as in the kernel's own, and the
     ///   tables below stay until [`Space::flush_tables`] or `retire` returned.
     pub unsafe fn switch_to<H: Hardware>(hw: &H, next: &Space) {
@@ -247,7 +248,7 @@ impl Core {
     /// Interrupts are off, so this is never inside a switch: a kick that arrives during one finds
     /// the space that the switch ended with.
     pub(crate) fn catch_up<H: Hardware>(&self, hw: &H, guard: &H::Guard, cpu: CpuId) {
-        let loaded = self.loaded.load(Ordering::Relaxed);
+        let loaded = self.loaded_here();
         let Some(space) = self.space(loaded) else {
             return;
         };
@@ -265,7 +266,7 @@ impl Core {
     }
 
     fn load_space<H: Hardware>(&self, hw: &H, guard: &H::Guard, cpu: CpuId, next: &Space) {
-        let loaded = self.loaded.load(Ordering::Relaxed);
+        let loaded = self.loaded_here();
         if loaded == next.word() {
             return;
         }
@@ -293,7 +294,7 @@ impl Core {
     }
 
     fn load_kernel<H: Hardware>(&self, hw: &H, guard: &H::Guard, cpu: CpuId) {
-        let loaded = self.loaded.load(Ordering::Relaxed);
+        let loaded = self.loaded_here();
         if loaded == KERNEL {
             return;
         }
@@ -309,7 +310,7 @@ impl Core {
     }
 
     fn go_lazy<H: Hardware>(&self, hw: &H, guard: &H::Guard, cpu: CpuId) {
-        let loaded = self.loaded.load(Ordering::Relaxed);
+        let loaded = self.loaded_here();
         if !self.own.lazy.load(Ordering::Relaxed) {
             self.load_kernel(hw, guard, cpu);
         } else if loaded != KERNEL {
@@ -357,10 +358,21 @@ impl Core {
         }
     }
 
-    /// The space in a value of this CPU's `loaded`, lazy or not.
+    /// What is loaded, for the owner outside of a switch.
+    ///
+    /// # Panics
+    ///
+    /// Inside a switch, where only an NMI can be, and before [`start`](Self::start).
+    #[inline]
+    fn loaded_here(&self) -> *mut Space {
+        let loaded = self.loaded.load(Ordering::Relaxed);
+        assert!(loaded != SWITCHING, "entered inside a switch, or before `start`");
+        loaded
+    }
+
+    /// The space in a value of [`loaded_here`](Self::loaded_here), lazy or not.
     #[inline]
     fn space(&self, loaded: *mut Space) -> Option<&Space> {
-        debug_assert!(loaded != SWITCHING, "entered inside a switch, or before `start`");
         let space = loaded.map_addr(|addr| addr & !LAZY);
         // SAFETY: null, or a space passed to `switch_to` and not yet left: this CPU is in its set,
         // so `retire` has not returned `Ok`, and by the contract of `switch_to` it is alive.

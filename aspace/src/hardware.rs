@@ -15,6 +15,8 @@ use crate::{Core, CpuId, CpuSet, Cr3};
 ///   name.
 /// - **Cores.** [`core`](Self::core) gives the same `Core` for the same CPU each time, a different
 ///   one for each CPU. On every CPU [`Core::start`] was called before anything else here.
+/// - **NMIs.** Handlers of NMIs and machine checks call nothing here but [`Core::user_access_ok`]:
+///   they may come inside a switch.
 /// - **CR3.** [`write_cr3`](Self::write_cr3) loads exactly the value given, and nobody else writes
 ///   the register while this crate's interrupts-off sections may run. It serialises, as the
 ///   instruction does, and the compiler moves no memory access across it.

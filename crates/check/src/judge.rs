@@ -240,6 +240,10 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
         " (the image has changed since the trail was written)"
     };
     let mut model = Model::new(guest, scenario, trail.config()).map_err(ReplayError::Start)?;
+    let words = model.machine.words();
+    if let Some(&word) = trail.shared.iter().find(|word| **word >= words) {
+        return Err(ReplayError::Word { word, words, changed });
+    }
     let choices = trail.choices();
     let told = Teller {
         guest,
@@ -439,10 +443,11 @@ impl Teller<'_> {
             bad.rip
         };
         events.push(narrator.violation(shown, rip));
-        let place = if observed {
-            None
-        } else {
-            narrator.stacks.place(&self.guest.image, bad.agent, bad.rip)
+        let place = match &bad.what {
+            _ if !observed => narrator.stacks.place(&self.guest.image, bad.agent, bad.rip),
+            // It says its place itself.
+            Violation::Failure(_) => None,
+            Violation::Fault(_) | Violation::Endless => Some(place(&self.guest.image, bad.rip)),
         };
         let mut finding = Finding {
             property: String::new(),

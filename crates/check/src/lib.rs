@@ -22,7 +22,7 @@ mod stacks;
 mod trail;
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use machine::STORE_BUFFER;
 use outcome::Bounds;
@@ -129,7 +129,7 @@ pub fn check(
     let options = explore::Options {
         states: limits.states.unwrap_or(defaults.states),
         bytes: limits.bytes.unwrap_or(defaults.bytes),
-        deadline: limits.seconds.map(|seconds| start + Duration::from_secs_f64(seconds.max(0.0))),
+        deadline: limits.seconds.and_then(|seconds| explore::deadline(start, seconds)),
         reduction: limits.reduction,
         every_access: limits.every_access,
         ..defaults

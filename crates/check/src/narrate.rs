@@ -117,7 +117,6 @@ impl<'a> Narrator<'a> {
                 old: names.register(register, *old, cr4),
                 value: names.register(register, *operand, cr4),
             },
-            Access::ReadRegister { .. } => return None,
             Access::Invlpg { va, nothing } => {
                 let nothing = if *nothing { " (not canonical: nothing)" } else { "" };
                 What::Invalidate { text: format!("invlpg {va:#x}{nothing}") }

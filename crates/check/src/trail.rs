@@ -30,6 +30,9 @@ pub(crate) struct Run {
     pub(crate) at: String,
 }
 
+/// More than a search keeps of one run.
+const MAX_STEPS: u64 = 1 << 24;
+
 /// Why a text is no trail.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TrailError {
@@ -81,6 +84,16 @@ pub enum ReplayError {
     /// Nothing is violated at its end.
     #[error("the trail runs to its end, and nothing is violated{0}")]
     Clean(&'static str),
+    /// A word that it shares does not exist.
+    #[error("the trail does not fit{changed}: it shares word {word}; the machine has {words}")]
+    Word {
+        /// Its number.
+        word: u32,
+        /// One more than the highest.
+        words: u32,
+        /// ` (the image has changed)` or nothing.
+        changed: &'static str,
+    },
     /// The machine does not start.
     #[error("{0}")]
     Start(String),
@@ -153,6 +166,11 @@ impl Trail {
             Trail::new("", &ImageId::default(), "", Config::default(), Vec::new(), Vec::new());
         for (line, content) in lines.filter(|(_, content)| !content.is_empty()) {
             trail.line(content).map_err(|what| TrailError::Line { line, what })?;
+        }
+        let steps: u64 = trail.runs.iter().map(|run| u64::from(run.count)).sum();
+        if steps > MAX_STEPS {
+            let what = format!("{steps} steps; a trail has at most {MAX_STEPS}");
+            return Err(TrailError::Line { line: text.lines().count(), what });
         }
         if trail.scenario.is_empty() {
             return Err(TrailError::Line { line: 1, what: "no `scenario NAME` line".into() });
@@ -248,7 +266,7 @@ fn parse_run(content: &str) -> Result<Run, String> {
             run.count = count;
         }
     }
-    if run.count == 0 || run.count > 1 << 24 {
+    if run.count == 0 {
         return Err(wrong());
     }
     Ok(run)
@@ -357,5 +375,8 @@ mod tests {
         assert_eq!(error, "line 1: no `scenario NAME` line");
         let error = Trail::parse("lamprey-trail 1\nscenario x\ncpu 9\n").unwrap_err().to_string();
         assert_eq!(error, "line 3: there is no CPU 9");
+        let text = "lamprey-trail 1\nscenario x\ncpu 0 x4000000000\ncpu 1 x4000000000\n";
+        let error = Trail::parse(text).unwrap_err().to_string();
+        assert_eq!(error, "line 4: 8000000000 steps; a trail has at most 16777216");
     }
 }

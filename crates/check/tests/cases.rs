@@ -3,8 +3,7 @@
 //! The folder says what must come out. A case is a scenario in a file there; comments above it may
 //! say more (`// key: value`, see [`Wanted`]). What else comes out stands in the folder's
 //! `expected.txt`, which `BLESS=1` rewrites: look at the difference before you commit it. The counts
-//! in it depend on the compiler and are compared only where that is the same. Cases named in
-//! `tests/known-wrong.txt`, if there is one, must be wrong.
+//! in it depend on the compiler and are compared only where that is the same.
 //!
 //! Every case is checked as it is by default, twice, then without the reduction, then without the
 //! masking; all must agree. Every trail is written, read back and replayed. What holds under x86-TSO must
@@ -95,20 +94,13 @@ impl Folder {
         });
         let results = results.into_inner().expect("no panic");
         let mut wrong = String::new();
-        let known = known_wrong();
         for (name, (_, complaints)) in &results {
-            match (known.contains(name), complaints.is_empty()) {
-                (true, false) => Ok(()),
-                (true, true) => writeln!(wrong, "{name}: is right; take it off known-wrong.txt"),
-                (false, _) => complaints
-                    .iter()
-                    .try_for_each(|complaint| writeln!(wrong, "{name}: {complaint}")),
+            for complaint in complaints {
+                writeln!(wrong, "{name}: {complaint}").expect("memory");
             }
-            .expect("memory");
         }
         wrong += &self.unused_files();
-        let pinned = results.iter().filter(|(name, _)| !known.contains(*name));
-        wrong += &self.compare(pinned.map(|(_, (line, _))| line.as_str()));
+        wrong += &self.compare(results.values().map(|(line, _)| line.as_str()));
         assert!(wrong.is_empty(), "\n{wrong}");
     }
 
@@ -183,13 +175,6 @@ impl Folder {
         }
         wanted
     }
-}
-
-/// Cases that do not come out as they should yet: `tests/known-wrong.txt`.
-fn known_wrong() -> BTreeSet<String> {
-    let text = fs::read_to_string(common::repository().join("tests/known-wrong.txt"));
-    let name = |line: &str| line.split('#').next().unwrap_or_default().trim().to_owned();
-    text.unwrap_or_default().lines().map(name).filter(|name| !name.is_empty()).collect()
 }
 
 impl Wanted {

@@ -83,7 +83,7 @@ pub(crate) enum Color {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Guests")]
 pub(crate) struct Source {
-    /// Manifest of the guests to build [default: scenarios/Cargo.toml or a Cargo.toml that depends
+    /// Manifest of the guests [default: scenarios/Cargo.toml or a Cargo.toml that depends
     /// on `lamprey`, in this directory or the nearest parent that has one]
     #[arg(long, env = "LAMPREY_MANIFEST_PATH", value_name = "FILE", hide_env_values = true)]
     pub(crate) manifest_path: Option<PathBuf>,
@@ -131,10 +131,6 @@ pub(crate) struct Check {
     /// Check scenarios whose name contains FILTER; several select all that any selects
     #[arg(value_name = "FILTER")]
     pub(crate) filters: Vec<String>,
-    #[command(flatten)]
-    pub(crate) source: Source,
-    #[command(flatten)]
-    pub(crate) budget: Budget,
     /// Scenarios checked at once; they share the memory budget [default: one per processor]
     #[arg(long, short, env = "LAMPREY_JOBS", value_name = "N", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -170,17 +166,21 @@ pub(crate) struct Check {
     #[arg(long, env = "LAMPREY_NO_MASKING", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) no_masking: bool,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    #[command(flatten)]
+    pub(crate) budget: Budget,
 }
 
 /// When a search ends without an answer.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Budgets")]
 pub(crate) struct Budget {
-    /// Time per scenario: 60s, 5m, 2h [default: as long as there is memory]
+    /// Time for each search: 60s, 5m, 2h [default: as long as there is memory]
     #[arg(long, env = "LAMPREY_TIME", value_name = "DURATION", hide_env_values = true)]
     #[arg(value_parser = units::seconds)]
     pub(crate) time: Option<f64>,
-    /// States per scenario: 2000000, 2M [default: as many as there is memory for]
+    /// States of each search: 2000000, 2M [default: as many as there is memory for]
     #[arg(long, env = "LAMPREY_STATES", value_name = "N", hide_env_values = true)]
     #[arg(value_parser = units::count)]
     pub(crate) states: Option<u64>,
@@ -194,7 +194,7 @@ pub(crate) struct Budget {
 pub(crate) enum Format {
     /// For people
     Text,
-    /// For tools: one object per scenario and line
+    /// For tools: one object per line, for each scenario or test
     Json,
 }
 
@@ -286,6 +286,8 @@ pub(crate) struct Litmus {
     #[arg(long, short, env = "LAMPREY_JOBS", value_name = "N", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
+    #[command(flatten)]
+    pub(crate) budget: Budget,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@
 //!     │        │     └─► show ─► store        (what earlier checks kept)
 //!     │        └─► pool ─► the `check` crate  (several scenarios at once)
 //!     ├─► litmus ─► ordered   (litmus tests, told in order)
-//!     └─► boot, new, pages
+//!     └─► run, new, pages
 //! ```
 //!
 //! `args` is the one home of flags and their help, `exit` of exit codes, `ui` of
@@ -22,8 +22,8 @@
 
 mod args;
 mod atomic;
-mod boot;
 mod build;
+mod check;
 mod commands;
 mod error;
 mod exit;
@@ -49,6 +49,7 @@ mod workspace;
 
 use std::env;
 use std::ffi::OsString;
+use std::io;
 use std::panic;
 use std::process::ExitCode;
 
@@ -111,8 +112,16 @@ fn parse(name: &str, words: &[OsString]) -> Result<Flags, clap::Error> {
 /// Prints help, version, or what is wrong with the flags.
 fn refuse_flags(error: &clap::Error, words: &[OsString]) -> ExitCode {
     let wrong = error.use_stderr();
-    // To a reader that is gone there is nothing to say.
-    let _ = error.print();
+    match error.print() {
+        Err(why) if !wrong && why.kind() != io::ErrorKind::BrokenPipe => {
+            let why = format!("standard output cannot be written: {why}\n");
+            // If standard error is gone, too, the exit code says it.
+            let _ = clap::Error::raw(ErrorKind::Io, why).print();
+            return Exit::Refused.code().into();
+        }
+        // To a reader that is gone there is nothing to say.
+        Ok(()) | Err(_) => {}
+    }
     let bisect = words.iter().any(|word| word == "--bisect");
     match error.kind() {
         _ if wrong && bisect => Exit::Refused.bisect().into(),
@@ -125,12 +134,12 @@ fn refuse_flags(error: &clap::Error, words: &[OsString]) -> ExitCode {
 fn carry_out(name: &str, flags: &Flags, ui: &mut Ui) -> Result<Exit, Error> {
     let program = commands::program(name);
     match &flags.command {
-        Command::Check(check) => run::check(&program, check, &flags.look, ui),
+        Command::Check(check) => check::check(&program, check, &flags.look, ui),
         Command::Replay(replay) => replay::replay(&program, replay, &flags.look, ui),
         Command::Show(show) => show::show(&program, show, ui),
         Command::List(list) => list::list(list, &flags.look, ui),
         Command::Litmus(args) => litmus::litmus(args, ui),
-        Command::Run(run) => boot::boot(run, ui),
+        Command::Run(run) => run::run(run, ui),
         Command::New(new) => new::new(&program, new, ui),
         Command::Help(help) => {
             let mut command = Flags::command().name("lamprey").bin_name(name);

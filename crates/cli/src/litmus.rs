@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
-use litmus::{Difference, Final, Log, Report, Test, Undecided};
+use litmus::{Budget, Difference, Final, Log, Report, Test, Undecided};
 use serde_json::{Value, json};
 
-use crate::args::{Format, Litmus, Model};
+use crate::args::{self, Format, Litmus, Model};
 use crate::commands::quoted;
 use crate::error::{Error, LitmusError};
 use crate::exit::Exit;
 use crate::interrupt;
+use crate::memory;
 use crate::ordered;
 use crate::ui::Ui;
 
@@ -95,9 +96,10 @@ pub(crate) fn litmus(args: &Litmus, ui: &mut Ui) -> Result<Exit, Error> {
     if files.is_empty() {
         return Err(LitmusError::Nothing.into());
     }
-    let runner = Runner { args, log: log.as_ref(), quiet: ui.quiet() };
     let processors = || thread::available_parallelism().map_or(1, usize::from);
     let threads = args.jobs.map_or_else(processors, usize::from).min(files.len());
+    let budget = budget(&args.budget, threads);
+    let runner = Runner { args, budget, log: log.as_ref(), quiet: ui.quiet() };
     let mut verdicts = Vec::new();
     let mut names = BTreeSet::new();
     let mut worst = None;
@@ -127,6 +129,17 @@ pub(crate) fn litmus(args: &Litmus, ui: &mut Ui) -> Result<Exit, Error> {
     let order = [Exit::Refused, Exit::Violated, Exit::Undecided];
     let verdict = |exit: &Exit| verdicts.iter().any(|verdict| verdict.exit() == *exit);
     Ok(worst.or_else(|| order.into_iter().find(verdict)).unwrap_or(Exit::Passed))
+}
+
+/// Searches that run at once share the memory.
+fn budget(flags: &args::Budget, threads: usize) -> Budget {
+    let memory = flags.memory.unwrap_or_else(memory::default_budget);
+    let unlimited = Budget::default();
+    Budget {
+        states: flags.states.unwrap_or(unlimited.states),
+        bytes: memory / threads.max(1) as u64,
+        seconds: flags.time.unwrap_or(unlimited.seconds),
+    }
 }
 
 /// `312 tests under tso: 310 agree, 2 differ  [0.41s]`
@@ -234,6 +247,7 @@ fn tell_unmatched(
 /// Runs one test after the other.
 struct Runner<'a> {
     args: &'a Litmus,
+    budget: Budget,
     log: Option<&'a Log>,
     quiet: bool,
 }
@@ -251,7 +265,7 @@ impl Runner<'_> {
             }
         };
         let model = memory_model(self.args.model);
-        match litmus::run(&test, model, &interrupt::asked) {
+        match litmus::run(&test, model, &self.budget, &interrupt::asked) {
             Ok(found) => self.compared(&file, &test, &found),
             Err(why) => {
                 let verdict = match why {

@@ -24,12 +24,16 @@ pub(crate) fn replay(
     let guests = origin.open(look)?;
     let opened = guest_of(&guests, &trail, &args.trail)?;
     if !is_made_with(&trail, opened) {
-        let (now, then) = (opened.guest.image_id(), trail.image_id());
-        ui.warn(format!(
-            "the image has changed since this trail was made: it was {} and is {}; \
-             trying all the same",
-            then.id, now.id
-        ));
+        let (now, then) = (&opened.guest.image_id().id, &trail.image_id().id);
+        ui.warn(match then.is_empty() {
+            true => {
+                "this trail does not say which image it was made with; trying all the same".into()
+            }
+            false => format!(
+                "the image has changed since this trail was made: it was {then} and is {now}; \
+                 trying all the same"
+            ),
+        });
     }
     let outcome = check::replay(&opened.guest, &trail).map_err(|error| ReplayError::NoFit {
         trail: args.trail.clone(),

@@ -1,236 +1,127 @@
-//! `check`: builds, explores, tells and keeps.
+//! `run`: boots a kernel, its serial line on standard output.
 
-use std::collections::BTreeMap;
-use std::thread;
-use std::time::Instant;
+use std::ops::ControlFlow;
 
-use check::{Config, Fill, MemoryModel};
-use outcome::{Outcome, Verdict};
-use report::Context;
+use check::run::{Ended, Event, Options, Run};
 
-use crate::args::{Check, Format, Look, Model, Tlb};
-use crate::atomic;
-use crate::commands::Commands;
+use crate::args;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::guests::{self, Opened, Origin};
 use crate::interrupt;
-use crate::memory;
-use crate::pool::{Allowance, Job, News, Pool};
-use crate::progress::Meter;
-use crate::select::select;
-use crate::store::Store;
-use crate::teller::{Piece, Teller, plain};
 use crate::ui::{OutputError, Ui};
 
-/// Carries out `check`.
-pub(crate) fn check(program: &str, args: &Check, look: &Look, ui: &mut Ui) -> Result<Exit, Error> {
-    if let Some(path) = &args.output {
-        // Better now than after an hour.
-        let path = path.clone();
-        atomic::can_write(&path).map_err(|reason| Error::Report { path, reason })?;
-    }
-    let origin = Origin::of(&args.source)?;
-    let guests = origin.open(look)?;
-    let jobs = select_jobs(&guests, args, ui)?;
-    let threads = threads(args, jobs.len());
-    let allowance = allowance(args, threads);
-    announce(&guests, &jobs, ui);
+/// What the guest writes to port F4H when all went well.
+const SUCCESS: u32 = 0x10;
 
-    let commands = Commands::new(program, &args.source);
-    let mut session = Session::new(args, &jobs, origin.store(), commands, ui);
-    let pool = Pool::new(&jobs, allowance);
-    let mut meter = Meter::new();
-    let heard = pool.run(threads, |news| match news {
-        News::Tick => {
-            let name = |job: usize| jobs[job].scenario.clone();
-            meter.tick(session.ui, &pool.running(), name, &allowance);
-            Ok(())
-        }
-        // What was told to end because another failed says nothing of its own.
-        News::Ended { cut: true, outcome, .. }
-            if outcome.verdict == Verdict::Undecided && !interrupt::asked() =>
-        {
-            Ok(())
-        }
-        News::Ended { job, outcome, trail, .. } => {
-            if args.fail_fast && Exit::of([outcome.verdict]) == Exit::Violated {
-                pool.stop();
+/// Carries out `run`.
+pub(crate) fn run(args: &args::Run, ui: &mut Ui) -> Result<Exit, Error> {
+    let options = Options {
+        cpus: args.cpus,
+        memory: args.memory,
+        seed: args.seed,
+        limit: args.limit,
+        trace: args.trace,
+    };
+    let mut run = Run::open(&args.image, options)?;
+    let mut line = Line::default();
+    let ended = run.go(&mut |event| line.hear(event, ui));
+    line.end(ui)?;
+    Ok(tell(&run, &ended, ui))
+}
+
+/// The serial line: what is not printed yet, and whether it can be printed.
+#[derive(Debug, Default)]
+struct Line {
+    bytes: Vec<u8>,
+    failed: Option<OutputError>,
+}
+
+impl Line {
+    fn hear(&mut self, event: Event<'_>, ui: &mut Ui) -> ControlFlow<()> {
+        match event {
+            Event::Output(bytes) => {
+                self.bytes.extend_from_slice(bytes);
+                let whole = self.bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |n| n + 1);
+                self.print(whole, ui)
             }
-            session.ended(job, *outcome, trail)
-        }
-        News::Gone { reason } => {
-            session.ui.error(reason);
-            session.worst = session.worst.or(Some(Exit::Refused));
-            Ok(())
-        }
-        News::Panicked { job } => {
-            session.ui.error(format!("{}: no verdict", jobs[job].scenario));
-            session.worst = Some(Exit::Bug);
-            Ok(())
-        }
-    });
-    session.ui.clear_status();
-    // What is known is written even if nobody reads standard output.
-    let ended = session.end(heard.is_ok());
-    heard.map_err(Error::from).and(ended)
-}
-
-fn select_jobs(guests: &[Opened], args: &Check, ui: &mut Ui) -> Result<Vec<Job>, Error> {
-    let all = guests::scenarios(guests);
-    let names: Vec<&str> = all.iter().map(|(_, scenario)| scenario.name.as_str()).collect();
-    let (selected, idle) = select(&names, &args.filters)?;
-    for filter in idle {
-        ui.warn(format!("no scenario's name contains `{filter}`"));
-    }
-    let job = |i: usize| Job { image: all[i].0.path.clone(), scenario: names[i].to_owned() };
-    Ok(selected.into_iter().map(job).collect())
-}
-
-fn threads(args: &Check, jobs: usize) -> usize {
-    let processors = || thread::available_parallelism().map_or(1, usize::from);
-    args.jobs.map_or_else(processors, usize::from).min(jobs)
-}
-
-/// The machine that was asked for.
-fn config(args: &Check) -> Config {
-    let memory_model = match args.model {
-        Model::Tso => MemoryModel::Tso,
-        Model::Sc => MemoryModel::Sc,
-    };
-    let fill = match args.tlb {
-        Tlb::Adversarial => Fill::Adversarial,
-        Tlb::Retain => Fill::Retain,
-        Tlb::Eager => Fill::Eager,
-    };
-    Config { fill, memory_model, masking: !args.no_masking }
-}
-
-/// Searches that run at once share the memory.
-fn allowance(args: &Check, threads: usize) -> Allowance {
-    let memory = args.budget.memory.unwrap_or_else(memory::default_budget);
-    Allowance {
-        seconds: args.budget.time,
-        states: args.budget.states,
-        bytes: Some(memory / threads.max(1) as u64),
-        reduction: !args.no_reduction,
-        config: config(args),
-    }
-}
-
-/// `    Checking 5 scenarios of seed (3f9a1c0e), example (a01be77d)`
-fn announce(guests: &[Opened], jobs: &[Job], ui: &mut Ui) {
-    let used = guests.iter().filter(|opened| jobs.iter().any(|job| job.image == opened.path));
-    let told = used.map(|opened| {
-        let name = opened.path.file_name().unwrap_or(opened.path.as_os_str()).to_string_lossy();
-        let id: String = opened.guest.image_id().id.chars().take(8).collect();
-        if id.is_empty() { name.into_owned() } else { format!("{name} ({id})") }
-    });
-    let told: Vec<String> = told.collect();
-    let scenarios = if jobs.len() == 1 { "scenario" } else { "scenarios" };
-    ui.state("Checking", &format!("{} {scenarios} of {}", jobs.len(), told.join(", ")));
-}
-
-/// What has ended so far, and how it is told.
-struct Session<'a> {
-    args: &'a Check,
-    ui: &'a mut Ui,
-    store: Store,
-    commands: Commands,
-    teller: Teller,
-    jobs: usize,
-    name_width: usize,
-    began: Instant,
-    ended: BTreeMap<usize, (Outcome, Context)>,
-    /// What is worse than any verdict.
-    worst: Option<Exit>,
-    keeps: bool,
-}
-
-impl<'a> Session<'a> {
-    fn new(
-        args: &'a Check,
-        jobs: &[Job],
-        store: Store,
-        commands: Commands,
-        ui: &'a mut Ui,
-    ) -> Self {
-        let name_width =
-            jobs.iter().map(|job| job.scenario.chars().count()).max().unwrap_or_default();
-        // With -o the report goes there, and the text form is what a person reads meanwhile.
-        let format = if args.output.is_some() { Format::Text } else { args.format };
-        Self {
-            args,
-            teller: Teller::new(format, ui.options(), ui.quiet(), name_width),
-            ui,
-            store,
-            commands,
-            jobs: jobs.len(),
-            name_width,
-            began: Instant::now(),
-            ended: BTreeMap::new(),
-            worst: None,
-            keeps: true,
+            Event::Instruction { cpu, rip, text } => {
+                self.trace(format_args!("cpu{cpu} {rip:x}: {text}"), ui)
+            }
+            Event::Delivery { cpu, vector, rip } => {
+                self.trace(format_args!("cpu{cpu} takes vector {vector}, to {rip:x}"), ui)
+            }
+            Event::Turn if interrupt::asked() => ControlFlow::Break(()),
+            Event::Turn => ControlFlow::Continue(()),
         }
     }
 
-    fn ended(
-        &mut self,
-        job: usize,
-        outcome: Outcome,
-        trail: Option<(String, String)>,
-    ) -> Result<(), OutputError> {
-        let trail = trail.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-        let kept = self.store.keep(&outcome, trail);
-        let name = trail.map(|(name, _)| name).filter(|_| kept.is_ok());
-        if let Err(error) = kept
-            && std::mem::take(&mut self.keeps)
-        {
-            self.ui.warn(format!("results are not kept for `show` and `replay`: {error}"));
-        }
-        let context = self.commands.context(name);
-        let pieces = self.teller.tell(&outcome, &context);
-        self.ended.insert(job, (outcome, context));
-        self.print(&pieces)
+    fn trace(&self, words: std::fmt::Arguments<'_>, ui: &mut Ui) -> ControlFlow<()> {
+        ui.trace(words);
+        ControlFlow::Continue(())
     }
 
-    /// The end of the report, the file, and the exit code.
-    fn end(self, is_read: bool) -> Result<Exit, Error> {
-        let seconds = self.began.elapsed().as_secs_f64();
-        let missing = self.jobs - self.ended.len();
-        let (outcomes, contexts): (Vec<_>, Vec<_>) = self.ended.into_values().unzip();
-        if is_read {
-            let pieces = self.teller.end(&outcomes, seconds);
-            pieces.iter().try_for_each(|piece| print(self.ui, piece))?;
+    /// Prints the first `count` bytes.
+    fn print(&mut self, count: usize, ui: &mut Ui) -> ControlFlow<()> {
+        if count == 0 {
+            return ControlFlow::Continue(());
         }
-        if missing > 0 && is_read {
-            self.ui.warn(format!("{missing} of {} scenarios have no verdict", self.jobs));
+        let text: Vec<u8> = self.bytes.drain(..count).collect();
+        match ui.print(&String::from_utf8_lossy(&text)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failed = Some(error);
+                ControlFlow::Break(())
+            }
         }
-        if let Some(path) = &self.args.output {
-            let options = self.ui.options();
-            let mut teller =
-                Teller::new(self.args.format, options, self.ui.quiet(), self.name_width);
-            let told = outcomes.iter().zip(&contexts);
-            let mut pieces: Vec<Piece> = told.flat_map(|(o, c)| teller.tell(o, c)).collect();
-            pieces.extend(teller.end(&outcomes, seconds));
-            atomic::write(path, &plain(&pieces))
-                .map_err(|reason| Error::Report { path: path.clone(), reason })?;
-        }
-        Ok(match self.worst {
-            Some(worst) => worst,
-            // With --fail-fast there is a violation, or everything has ended.
-            None => Exit::of(outcomes.iter().map(|outcome| outcome.verdict)),
-        })
     }
 
-    fn print(&mut self, pieces: &[Piece]) -> Result<(), OutputError> {
-        pieces.iter().try_for_each(|piece| print(self.ui, piece))
+    /// Prints what is left.
+    fn end(mut self, ui: &mut Ui) -> Result<(), OutputError> {
+        if self.failed.is_none() {
+            let _ = self.print(self.bytes.len(), ui);
+        }
+        self.failed.map_or(Ok(()), Err)
     }
 }
 
-fn print(ui: &mut Ui, piece: &Piece) -> Result<(), OutputError> {
-    match piece {
-        Piece::Text(text) => ui.report(text),
-        Piece::Plain(text) => ui.print(text),
+/// Says how the run ended, unless the guest was content.
+fn tell(run: &Run, ended: &Ended, ui: &mut Ui) -> Exit {
+    match ended {
+        Ended::Exit(SUCCESS) => Exit::Passed,
+        Ended::Exit(status) => {
+            ui.error(format_args!("the guest ended with {status:#x}; {SUCCESS:#x} is success"));
+            Exit::Violated
+        }
+        Ended::TripleFault { cpu, rip, faults } => {
+            let faults = faults.join(", then ");
+            ui.error(format_args!("CPU{cpu}: triple fault at {}: {faults}", run.place(*rip)));
+            Exit::Violated
+        }
+        Ended::Halted => {
+            ui.error("every CPU is halted and nothing can wake one; the guest did not end");
+            Exit::Violated
+        }
+        Ended::Limit(places) => {
+            let cpus = (0..).zip(places);
+            let cpus: Vec<String> = cpus
+                .map(|(cpu, rip): (u32, &u64)| format!("CPU{cpu} at {}", run.place(*rip)))
+                .collect();
+            ui.error(format_args!(
+                "not ended after {} instructions: {}; a larger --limit lets it go on",
+                run.time(),
+                cpus.join(", ")
+            ));
+            Exit::Undecided
+        }
+        Ended::Gap { cpu, rip, what, instruction } => {
+            let instruction = instruction.as_ref().map(|text| format!(": {text}"));
+            ui.error(format_args!(
+                "not modelled: {what}; CPU{cpu} at {}{}",
+                run.place(*rip),
+                instruction.unwrap_or_default()
+            ));
+            Exit::Undecided
+        }
+        Ended::Stopped => Exit::Interrupted,
     }
 }

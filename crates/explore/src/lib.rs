@@ -37,7 +37,7 @@ mod verdict;
 mod words;
 
 pub use model::{Agent, Agents, Choice, Model, Next, Stop, Touch};
-pub use options::{Options, Progress};
+pub use options::{Options, Progress, deadline};
 pub use replay::{ReplayError, Replayed, replay};
 pub use search::search;
 pub use turn::Switches;

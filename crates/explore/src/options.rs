@@ -1,6 +1,6 @@
 //! What a search may spend, and what it tells while it runs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How to search, and the budgets.
 #[derive(Clone, Debug)]
@@ -36,12 +36,10 @@ impl Default for Options {
     }
 }
 
-impl Options {
-    /// The default, but every order of visible operations is searched.
-    #[must_use]
-    pub fn no_reduction() -> Self {
-        Options { reduction: false, ..Options::default() }
-    }
+/// The moment `seconds` after `start`. `None`, no end, where that is later than clocks go.
+#[must_use]
+pub fn deadline(start: Instant, seconds: f64) -> Option<Instant> {
+    start.checked_add(Duration::try_from_secs_f64(seconds.max(0.0)).ok()?)
 }
 
 /// How far a search has come.

@@ -1,4 +1,4 @@
-//! ELF, symbols, line tables and types; the only reader of files.
+//! ELF, symbols, line tables and types; the only reader of images.
 //!
 //! An [`Image`] is a linked x86-64 kernel: a Rust `no_std` guest, a C program, Linux's `vmlinux`.
 //! It answers two kinds of question. What is to be executed: [`Image::segments`],

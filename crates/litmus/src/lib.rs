@@ -40,7 +40,7 @@ pub use assemble::Refused;
 pub use log::{Difference, Listed, Log, LogError, compare};
 pub use parse::parse;
 pub use report::Report;
-pub use run::{Final, Undecided, run};
+pub use run::{Budget, Final, Undecided, run};
 pub use source::ParseError;
 pub use test::{
     Expected, Formula, Location, MAX_LOCATIONS, MAX_THREADS, Model, Observable, Place, Quantifier,

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use abi::hypercall::Hypercall;
 use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
@@ -53,12 +54,30 @@ pub enum Undecided {
     /// From some state no end can be reached.
     #[error("some runs never end")]
     Endless,
-    /// There are more states than a search can number.
-    #[error("the test has too many states")]
-    States,
+    /// The search would have to spend more of this.
+    #[error("the budget of {0} is used up")]
+    Budget(&'static str),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// When a search ends without an answer. The default is never.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// States to visit.
+    pub states: u64,
+    /// Memory, in bytes, as the search accounts it.
+    pub bytes: u64,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        let Options { states, bytes, .. } = Options::default();
+        Self { states, bytes, seconds: f64::INFINITY }
+    }
 }
 
 /// Finds all final states of `test` under `model`, until `stopped` says true.
@@ -66,7 +85,12 @@ pub enum Undecided {
 /// # Errors
 ///
 /// Why they are not known.
-pub fn run(test: &Test, model: Model, stopped: &dyn Fn() -> bool) -> Result<Final, Undecided> {
+pub fn run(
+    test: &Test,
+    model: Model,
+    budget: &Budget,
+    stopped: &dyn Fn() -> bool,
+) -> Result<Final, Undecided> {
     let image = assemble(test)?;
     let memory_model = match model {
         Model::Tso => MemoryModel::Tso,
@@ -77,7 +101,13 @@ pub fn run(test: &Test, model: Model, stopped: &dyn Fn() -> bool) -> Result<Fina
         .map_err(Refused::Machine)?;
     let mut searched =
         Searched { machine, image, test, numbers: Numbers::default(), ends: BTreeSet::new() };
-    let found = explore::search(&mut searched, &Options::default(), &mut |_| match stopped() {
+    let options = Options {
+        states: budget.states,
+        bytes: budget.bytes,
+        deadline: explore::deadline(Instant::now(), budget.seconds),
+        ..Options::default()
+    };
+    let found = explore::search(&mut searched, &options, &mut |_| match stopped() {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
     });
@@ -94,8 +124,10 @@ pub fn run(test: &Test, model: Model, stopped: &dyn Fn() -> bool) -> Result<Fina
                     what: gap.what,
                     instruction: gap.instruction,
                 },
-                Why::States | Why::Bytes => Undecided::States,
-                Why::Time | Why::Interrupted => Undecided::Interrupted,
+                Why::States => Undecided::Budget("states"),
+                Why::Bytes => Undecided::Budget("memory"),
+                Why::Time => Undecided::Budget("time"),
+                Why::Interrupted => Undecided::Interrupted,
             });
         }
     }

@@ -137,7 +137,7 @@ fn the_machine_ends_in_the_states_that_files_give() {
         assert_eq!(models, 2, "{}: under both models", path.display());
         for Expected { models, states } in &test.expected {
             for model in models {
-                let found = litmus::run(&test, *model, &|| false);
+                let found = litmus::run(&test, *model, &litmus::Budget::default(), &|| false);
                 let found = found.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
                 let (lines, expected) = (test.lines(&found.states), test.lines(states));
                 assert_eq!(lines, expected, "{} under {}", path.display(), model.name());

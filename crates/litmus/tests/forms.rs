@@ -1,13 +1,13 @@
 //! What is read and what is written: the format of tests, herd's output, logs.
 
-use litmus::{Difference, Log, Model, Report, State, Test, compare, parse, run};
+use litmus::{Budget, Difference, Log, Model, Report, State, Test, compare, parse, run};
 
 fn read(text: &str) -> Test {
     parse("t.litmus", text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn ends(test: &Test, model: Model) -> Vec<State> {
-    run(test, model, &|| false).unwrap_or_else(|why| panic!("{why}")).states
+    run(test, model, &Budget::default(), &|| false).unwrap_or_else(|why| panic!("{why}")).states
 }
 
 /// A test without initial state, of these rows and this end.
@@ -121,11 +121,31 @@ fn a_filter_leaves_states_out() {
 #[test]
 fn what_has_no_model_or_never_ends_is_undecided() {
     let fault = small(" P0 ;\n movq (%rax),%rbx ;", "exists (true)");
-    let why = run(&fault, Model::Tso, &|| false).expect_err("address 0 is not mapped").to_string();
+    let why = run(&fault, Model::Tso, &Budget::default(), &|| false)
+        .expect_err("address 0 is not mapped")
+        .to_string();
     assert!(why.starts_with("P0: ") && why.contains("faults: vector 14, address 0x0"), "{why}");
     let endless = small(" P0 ;\n L: jmp L ;", "exists (true)");
-    let why = run(&endless, Model::Tso, &|| false).expect_err("it never ends").to_string();
+    let why = run(&endless, Model::Tso, &Budget::default(), &|| false)
+        .expect_err("it never ends")
+        .to_string();
     assert_eq!(why, "some runs never end");
+}
+
+#[test]
+fn a_budget_that_is_used_up_is_said() {
+    // Time is looked at every thousand steps.
+    let rows = " movq $1,(x) | movq $2,(x) | movq $3,(x) ;\n".repeat(4);
+    let test = small(&format!(" P0 | P1 | P2 ;\n{rows}"), "exists (x=1)");
+    let plenty = Budget::default();
+    for (budget, name) in [
+        (Budget { states: 2, ..plenty }, "states"),
+        (Budget { bytes: 1, ..plenty }, "memory"),
+        (Budget { seconds: 0.0, ..plenty }, "time"),
+    ] {
+        let why = run(&test, Model::Tso, &budget, &|| false).expect_err(name).to_string();
+        assert_eq!(why, format!("the budget of {name} is used up"));
+    }
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn text(threads: &[Vec<Op>]) -> String {
 
 fn agree(text: &str, model: Model) -> Result<(), TestCaseError> {
     let test = parse("generated", text).map_err(|error| TestCaseError::fail(error.to_string()))?;
-    let found = litmus::run(&test, model, &|| false)
+    let found = litmus::run(&test, model, &litmus::Budget::default(), &|| false)
         .map_err(|why| TestCaseError::fail(format!("{why}\n{text}")))?;
     let found: BTreeSet<State> = found.states.into_iter().collect();
     let allowed = oracle::outcomes(&test, model);

@@ -99,18 +99,15 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn read_cr(&mut self, cr: u8) -> Result<u64, Stop> {
-        let (part, register, value) = match cr {
-            0 => (Part::Cr0, "CR0", self.system.cr0),
-            2 => (Part::Cr2, "CR2", self.system.cr2),
-            3 => (Part::Cr3, "CR3", self.system.cr3),
-            4 => (Part::Cr4, "CR4", self.system.cr4),
+        let (part, value) = match cr {
+            0 => (Part::Cr0, self.system.cr0),
+            2 => (Part::Cr2, self.system.cr2),
+            3 => (Part::Cr3, self.system.cr3),
+            4 => (Part::Cr4, self.system.cr4),
             _ => return Err(Stop::Unmodelled(format!("mov from CR{cr}"))),
         };
-        let of = self.agent.cpu();
         // The value is taken now: MOV from CR has no other access that could suspend it.
-        if self.part_of_cpu(part, false)? {
-            self.report(Access::ReadRegister { of, register, value });
-        }
+        self.part_of_cpu(part, false)?;
         Ok(value)
     }
 

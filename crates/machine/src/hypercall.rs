@@ -253,9 +253,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             return misuse(Hypercall::Alloc, "was given an alignment that is no power of two");
         }
         let (place, end) = arena(self.system, self.agent);
-        let start = place.next_multiple_of(align);
-        match start.checked_add(size).filter(|after| *after <= end) {
-            Some(after) => {
+        let start = place.checked_next_multiple_of(align);
+        let after = start.and_then(|start| start.checked_add(size));
+        match start.zip(after).filter(|(_, after)| *after <= end) {
+            Some((start, after)) => {
                 *arena(self.system, self.agent).0 = after;
                 Outcome::Done(start)
             }
@@ -279,18 +280,16 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         };
         // Set-up is CPU 0; checks only look on.
         let own = of == self.agent.cpu() && (setup || self.agent != Agent::OBSERVER);
-        let (part, register, value) = match call {
-            Hypercall::Cr3 => (Part::Cr3, "CR3", if own { self.system.cr3 } else { look.cr3 }),
-            Hypercall::Cr4 => (Part::Cr4, "CR4", if own { self.system.cr4 } else { look.cr4 }),
+        let (part, value) = match call {
+            Hypercall::Cr3 => (Part::Cr3, if own { self.system.cr3 } else { look.cr3 }),
+            Hypercall::Cr4 => (Part::Cr4, if own { self.system.cr4 } else { look.cr4 }),
             _ => {
                 let own_flag = regs.rflags & x86::flags::IF != 0;
                 let value = if own { own_flag } else { look.interrupts_on };
-                (Part::InterruptFlag, "RFLAGS.IF", u64::from(value))
+                (Part::InterruptFlag, u64::from(value))
             }
         };
-        if self.part_of(of, part, false)? {
-            self.report(Access::ReadRegister { of, register, value });
-        }
+        self.part_of(of, part, false)?;
         Ok(Outcome::Done(value))
     }
 

@@ -13,25 +13,20 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `agent`, `word` | who acts, and on what |
-//! | `bits`, `control` | control registers, MSRs, CPUID: rules of values, pure |
-//! | `layout` | where things are; address to location; permissions |
-//! | `memory` | copy-on-write words and their fingerprint |
-//! | `code` | decoded instructions |
-//! | `buffer` | the store buffer of a CPU |
-//! | `next`, `halt`, `watch`, `registered` | what an agent stands before; why a run ends; what is told; what set-up said |
-//! | `frame`, `apic` | the frame of an interrupt; what a write to the x2APIC asks for: pure |
+//! | `bits`, `frame`, `registered` | parts of numbers; the frame of an interrupt; what set-up said |
+//! | `control`, `layout` | rules of values in control registers, MSRs and CPUID, pure; where things are, permissions |
+//! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
+//! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
+//! | `buffer`, `walker` | the store buffer of a CPU; its TLB, and what it walks through |
+//! | `next` | what an agent stands before |
 //! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
-//! | `state`, `look` | lists the parts; what a CPU shows of itself |
-//! | `exec` | what an instruction sees: accesses, faults, suspension |
-//! | `send` | what an instruction does to interrupts: IPIs, IRETQ, MOV to SS |
-//! | `translation` | the user half under page tables: TLBs, invalidation, freed frames |
-//! | `user` | accesses to the user half |
-//! | `hypercall` | what a guest asks of the machine |
-//! | `interrupt` | a handler starts and returns |
-//! | `machine` | loading, and what can happen next |
-//! | `deliver` | when interrupts and NMIs come |
-//! | `step` | one step: from a scheduling point to the next |
-//! | `alone` | set-up, invariants and final checks |
+//! | `state`, `exec` | lists the parts; what an instruction sees: gates, suspension, faults |
+//! | `access`, `look` | accesses to memory, through the store buffer; what a CPU shows of itself |
+//! | `send`, `env` | what an instruction does to interrupts: IPIs, IRETQ, MOV to SS; all else that it asks for |
+//! | `machine`, `translation` | loading, and what can happen next; the user half under page tables: TLBs, freed frames |
+//! | `hypercall`, `interrupt` | what a guest asks of the machine; a handler starts and returns |
+//! | `user`, `deliver` | accesses to the user half; when interrupts and NMIs come |
+//! | `step`, `alone` | one step: from a scheduling point to the next; set-up, invariants and final checks |
 //! | `bare` | a machine that boots a kernel of its own; it has rooms of its own |
 //!
 //! # Invariants

@@ -118,6 +118,11 @@ impl Machine {
         &self.layout
     }
 
+    /// How many words there are: every [`Word`] has a lower number.
+    pub fn words(&self) -> u32 {
+        Word::memory(self.layout.size()).0
+    }
+
     /// Instructions executed since the machine was made.
     pub fn instructions(&self) -> u64 {
         self.instructions

@@ -50,15 +50,6 @@ pub enum Access {
         /// Value after.
         value: u64,
     },
-    /// A control register of a CPU is read.
-    ReadRegister {
-        /// The CPU whose register it is.
-        of: u8,
-        /// `CR3`.
-        register: &'static str,
-        /// Its value.
-        value: u64,
-    },
     /// A control register of this CPU, or an MSR, is written.
     WriteRegister {
         /// `CR3`.

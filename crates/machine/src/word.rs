@@ -6,17 +6,6 @@
 pub struct Word(pub u32);
 
 pub(crate) const PARTS: u32 = 16;
-const PART_NAMES: [&str; 9] = [
-    "CR0",
-    "CR2",
-    "CR3",
-    "CR4",
-    "IF",
-    "pending interrupts",
-    "the store buffer",
-    "the TLB",
-    "a pending NMI",
-];
 const FIRST_GLOBAL: u32 = 128;
 const FIRST_FRAME: u32 = FIRST_GLOBAL + 8;
 /// More than the heap has.
@@ -89,12 +78,6 @@ impl Word {
     pub fn made(self) -> Option<Word> {
         self.location().map(|_| Word(FIRST_MADE + self.0 % MADES))
     }
-
-    /// CPU and name, for a part of a CPU.
-    pub fn cpu_part(self) -> Option<(u8, &'static str)> {
-        let name = PART_NAMES.get(usize::try_from(self.0 % PARTS).ok()?)?;
-        (self.0 < FIRST_GLOBAL).then(|| (u8::try_from(self.0 / PARTS).expect("at most 7"), *name))
-    }
 }
 
 #[cfg(test)]
@@ -113,9 +96,8 @@ mod tests {
             |role: &Role| matches!(role, Role::Interrupt(_) | Role::Nmi(_) | Role::NestedNmi(_));
         assert_eq!(agents.filter(is_handler).count(), 3 * usize::from(CPUS));
         const { assert!(Agent::COUNT <= 64, "the search has no more") };
-        let last = Word::part(CPUS - 1, Part::Pending);
-        assert_eq!(last.cpu_part(), Some((CPUS - 1, "pending interrupts")));
-        assert_eq!(Word::NMI_BUDGET.cpu_part(), None);
+        let last = Word::part(CPUS - 1, Part::Nmi);
+        assert!(last < Word::TABLES && Word::TABLES < Word::NMI_BUDGET);
         assert_eq!(Word::NMI_BUDGET.location(), None);
         assert_eq!(Word::memory(0).location(), Some(0));
         assert_eq!(last.location(), None);

@@ -160,11 +160,6 @@ impl Translation {
         self.frame | va & (self.size.bytes() - 1)
     }
 
-    /// Does the page contain the 4-KiB frame at `frame`?
-    pub fn holds(&self, frame: u64) -> bool {
-        frame & !(self.size.bytes() - 1) == self.frame
-    }
-
     pub(crate) fn new(va: u64, size: Size, frame: u64, entry: u64, rights: Rights) -> Self {
         let global = entry & ENTRY_G != 0;
         let dirty = entry & ENTRY_D != 0;

@@ -2,7 +2,7 @@
 
 use crate::capture::{Found, paths, visit};
 use crate::paging::{Paging, Physical};
-use crate::tlb::{Entry, Now, Table, Tlb};
+use crate::tlb::{Now, Table, Tlb};
 use crate::walk::Start;
 
 /// A way by which a walk reaches a table.
@@ -46,30 +46,6 @@ pub fn tables<M: Physical + ?Sized>(memory: &M, paging: &Paging, give: &mut dyn 
 }
 
 impl Tlb {
-    /// The translations that may be cached, under any PCID, and lead to the 4-KiB frame at `frame`.
-    /// Under [`Fill::Adversarial`](crate::Fill::Adversarial) those of [`Tlb::walks_to`] may be cached,
-    /// too.
-    pub fn holds_frame(&self, frame: u64) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(move |entry| entry.translation.holds(frame))
-    }
-
-    /// The translations that walks give now and that lead to the 4-KiB frame at `frame`.
-    pub fn walks_to<M: Physical + ?Sized>(&self, now: &Now<'_, M>, frame: u64) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        for start in self.starts(now) {
-            visit(now.memory, &now.paging, start, &mut |found| {
-                if let Found::Page(page) = found
-                    && page.holds(frame)
-                {
-                    entries.push(Entry::new(&now.paging, page));
-                }
-            });
-        }
-        entries.sort_unstable();
-        entries.dedup();
-        entries
-    }
-
     /// Which walks may read an entry inside the 4-KiB frame at `frame`, whether the entry is present or
     /// not.
     pub fn walks_through<M: Physical + ?Sized>(&self, now: &Now<'_, M>, frame: u64) -> Reach {

@@ -253,13 +253,6 @@ pub enum What {
         /// `store buffer drains: A.lam: 0 -> 1`.
         text: String,
     },
-    /// A control register or MSR is read.
-    ReadRegister {
-        /// `CR3`.
-        register: String,
-        /// Decoded: `{pcid 1, mm A, lam off}`.
-        value: String,
-    },
     /// A control register or MSR is written.
     WriteRegister {
         /// `CR3`.
@@ -300,7 +293,7 @@ pub enum What {
     },
     /// An access at CPL 3.
     User {
-        /// `read` or `write`.
+        /// `read`, `write` or `execute`.
         access: String,
         /// The pointer.
         pointer: String,

@@ -3,6 +3,8 @@
 //! Invariant: this crate only rewrites syntax. What a record means is in `abi`, what makes one in
 //! `lamprey::__private`.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod expand;
 mod marks;

@@ -25,6 +25,16 @@ fn null_pointer() {
     lamprey::cpu(0, || read(black_box(0x18)));
 }
 
+/// Before any CPU starts.
+// switches: 0
+// found: mov
+// at: scenario_entry
+#[lamprey::scenario(finds = "fault")]
+fn null_pointer_in_set_up() {
+    lamprey::cpu(0, || {});
+    read(black_box(0x18));
+}
+
 /// An address that is not canonical: #GP, or it would be a plain miss.
 // switches: 0
 #[lamprey::scenario(finds = "fault")]

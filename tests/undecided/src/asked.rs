@@ -56,3 +56,19 @@ fn ipi_from_set_up() {
     lamprey::cpu(0, || lamprey::mark!("here"));
     lamprey::send_ipi(0, 40);
 }
+
+/// So aligned, nothing is left of the address space.
+// reason: the scenario is wrong: lamprey::alloc has no memory left
+#[lamprey::scenario]
+fn allocation_beyond_all_memory() {
+    lamprey::cpu(0, || lamprey::mark!("here"));
+    lamprey::alloc(8, 1 << 63);
+}
+
+/// A size that wraps around.
+// reason: the scenario is wrong: lamprey::alloc has no memory left
+#[lamprey::scenario]
+fn allocation_of_all_memory() {
+    lamprey::cpu(0, || lamprey::mark!("here"));
+    lamprey::alloc(usize::MAX, 8);
+}

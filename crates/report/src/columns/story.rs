@@ -78,7 +78,7 @@ pub(crate) fn rows(finding: &Finding, manner: Manner) -> Vec<Row> {
 fn repetitions(events: &[Event]) -> usize {
     let first = &events[0];
     let spins = match &first.what {
-        What::Read { .. } | What::ReadRegister { .. } => true,
+        What::Read { .. } => true,
         What::Update { old, value, .. } => old == value,
         _ => false,
     };

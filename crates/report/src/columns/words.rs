@@ -20,7 +20,6 @@ pub(crate) fn words(what: &What, level: Level, voice: Voice) -> Option<String> {
     let equals = if voice == Voice::Mail { "==" } else { "=" };
     Some(match what {
         What::Read { object, value } => format!("read {object} {equals} {value}"),
-        What::ReadRegister { register, value } => format!("read {register} {equals} {value}"),
         What::Write { object, value, .. } if voice == Voice::Mail => format!("{object} = {value}"),
         What::Write { object, old, value } => {
             with_old(format!("write {object} = {value}"), old, verbose)
