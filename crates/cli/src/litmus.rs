@@ -333,6 +333,11 @@ impl Runner<'_> {
                 ("the states in the file".to_owned(), difference)
             })
             .collect();
+        if let Some(result) = test.result.filter(|_| model == litmus::Model::Tso) {
+            let difference =
+                Difference::of_observation(test, &found.states, "the file says", result);
+            all.push(("the result in the file".to_owned(), difference));
+        }
         let listed = self.log.and_then(|log| log.tests.get(&test.name));
         if let (Some(listed), Some(path)) = (listed, &self.args.expect) {
             let (line, difference) = litmus::compare(test, &found.states, listed);
@@ -370,11 +375,10 @@ impl Runner<'_> {
 /// A difference in lines of its own.
 fn lines(difference: &Difference) -> String {
     let Difference { missing, extra, other } = difference;
-    let mut text = String::new();
+    let mut text: String = other.iter().map(|other| format!("\n  {other}")).collect();
     let mut say = |words: &str, line: &str| {
         write!(text, "\n  {words}  {line}").expect("a text can be written to");
     };
-    other.iter().for_each(|other| say("it cannot be", other));
     missing.iter().for_each(|line| say("expected, never reached  ", line));
     extra.iter().for_each(|line| say("reached, but not expected", line));
     text

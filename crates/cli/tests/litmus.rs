@@ -77,6 +77,27 @@ fn states_in_the_file_are_compared() {
 }
 
 #[test]
+fn a_result_in_the_file_is_compared() {
+    let folder = folder();
+    let file = |result: &str| {
+        write(folder.path(), "MP.litmus", &format!("{MP}(*\n * Result: {result}\n *)\n"));
+        run(lamprey(folder.path()).args(["litmus", "MP.litmus"]))
+    };
+    let (exit, _, err) = file("Never");
+    assert_eq!(exit, 0, "{err}");
+    assert!(err.contains("1 test under tso: 1 agree"), "{err}");
+    let (exit, _, err) = file("Sometimes");
+    assert_eq!(exit, 1, "{err}");
+    let told = "error: MP.litmus: MP: differs from the result in the file\n  \
+        the file says Sometimes, the model Never\n";
+    assert!(err.starts_with(told), "{err}");
+    // It is the word of a test for processors with store buffers.
+    let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", "--model=sc", "MP.litmus"]));
+    assert_eq!(exit, 0, "{err}");
+    assert!(err.contains("1 test under sc: 1 with nothing to compare with"), "{err}");
+}
+
+#[test]
 fn tests_and_logs_that_do_not_meet_are_told() {
     let folder = tests();
     write(folder.path(), "log", "Observation SB Sometimes 1 3\nObservation LB Never 0 3\n");

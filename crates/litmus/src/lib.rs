@@ -43,6 +43,6 @@ pub use report::Report;
 pub use run::{Budget, Final, Undecided, run};
 pub use source::ParseError;
 pub use test::{
-    Expected, Formula, Location, MAX_LOCATIONS, MAX_THREADS, Model, Observable, Place, Quantifier,
-    Shape, State, Term, Test, Thread, address,
+    Expected, Formula, Location, MAX_LOCATIONS, MAX_THREADS, Model, OBSERVATIONS, Observable,
+    Place, Quantifier, Shape, State, Term, Test, Thread, address,
 };

@@ -127,6 +127,13 @@ impl Difference {
         };
         Difference { missing: but(expected, states), extra: but(states, expected), other: None }
     }
+
+    /// The difference between what is observed of `states` and what `who` says.
+    pub fn of_observation(test: &Test, states: &[State], who: &str, expected: &str) -> Difference {
+        let observed = Report::new(test, states).observation();
+        let other = format!("{who} {expected}, the model {observed}");
+        Difference { other: (expected != observed).then_some(other), ..Difference::default() }
+    }
 }
 
 /// How the final states of `test` differ from what a log lists under its name, and the line of that. Of
@@ -144,17 +151,19 @@ pub fn compare(test: &Test, states: &[State], listed: &[Listed]) -> (usize, Diff
 /// Where no states are listed, only the observation is compared.
 fn compare_one(test: &Test, states: &[State], listed: &Listed) -> Difference {
     let Some(lines) = &listed.states else {
-        let observation = Report::new(test, states).observation();
-        let expected = listed.observation.as_deref().unwrap_or(observation);
-        let other = format!("the log observes {expected}, the model {observation}");
-        return Difference {
-            other: (expected != observation).then_some(other),
-            ..Difference::default()
+        return match &listed.observation {
+            Some(expected) => {
+                Difference::of_observation(test, states, "the log observes", expected)
+            }
+            None => Difference::default(),
         };
     };
     let reader = Reader::new(test);
     match lines.iter().map(|line| reader.read(line)).collect::<Result<Vec<State>, String>>() {
         Ok(expected) => Difference::of_states(test, states, &expected),
-        Err(why) => Difference { other: Some(why), ..Difference::default() },
+        Err(why) => {
+            let other = Some(format!("cannot be compared: {why}"));
+            Difference { other, ..Difference::default() }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::test::{Formula, Quantifier, State, Term, Test};
+use crate::test::{Formula, OBSERVATIONS, Quantifier, State, Term, Test};
 
 /// What came out of a test.
 ///
@@ -37,12 +37,13 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// `Never`, `Sometimes` or `Always`: how many states satisfy the condition.
+    /// Which of [`OBSERVATIONS`] it is.
     pub fn observation(&self) -> &'static str {
+        let [never, sometimes, always] = OBSERVATIONS;
         match (self.positive, self.negative) {
-            (0, _) => "Never",
-            (_, 0) => "Always",
-            _ => "Sometimes",
+            (0, _) => never,
+            (_, 0) => always,
+            _ => sometimes,
         }
     }
 

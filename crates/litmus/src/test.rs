@@ -27,6 +27,9 @@ fn small(number: usize) -> u64 {
     u64::try_from(number).expect("at most 64 bits")
 }
 
+/// Of how many final states a condition can hold: of none, of some, of all.
+pub const OBSERVATIONS: [&str; 3] = ["Never", "Sometimes", "Always"];
+
 /// A litmus test.
 #[derive(Clone, Debug)]
 pub struct Test {
@@ -48,6 +51,8 @@ pub struct Test {
     pub condition: Formula,
     /// The sets of final states that the file gives.
     pub expected: Vec<Expected>,
+    /// What the file says will be observed under x86-TSO: one of [`OBSERVATIONS`].
+    pub result: Option<&'static str>,
 }
 
 /// What one CPU runs.

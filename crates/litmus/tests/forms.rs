@@ -198,7 +198,7 @@ fn brackets_and_signs_do_not_matter_to_logs() {
     }
     let log = Log::parse("Test t Allowed\nStates 1\nx=-1; y=0;\n").expect("a log");
     let other = compare(&test, &states, &log.tests["t"]).1.other;
-    assert_eq!(other.as_deref(), Some("`y` is not observed by this test"));
+    assert_eq!(other.as_deref(), Some("cannot be compared: `y` is not observed by this test"));
 }
 
 #[test]

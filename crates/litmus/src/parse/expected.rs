@@ -1,13 +1,14 @@
-//! Final states that a file gives of itself, in a comment that herd does not read.
+//! What a file says will come out, in comments that herd does not read.
 //!
-//! `(* States 2 tso sc` begins it, with the number of states and the memory models for which they are
-//! all there are; then one state per line, as herd prints it.
+//! `(* States 2 tso sc` begins one with final states: their number, and the memory models for which they
+//! are all there are; then one state per line, as herd prints it. A line `Result: Never` in any comment is
+//! the habit of Linux's litmus tests (`tools/memory-model/litmus-tests/README`).
 
 use std::ops::Range;
 
 use crate::source::{ParseError, Source};
 use crate::states::Reader;
-use crate::test::{Expected, Model, Test};
+use crate::test::{Expected, Model, OBSERVATIONS, Test};
 
 pub(super) fn expected(source: &Source<'_>, test: &Test) -> Result<Vec<Expected>, ParseError> {
     let mut all: Vec<Expected> = Vec::new();
@@ -41,6 +42,22 @@ pub(super) fn expected(source: &Source<'_>, test: &Test) -> Result<Vec<Expected>
         all.push(Expected { models, states });
     }
     Ok(all)
+}
+
+/// The word after `Result:`.
+pub(super) fn result(source: &Source<'_>) -> Result<Option<&'static str>, ParseError> {
+    let mut found = None;
+    for line in source.comments.iter().flat_map(|at| lines(source, at)) {
+        let text = source.slice(line.clone()).trim_start_matches(['*', ' ']);
+        let Some(word) = text.strip_prefix("Result:").map(str::trim) else { continue };
+        let Some(known) = OBSERVATIONS.into_iter().find(|known| *known == word) else {
+            return Err(source.error(line, "`Result:` is followed by Never, Sometimes or Always"));
+        };
+        if found.replace(known).is_some() {
+            return Err(source.error(line, "a second `Result:`"));
+        }
+    }
+    Ok(found)
 }
 
 /// The lines of a comment without the blanks around them.

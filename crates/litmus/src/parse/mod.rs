@@ -40,6 +40,7 @@ pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
         quantifier: condition.quantifier,
         condition: condition.formula,
         expected: Vec::new(),
+        result: None,
     };
     // Only now the width of every location is known.
     for observable in &mut test.observables {
@@ -48,6 +49,7 @@ pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
         }
     }
     test.expected = expected::expected(&source, &test)?;
+    test.result = expected::result(&source)?;
     Ok(test)
 }
 
