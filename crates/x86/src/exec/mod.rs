@@ -30,6 +30,7 @@ use crate::{Fault, Regs};
 ///
 /// What `env` stops with; a fault of the instruction itself is turned into that.
 #[inline]
+#[allow(clippy::too_many_lines)]
 pub fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     use Kind as K;
     match op.kind {
