@@ -45,8 +45,9 @@ pub fn verdict_line(outcome: &Outcome, name_width: usize, options: &Options) -> 
     }
     let reached = outcome.marks.iter().filter(|mark| mark.reached).count();
     let marks = format!("{reached}/{}", outcome.marks.len());
+    let states = if outcome.stats.states == 1 { "state " } else { "states" };
     let figures = format!(
-        "  {:<6} {:>11} states  switches {:>2}  marks {marks:<5} [{:>8}]",
+        "  {:<6} {:>11} {states}  switches {:>2}  marks {marks:<5} [{:>8}]",
         count(outcome.cpus.into(), "CPU"),
         grouped(outcome.stats.states),
         outcome.stats.switches,
