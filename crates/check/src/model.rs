@@ -66,6 +66,10 @@ impl explore::Model for Model {
     type Bad = Bad;
     type Gap = Gap;
 
+    fn round_begins(&mut self) {
+        self.marks = Marks::default();
+    }
+
     fn initial(&mut self, words: &mut Words) -> Result<State, Stop<Bad, Gap>> {
         self.invariants = Memo::default();
         let mut marks = std::mem::take(&mut self.marks);
@@ -210,7 +214,7 @@ impl Accesses for Reads<'_> {
 ///
 /// An invariant is a deterministic function of the words it reads. If all words that any evaluation read
 /// have the values they had in an evaluation that found nothing, this one reads the same values, takes
-/// the same way and finds nothing.
+/// the same way and finds nothing. One that reads through page tables or TLBs is run each time.
 #[derive(Default)]
 struct Memo {
     read: BTreeSet<Word>,
@@ -218,12 +222,13 @@ struct Memo {
 }
 
 impl Memo {
-    fn values(&self, state: &State) -> Vec<u64> {
+    fn values(&self, state: &State) -> Option<Vec<u64>> {
         self.read.iter().map(|word| state.word(*word)).collect()
     }
 
     fn holds(&self, state: &State) -> bool {
-        !self.held.is_empty() && self.held.contains(&self.values(state))
+        !self.held.is_empty()
+            && self.values(state).is_some_and(|values| self.held.contains(&values))
     }
 
     fn add(&mut self, state: &State, read: BTreeSet<Word>) {
@@ -233,7 +238,7 @@ impl Memo {
         }
         // A scenario that never repeats must not make this the largest table of all.
         if self.held.len() < 1 << 16 {
-            self.held.insert(self.values(state));
+            self.held.extend(self.values(state));
         }
     }
 }

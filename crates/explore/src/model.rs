@@ -58,6 +58,10 @@ pub struct Next {
 ///
 /// A verdict holds for models that keep these promises. Debug builds check some.
 ///
+/// - **True where all is known.** A run is one of the system if every word that two
+///   agents touch in it, and one of them writes, [is shared](Words::is_shared). Where
+///   one is not, the model may take the access for a private one, as if nobody could
+///   tell in which order it comes.
 /// - **Deterministic.** A step is a function of the state, the choice and the
 ///   set of shared words.
 /// - **Visible and private.** A step does one *visible* operation of its agent
@@ -84,6 +88,10 @@ pub trait Model {
     type Bad: Clone + PartialEq;
     /// What something unmodelled is described by.
     type Gap: Clone;
+
+    /// A round of the search begins. What a model has gathered of runs is to be
+    /// gathered anew: those of an earlier round need not be the system's.
+    fn round_begins(&mut self) {}
 
     /// The first state: set-up ran alone, and every agent has advanced to its
     /// first scheduling point.

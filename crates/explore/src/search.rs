@@ -37,6 +37,11 @@ use crate::{Choice, Found, Model, Options, Progress, Stats, Verdict, What, Why, 
 ///    explored: the same violations, the same deadlocks and ends, and no more
 ///    context switches, since moving accesses together only removes some.
 ///
+/// A run that leaves *K* need not be one of the system: a model may let a store to
+/// a word that is not shared overtake others, for who could tell? So what
+/// an earlier round finds counts only if the bad run itself stays within the *K* of its
+/// round; otherwise a later round has to find it.
+///
 /// With reduction, not all of these reorderings are explored, but at least one
 /// of each class: the crate's module `reduce` argues that, relative to the same *K*.
 ///
@@ -68,7 +73,7 @@ pub fn search<M: Model>(
 struct Search<'a, M: Model> {
     session: Session<'a, M>,
     stats: Stats,
-    /// The simplest violation of the rounds that were not final.
+    /// The simplest violation of the rounds that were not final, in a run within what was known.
     fallback: Option<Violation<M::Bad>>,
 }
 
@@ -97,7 +102,8 @@ impl<M: Model> Search<'_, M> {
 
     /// One round; nothing if another is due.
     fn round(&mut self) -> Option<Outcome<M>> {
-        let Session { words, knowledge, told, options, .. } = &mut self.session;
+        let Session { model, words, knowledge, told, options, .. } = &mut self.session;
+        model.round_begins();
         words.freeze();
         knowledge.freeze(words);
         told.round += 1;
@@ -116,9 +122,8 @@ impl<M: Model> Search<'_, M> {
         let undecided = |why| Verdict::Undecided { why, complete_switches: switches };
         match ending {
             Ending::Excess => None,
-            // A run that an earlier round found bad is a run of the system, whatever later rounds say:
-            // coarser steps are steps, too. Finding it again is a later round's to do; should it fail
-            // to, this is still no pass.
+            // A bad run within what was known is a run of the system, whatever later rounds say. Finding
+            // it again is a later round's to do; should it fail to, this is still no pass.
             Ending::Exhausted => Some(match (self.fallback.take(), gap) {
                 (Some(violation), _) => violation.verdict(false),
                 (None, None) => (Verdict::Pass, shared),
@@ -174,29 +179,46 @@ impl<M: Model> Search<'_, M> {
 
     /// Remembers a violation for the case that no round is final.
     fn fall_back(&mut self, found: Violation<M::Bad>) {
-        if self.fallback.as_ref().is_none_or(|known| found.at < known.at) {
+        if self.within_known(&found.trail, &found.shared)
+            && self.fallback.as_ref().is_none_or(|known| found.at < known.at) {
             self.fallback = Some(found);
         }
     }
 
+    /// Whether a run with these shared words touches no other word that two agents touch and one writes.
+    fn within_known(&mut self, trail: &[Choice], shared: &[u32]) -> bool {
+        let mut words = Words::known(shared);
+        self.follow(trail, &mut words, |_, _, _| {});
+        !words.has_fresh()
+    }
+
     /// The context switches and the steps of a trail.
     fn place(&mut self, trail: &[Choice], shared: &[u32]) -> At {
-        let mut words = Words::fixed(shared);
-        let mut choices = Vec::new();
-        let mut switches = Switches::default();
-        let model = &mut *self.session.model;
-        let mut state = model.initial(&mut words).ok();
-        for &choice in trail {
-            let Some(state) = &mut state else { break };
+        let (mut choices, mut switches) = (Vec::new(), Switches::default());
+        self.follow(trail, &mut Words::fixed(shared), |model, state, choice| {
             choices.clear();
             model.choices(state, &mut choices);
             switches.step(model, &choices, choice);
+        });
+        At { switches: switches.count(), depth: trail.len() as u32 }
+    }
+
+    /// Runs a trail again; `before` is told of each step.
+    fn follow(
+        &mut self,
+        trail: &[Choice],
+        words: &mut Words,
+        mut before: impl FnMut(&M, &M::State, Choice),
+    ) {
+        let model = &mut *self.session.model;
+        let Ok(mut state) = model.initial(words) else { return };
+        for &choice in trail {
+            before(model, &state, choice);
             words.begin_step();
-            if model.step(state, choice, &mut words).is_err() {
-                break;
+            if model.step(&mut state, choice, words).is_err() {
+                return;
             }
         }
-        At { switches: switches.count(), depth: trail.len() as u32 }
     }
 }
 

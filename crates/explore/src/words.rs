@@ -64,6 +64,11 @@ impl Words {
         words
     }
 
+    /// These words are shared; what else is, is to be learnt.
+    pub(crate) fn known(shared: &[u32]) -> Self {
+        Words { fixed: false, ..Words::fixed(shared) }
+    }
+
     /// Whether an access to `word` is a scheduling point in this round.
     #[inline]
     #[must_use]

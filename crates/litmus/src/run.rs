@@ -8,7 +8,7 @@ use std::time::Instant;
 use abi::hypercall::Hypercall;
 use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
 use machine::{
-    Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Seen, Watch, Word,
+    Accesses, Agent, Bad, Config, Entry, Gap, Halt, Machine, MemoryModel, Word,
 };
 
 use crate::assemble::{Image, Refused, assemble};
@@ -184,14 +184,17 @@ impl explore::Model for Searched<'_> {
     type Bad = Bad;
     type Gap = Gap;
 
-    fn initial(&mut self, words: &mut Words) -> Result<machine::State, Stop<Bad, Gap>> {
+    fn round_begins(&mut self) {
         self.ends.clear();
+    }
+
+    fn initial(&mut self, words: &mut Words) -> Result<machine::State, Stop<Bad, Gap>> {
         let entries: Vec<Entry> =
             self.image.entries.iter().map(|entry| Entry { function: *entry, data: 0 }).collect();
         let result = self.machine.start_threads(
             &entries,
             &mut Recorder { words, numbers: &self.numbers },
-            &mut Unwatched,
+            &mut (),
         );
         result.map_err(stop)
     }
@@ -213,7 +216,7 @@ impl explore::Model for Searched<'_> {
                 agent,
                 choice.pick,
                 &mut Recorder { words, numbers: &self.numbers },
-                &mut Unwatched,
+                &mut (),
             )
             .map_err(stop)
     }
@@ -305,15 +308,4 @@ impl Accesses for Recorder<'_> {
     fn touch(&mut self, agent: Agent, word: Word, write: bool) {
         self.words.touch(agent.0, self.numbers.of(word), write);
     }
-}
-
-/// Nobody watches.
-struct Unwatched;
-
-impl Watch for Unwatched {
-    const ON: bool = false;
-
-    fn seen(&mut self, _: Seen) {}
-
-    fn retired(&mut self, _: Agent, _: u64, _: Flow, _: u64) {}
 }

@@ -43,7 +43,19 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let kind = if want == Want::Write { Kind::Write } else { Kind::Read };
             let (pointer, size, ac) = (at.va, at.size, self.ac);
             let access = UserAccess { pointer, size, kind, user: false, ac };
-            return self.translate_paged(access)?.map_err(|fault| match fault.vector {
+            // Load and store of a LOCKed instruction are one access (SDM vol. 3 §8.1.2): one translation.
+            let translated = self.locked_place.filter(|(va, _)| at.locked && *va == at.va);
+            if let Some((_, location)) = translated {
+                return Ok(location);
+            }
+            let result = self.translate_paged(access)?;
+            if let Ok(location) = result
+                && at.locked
+                && want == Want::Write
+            {
+                self.locked_place = Some((at.va, location));
+            }
+            return result.map_err(|fault| match fault.vector {
                 13 if at.stack => Fault { vector: 12, ..fault }.into(),
                 _ => fault.into(),
             });
@@ -185,8 +197,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             if paged || self.is_visible(name) || self.is_entry(location) {
                 return self.buffer_store(Store { location, size, value, paged }, at);
             }
-            // The other half is buffered: what was loaded before this store must not be loaded again.
-            self.visible |= self.together;
+            if self.together {
+                // The other half will be buffered, and an interrupt comes before both or after both. What
+                // was loaded before this half must not be loaded again.
+                self.notice(&[])?;
+                self.visible = true;
+            }
         }
         if at.locked && self.has_stores() {
             // XCHG and the like have loaded before, with an empty buffer.
@@ -197,10 +213,14 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             if W::ON {
                 self.report_store(Store { location, size, value, paged: false }, at, false);
             }
-            if self.is_entry(location) {
+            let entry = self.is_entry(location);
+            if entry {
                 self.entry_changes(location);
             }
             self.memory.store(location, size, value);
+            if entry {
+                self.learn_tables();
+            }
         }
         self.done.push(0);
         Ok(())
@@ -212,7 +232,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             if self.system.buffer.is_full() {
                 return Err(self.wait(Wait::Room));
             }
-            self.notice_store(store)?;
+            let made = store.word().made().expect("a store goes to memory");
+            self.notice(&[(made, true)])?;
             self.visible = true;
             if W::ON {
                 self.report_store(store, at, true);
@@ -225,15 +246,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// Buffering a store is a visible operation where an interrupt could come before it or an invariant
     /// sees it.
-    fn notice_store(&mut self, store: Store) -> Result<(), Stop> {
-        let made = store.word().made().expect("a store goes to memory");
+    fn notice(&mut self, made: &[(Word, bool)]) -> Result<(), Stop> {
         // After a visible access of the same instruction no interrupt comes before it is complete.
         let open = self.open_to_interrupts && !self.visible && self.system.latch.is_empty();
-        let buffer = self.buffer_word();
-        let touches = [(made, true), (buffer, true)];
-        let touches = &touches[..1 + usize::from(open)];
-        self.gate(touches)?;
-        self.touch_all(touches);
+        let mut touches = made.to_vec();
+        touches.extend(open.then_some((self.buffer_word(), true)));
+        self.gate(&touches)?;
+        self.touch_all(&touches);
         Ok(())
     }
 

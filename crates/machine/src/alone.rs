@@ -16,7 +16,7 @@ use crate::memory::Memory;
 use crate::registered::{Entry, Registered};
 use crate::state::State;
 use crate::step::{End, Mode};
-use crate::translation::find_tables;
+use crate::translation::{capture, find_tables};
 use crate::watch::Watch;
 use crate::word::Word;
 
@@ -82,9 +82,8 @@ impl Machine {
         self.handlers_may_start(state.cpu_count(), accesses);
         if self.registered.page_tables {
             for cpu in &state.cpus {
-                let paging = cpu.system.paging();
-                let agent = Agent::hardware(0);
-                find_tables(&self.layout, &state.memory, &paging, agent, accesses);
+                let (agent, fill) = (Agent::hardware(0), self.config.fill);
+                find_tables(&self.layout, &state.memory, &cpu.system, fill, agent, accesses);
             }
         }
         for number in 0..state.cpu_count() {
@@ -146,7 +145,11 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let mut copy = state.clone();
-        copy.drain_all();
+        let stores = copy.drain_all();
+        if self.registered.page_tables {
+            // Any of them may be an entry that CPU 0 has cached.
+            capture(&self.layout, &mut copy, self.config.fill, &stores, None, (0, &mut ()), |_, _| {});
+        }
         let cpu = copy.cpu_mut(0);
         cpu.system.latch.clear();
         cpu.system.arenas[0] = self.heap_next;

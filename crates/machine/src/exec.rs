@@ -142,6 +142,10 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) several: bool,
     /// It stores to two words of which one is shared: both stores are visible.
     pub(crate) together: bool,
+    /// Where a LOCKed instruction has been translated to, and for which address.
+    pub(crate) locked_place: Option<(u64, u64)>,
+    /// It is the set-up that runs alone, not a check.
+    pub(crate) setup: bool,
 }
 
 impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
@@ -190,6 +194,8 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             holds_back: false,
             several: false,
             together: false,
+            locked_place: None,
+            setup: false,
         }
     }
 
@@ -204,6 +210,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         self.holds_back = false;
         self.several = false;
         self.together = false;
+        self.locked_place = None;
     }
 
     /// The instruction has completed.
@@ -376,12 +383,6 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         let value = *self.system.latch.get(self.done.len())?;
         self.done.push(value);
         Some(value)
-    }
-
-    /// A translation was performed, and is kept.
-    pub(crate) fn keep(&mut self, value: u64) {
-        self.visible = true;
-        self.done.push(value);
     }
 
     fn is_entry_word(&self, word: Word) -> bool {

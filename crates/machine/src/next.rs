@@ -54,8 +54,8 @@ pub struct NextOperation {
     count: u8,
 }
 
-/// Most words an operation announces: what is pending on each of 8 CPUs, for an IPI to all.
-const TOUCHES: usize = 8;
+/// Most words an operation announces: a translation that may fault or set flags at each of 5 levels.
+const TOUCHES: usize = 12;
 
 impl NextOperation {
     pub(crate) fn new(point: u64, touches: &[(Word, bool)]) -> NextOperation {
@@ -64,7 +64,7 @@ impl NextOperation {
             reducible: true,
             wait: Wait::No,
             touches: [(Word(0), false); TOUCHES],
-            count: u8::try_from(touches.len()).expect("at most 8"),
+            count: u8::try_from(touches.len()).expect("at most 12"),
         };
         next.touches[..touches.len()].copy_from_slice(touches);
         next
@@ -80,11 +80,6 @@ impl NextOperation {
         self.touches[usize::from(self.count)] = (word, false);
         self.count += 1;
         self
-    }
-
-    /// Is waiting all that this operation is? Then the end of the wait is what a step performs.
-    pub(crate) fn only_waits(&self) -> bool {
-        self.wait != Wait::No && self.count == 1
     }
 
     /// The words it touches, and whether it writes them.

@@ -63,42 +63,45 @@ impl State {
     }
 
     /// The value of a word as an observer sees it, with every store that was made: what its verdict
-    /// depends on.
-    pub fn word(&self, word: Word) -> u64 {
-        if word == Word::NMI_BUDGET {
-            return self.nmi_budget;
+    /// depends on. `None` if it is more than a number: page tables, a TLB.
+    pub fn word(&self, word: Word) -> Option<u64> {
+        if let Some(location) = word.location() {
+            let value = self.memory.word(location / 8);
+            let buffers = self.cpus.iter().map(|cpu| &cpu.system.buffer);
+            return Some(buffers.fold(value, |value, buffer| buffer.overlay(location, 8, value)));
         }
-        let Some(location) = word.location() else {
-            let number = usize::try_from(word.0 / PARTS).expect("at most 7");
-            let Some(cpu) = self.cpus.get(number) else { return 0 };
-            return match word.0 % PARTS {
-                0 => cpu.system.cr0,
-                1 => cpu.system.cr2,
-                2 => cpu.system.cr3,
-                3 => cpu.system.cr4,
-                4 => u64::from(cpu.interrupt_flag()),
-                5 => cpu.pending,
-                6 => u64::from(!cpu.system.buffer.is_empty()),
-                8 => u64::from(cpu.nmi_pending),
-                // Nothing that an observer could ask for.
-                _ => 0,
-            };
-        };
-        let value = self.memory.word(location / 8);
-        self.cpus.iter().fold(value, |value, cpu| cpu.system.buffer.overlay(location, 8, value))
+        if word == Word::NMI_BUDGET {
+            return Some(self.nmi_budget);
+        }
+        let cpu = self.cpus.get(usize::try_from(word.0 / PARTS).ok()?)?;
+        match word.0 % PARTS {
+            0 => Some(cpu.system.cr0),
+            1 => Some(cpu.system.cr2),
+            2 => Some(cpu.system.cr3),
+            3 => Some(cpu.system.cr4),
+            4 => Some(u64::from(cpu.interrupt_flag())),
+            5 => Some(cpu.pending),
+            6 => Some(u64::from(!cpu.system.buffer.is_empty())),
+            8 => Some(u64::from(cpu.nmi_pending)),
+            _ => None,
+        }
     }
 
-    /// Makes every store visible. Of two to one word the higher CPU's wins: in one of the ways on from
-    /// here it does.
-    pub(crate) fn drain_all(&mut self) {
+    /// Makes every store visible; the words they went to, with what these held. Of two to one word the
+    /// higher CPU's wins: in one of the ways on from here it does.
+    pub(crate) fn drain_all(&mut self) -> Vec<(u64, u64)> {
+        let mut stores = Vec::new();
         for number in 0..self.cpu_count() {
             if self.cpu(number).system.buffer.is_empty() {
                 continue;
             }
             for store in std::mem::take(&mut self.cpu_mut(number).system.buffer).stores() {
+                let word = store.location / 8;
+                stores.push((word, self.memory.word(word)));
                 self.memory.store(store.location, store.size, store.value);
             }
         }
+        stores
     }
 
     /// Have all CPUs returned from what they were given, with no interrupt left?

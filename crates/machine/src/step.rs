@@ -28,7 +28,7 @@ use crate::watch::{Access, Flow, Seen, Watch};
 use crate::word::{Part, Word};
 
 /// Instructions after which a step ends even without a visible operation, so that an endless private
-/// loop becomes a cycle of states. An extra scheduling point never loses a behaviour.
+/// loop becomes a cycle of states.
 const STEP_INSTRUCTIONS: u64 = 1 << 16;
 /// SysV ABI: bytes below RSP that a leaf function may use. Precompiled `core` does.
 const RED_ZONE: u64 = 128;
@@ -92,10 +92,7 @@ impl Machine {
             return self.run(state, agent, None, false, accesses, watch);
         }
         let pick = cpu.choosing.map(|choosing| (choosing, pick));
-        // After MFENCE has waited, a store may enter the buffer before the next access: the hardware
-        // must get its turn between the two.
-        let waited = cpu.next[agent.level()].is_some_and(|next| next.only_waits());
-        self.run(state, agent, pick, pick.is_none() && !waited, accesses, watch)
+        self.run(state, agent, pick, pick.is_none(), accesses, watch)
     }
 
     /// Runs `agent` to its next scheduling point.
@@ -169,6 +166,7 @@ impl Machine {
         };
         let mut exec = Exec::new(layout, memory, system, freed, accesses, watch, agent);
         exec.alone = mode.alone;
+        exec.setup = mode.setup;
         exec.credit = mode.credit;
         exec.clock = context.registered.clock;
         exec.paged = paged;
@@ -216,14 +214,15 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let (layout, fill) = (&self.layout, self.config.fill);
-        if !changes.entries.is_empty() {
-            let own = (!matches!(agent.role(), Role::Hardware(_))).then_some(agent.cpu());
-            translation::capture(layout, state, fill, &changes.entries, own, (rip, watch));
-            for cpu in &state.cpus {
-                let paging = cpu.system.paging();
-                translation::find_tables(layout, &state.memory, &paging, agent, accesses);
+        let mut find = |cpus: &[Arc<Cpu>], memory: &Memory| {
+            for cpu in cpus {
+                translation::find_tables(layout, memory, &cpu.system, fill, agent, accesses);
             }
-        }
+        };
+        let (entries, told) = (&changes.entries, (rip, watch));
+        let own = (!matches!(agent.role(), Role::Hardware(_))).then_some(agent.cpu());
+        translation::capture(layout, state, fill, entries, own, told, &mut find);
+        find(&state.cpus, &state.memory);
         translation::normalize(layout, state, fill);
         let by = agent.cpu();
         let stored = |frame: &u64| translation::freed_under_store(layout, state, *frame, by);
@@ -314,7 +313,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 None => Err(self.fetch_fault(rip)),
             };
             match result {
-                Ok(None) => {}
+                // The step's visible operation is one of the instruction that it stood before. If that had
+                // none to perform, if it only waited or all it touched was private, the next instruction
+                // must not take its place: it may come after a store that has just been buffered, and
+                // between the two the hardware must get its turn.
+                Ok(None) => self.credit = false,
                 Ok(Some(end)) => return Ok(end),
                 Err(Stop::Yield) => {
                     self.suspend();

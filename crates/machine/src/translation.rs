@@ -5,9 +5,10 @@
 //!
 //! # Which words are entries
 //!
-//! Those of frames that a walk from some CPU's CR3 reaches. Whoever loads CR3, or links a table, goes through
-//! the tables and makes their [`Word::table`] shared; the search begins again when one is new, so in the
-//! last round every store to an entry is known for one. Walks read coherent memory, never a store
+//! Those of frames that a walk reaches, from some CPU's CR3 or from an entry that its caches may hold. Whoever
+//! loads CR3, or changes an entry, goes through the tables and makes their [`Word::table`] shared; the
+//! search begins again when one is new, so in the last round every store to an entry is known for one. In
+//! set-up any store may be one. Walks read coherent memory, never a store
 //! buffer, so a store to an entry is buffered like any that somebody else sees.
 //!
 //! # An access
@@ -96,18 +97,19 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             return Ok(Ok(location));
         }
         let ways = self.system.ways(&self.ram(), self.fill, &access);
-        let writes = ways.iter().flatten().any(|way| sets_flags(way, access.kind));
-        let fills = self.fill == Fill::Retain;
-        let touches = [
-            (Word::TABLES, writes),
-            (self.part_word(Part::Tlb), fills),
-            (self.part_word(Part::Cr3), false),
-            (self.part_word(Part::Cr4), false),
-        ];
-        if !self.may_translate(&touches, ways.as_ref().is_some_and(|ways| ways.len() > 1)) {
+        let touches = self.touches(ways.as_deref().unwrap_or_default(), access.kind);
+        let several = ways.as_ref().is_some_and(|ways| ways.len() > 1);
+        if self.alone && several {
+            let what = "user memory with several results, in code that runs by itself";
+            return Err(Stop::Unmodelled(what.into()));
+        }
+        if !self.may_translate(&touches, several) {
             self.choosing = Some(access);
             return Err(self.before_operation(&touches));
         }
+        // One that is private comes out the same when the instruction begins again: it is no reason to
+        // keep interrupts out.
+        self.visible |= self.pick.is_some();
         let pick = usize::from(self.pick.take().unwrap_or(0));
         self.touch_all(&touches);
         let result = match ways {
@@ -119,8 +121,31 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 result
             }
         };
-        self.keep(result.unwrap_or(0));
+        self.done.push(result.unwrap_or(0));
         Ok(result)
+    }
+
+    /// What a translation that can go these ways touches.
+    fn touches(&self, ways: &[Way], kind: Kind) -> Vec<(Word, bool)> {
+        let faults = ways.iter().any(|(_, outcome)| matches!(outcome, Outcome::Fault { .. }));
+        let mut entries: Vec<u64> =
+            ways.iter().flat_map(|way| updates(way, kind)).map(|(entry, _)| entry).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        let mut touches = vec![
+            (Word::TABLES, !entries.is_empty()),
+            (self.part_word(Part::Tlb), faults || self.fill == Fill::Retain),
+            (self.part_word(Part::Cr3), false),
+            (self.part_word(Part::Cr4), false),
+        ];
+        touches.extend(faults.then_some((self.part_word(Part::Cr2), true)));
+        touches.extend(entries.iter().map(|entry| (Word::memory(self.entry_at(*entry)), true)));
+        touches
+    }
+
+    /// The location of an entry that a walk has read.
+    fn entry_at(&self, pa: u64) -> u64 {
+        self.layout.physical(pa, 8).expect("the walk has read it")
     }
 
     /// The access goes this way.
@@ -140,11 +165,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         match *outcome {
             Outcome::Access { pa } => self.use_frame(candidate, &request, pa, access.size).map(Ok),
             Outcome::Fault { code } => {
-                let code_va = request.va;
                 self.change_tlb(|tlb, now| tlb.page_fault(now, &request));
-                self.touch_all(&[(self.part_word(Part::Tlb), true)]);
-                self.system.cr2 = code_va;
-                Ok(Err(Fault { vector: 14, code, va: code_va }))
+                self.system.cr2 = request.va;
+                Ok(Err(Fault { vector: 14, code, va: request.va }))
             }
             Outcome::NoMemory { pa } => Err(Stop::Unmodelled(format!(
                 "a page walk for {:#x} that reads {pa:#x}, where no memory is",
@@ -184,9 +207,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         if let Some(walk) = &candidate.walk {
             for (entry, value) in mmu::updates(walk, request.kind) {
-                let location = self.layout.physical(entry, 8).expect("the walk has read it");
-                self.touch_all(&[(Word::memory(location), true), (Word::TABLES, true)]);
-                self.memory.set_word(location / 8, value);
+                self.memory.set_word(self.entry_at(entry) / 8, value);
             }
         }
         self.change_tlb(|tlb, now| tlb.used(now, candidate, request.kind));
@@ -229,13 +250,19 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             return;
         }
         self.changes.any = true;
-        find_tables(self.layout, self.memory, &self.system.paging(), self.agent, self.accesses);
+        self.learn_tables();
     }
 
-    /// Is the word at `location` an entry of some table?
+    /// What is a table now is one from now on, even if what leads there is gone before the step ends.
+    pub(crate) fn learn_tables(&mut self) {
+        let Exec { layout, memory, system, fill, agent, accesses, .. } = self;
+        find_tables(layout, memory, system, *fill, *agent, *accesses);
+    }
+
+    /// Is the word at `location` an entry of some table, or may it be?
     #[inline]
     pub(crate) fn is_entry(&self, location: u64) -> bool {
-        self.paged && is_entry(self.layout, self.accesses, location)
+        self.paged && (self.setup || is_entry(self.layout, self.accesses, location))
     }
 
     /// The entry at `location` is about to change: this CPU's caches may keep it. The others learn of it
@@ -253,7 +280,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 self.watch.seen(Seen { agent, rip: self.rip, access: Access::Cached { text } });
             }
         }
-        self.changes.entries.push((location / 8, self.memory.word(location / 8)));
+        if !self.setup {
+            self.changes.entries.push((location / 8, self.memory.word(location / 8)));
+        }
         self.changes.any = true;
     }
 
@@ -275,10 +304,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 }
 
-/// Does hardware change an entry's A or D on this way?
-fn sets_flags((candidate, outcome): &Way, kind: Kind) -> bool {
+/// The entries whose A or D hardware sets on this way, and what they become.
+fn updates((candidate, outcome): &Way, kind: Kind) -> impl Iterator<Item = (u64, u64)> {
     let walk = candidate.walk.as_ref().filter(|_| matches!(outcome, Outcome::Access { .. }));
-    walk.is_some_and(|walk| mmu::updates(walk, kind).next().is_some())
+    walk.into_iter().flat_map(move |walk| mmu::updates(walk, kind))
 }
 
 /// Is the word at `location` in a frame that is known to hold a table?
@@ -290,11 +319,13 @@ pub(crate) fn is_entry<A: Accesses>(layout: &Layout, accesses: &A, location: u64
 pub(crate) fn find_tables<A: Accesses>(
     layout: &Layout,
     memory: &Memory,
-    paging: &Paging,
+    system: &System,
+    fill: Fill,
     agent: Agent,
     accesses: &mut A,
 ) {
-    mmu::tables(&Ram { layout, memory }, paging, &mut |frame| {
+    let ram = Ram { layout, memory };
+    system.tlb.tables_walked(&system.now(&ram, fill), &mut |frame| {
         let word = layout.physical(frame, 8).and_then(|location| layout.table_word(location));
         if let Some(word) = word.filter(|word| !accesses.is_shared(*word)) {
             accesses.touch(agent, word, true);
@@ -304,7 +335,7 @@ pub(crate) fn find_tables<A: Accesses>(
 }
 
 /// Entries at these words, which held these values, have changed: what the caches of all CPUs but `but`
-/// may keep.
+/// may keep. `seen` is given memory as it was before each of them.
 pub(crate) fn capture<W: Watch>(
     layout: &Layout,
     state: &mut State,
@@ -312,12 +343,14 @@ pub(crate) fn capture<W: Watch>(
     stores: &[(u64, u64)],
     but: Option<u8>,
     (rip, watch): (u64, &mut W),
+    mut seen: impl FnMut(&[Arc<Cpu>], &Memory),
 ) {
     let State { memory, cpus, .. } = state;
     for (index, (word, _)) in stores.iter().enumerate() {
         let Some(pa) = layout.physical_address(word * 8) else { continue };
         let mut before = memory.clone();
         stores[index..].iter().rev().for_each(|(word, old)| before.set_word(*word, *old));
+        seen(cpus, &before);
         let ram = Ram { layout, memory: &before };
         for (number, cpu) in (0..).zip(cpus.iter_mut()).filter(|(number, _)| Some(*number) != but) {
             let mut tlb = cpu.system.tlb.clone();

@@ -76,13 +76,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn translate_flat(&mut self, access: UserAccess) -> Result<Result<u64, Fault>, Stop> {
         self.part_of_cpu(Part::Cr3, false)?;
         self.part_of_cpu(Part::Cr4, false)?;
-        let UserAccess { pointer, size, kind, .. } = access;
+        // The length of an instruction fetch does not matter.
+        let UserAccess { pointer, kind, .. } = access;
+        let size = access.size.max(1);
         let (cr3, cr4) = (self.system.cr3, self.system.cr4);
         let check = |va| match kind {
-            Kind::Execute => mmu::lam::canonical(va, false).then_some(va),
+            Kind::Execute => mmu::lam::canonical(va, self.system.paging().la57()).then_some(va),
             _ => mmu::lam::data_address(va, cr3, cr4),
         };
-        let last = pointer.wrapping_add(u64::from(size).saturating_sub(1));
+        let last = pointer.wrapping_add(u64::from(size) - 1);
         let (Some(va), Some(_)) = (check(pointer), check(last)) else {
             return Ok(Err(Fault::GP));
         };
@@ -95,6 +97,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let write = u32::from(kind == Kind::Write) << 1;
         let fetch = u32::from(kind == Kind::Execute) << 4;
         let code = AT_CPL3 | fetch | write | u32::from(supervisor);
+        if self.part_of_cpu(Part::Cr2, true)? {
+            self.system.cr2 = va;
+        }
         Ok(Err(Fault { vector: 14, code, va }))
     }
 }

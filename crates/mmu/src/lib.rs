@@ -43,6 +43,6 @@ pub use candidates::{Candidate, Outcome, Source};
 pub use invalidate::Invpcid;
 pub use paging::{Paging, Physical, Rights, Size, Translation};
 pub use permit::{Kind, Request, error_code, permit, updates};
-pub use reach::{Path, Reach, tables};
+pub use reach::{Path, Reach};
 pub use tlb::{Entry, Fill, Now, Table, Tag, Tlb};
 pub use walk::{Failure, Read, Walk, walk};

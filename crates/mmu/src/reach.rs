@@ -1,7 +1,7 @@
 //! Which frames a CPU may still use: for the question whether one may be freed.
 
 use crate::capture::{Found, paths, visit};
-use crate::paging::{Paging, Physical};
+use crate::paging::Physical;
 use crate::tlb::{Now, Table, Tlb};
 use crate::walk::Start;
 
@@ -33,19 +33,24 @@ impl Reach {
     }
 }
 
-/// Gives the physical address of every table that walks from CR3 can read, the topmost first; one that
-/// several paths lead to is given several times.
-pub fn tables<M: Physical + ?Sized>(memory: &M, paging: &Paging, give: &mut dyn FnMut(u64)) {
-    let root = Start::root(paging);
-    give(root.table);
-    visit(memory, paging, root, &mut |found| {
-        if let Found::Table(start) = found {
-            give(start.table);
-        }
-    });
-}
-
 impl Tlb {
+    /// Gives the physical address of every table that walks can read now, from CR3 or from what may be
+    /// cached under the current PCID; one that several paths lead to is given several times.
+    pub fn tables_walked<M: Physical + ?Sized>(
+        &self,
+        now: &Now<'_, M>,
+        give: &mut dyn FnMut(u64),
+    ) {
+        for start in self.starts(now) {
+            give(start.table);
+            visit(now.memory, &now.paging, start, &mut |found| {
+                if let Found::Table(start) = found {
+                    give(start.table);
+                }
+            });
+        }
+    }
+
     /// Which walks may read an entry inside the 4-KiB frame at `frame`, whether the entry is present or
     /// not.
     pub fn walks_through<M: Physical + ?Sized>(&self, now: &Now<'_, M>, frame: u64) -> Reach {
