@@ -137,6 +137,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             self.pending = self.before(name, true, true);
             return Err(Stop::Yield);
         }
+        if self.is_visible(name) {
+            self.pass_fence()?;
+        }
         let offset = location % 8;
         let bytes = if word == location / 8 {
             buffer::bytes(offset, at.size)

@@ -17,14 +17,18 @@
 //! | drains | does not |
 //! | --- | --- |
 //! | LOCKed instructions, XCHG with memory | plain loads and stores |
-//! | MFENCE | SFENCE, LFENCE |
+//! | what comes after MFENCE, but for stores and the x2APIC | SFENCE, LFENCE |
 //! | MOV to CR, INVLPG, INVPCID, CPUID, WRMSR | WRMSR to x2APIC MSRs (§8.3 note 4) |
 //! | delivery of an interrupt, return from it | STI, CLI, SWAPGS, HLT |
 //!
 //! SFENCE could be read as draining in §11.10, but does not keep later loads back (§8.2.5); on
-//! write-back memory, where stores stay in order anyway, that is no effect at all. With one exception: a
-//! WRMSR to the x2APIC, which passes stores, does not pass an SFENCE (§10.12.3). So SFENCE leaves a mark
-//! behind the newest store, and such a WRMSR waits until all stores before the mark are visible.
+//! write-back memory, where stores stay in order anyway, that is no effect at all.
+//!
+//! MFENCE keeps later *loads* back until earlier stores are visible. A WRMSR to the x2APIC is no load: §10.12.3
+//! asks for a serialising instruction or for MFENCE and LFENCE before it (editions from 2021 on; older ones
+//! were content with MFENCE or SFENCE), and so does Linux since commit 25a068b8e9a4. So MFENCE leaves a
+//! mark behind the newest store, and whatever is visible waits until all stores before the mark have
+//! left, LFENCE, too; only stores, which stay behind them anyway, and such a WRMSR do not.
 //!
 //! # Partial overlap
 //!
@@ -82,7 +86,7 @@ pub(crate) enum Forward {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Buffer {
     stores: Vec<Store>,
-    /// How many of them, from the oldest on, are before an SFENCE.
+    /// How many of them, from the oldest on, are before an MFENCE.
     fenced: usize,
 }
 
@@ -112,12 +116,12 @@ impl Buffer {
         &self.stores
     }
 
-    /// SFENCE.
+    /// MFENCE.
     pub(crate) fn fence(&mut self) {
         self.fenced = self.stores.len();
     }
 
-    /// How many stores, from the oldest on, are before an SFENCE.
+    /// How many stores, from the oldest on, are before an MFENCE.
     pub(crate) fn fenced(&self) -> usize {
         self.fenced
     }

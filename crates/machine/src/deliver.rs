@@ -17,6 +17,9 @@
 //! - the store buffer: a store into it is visible where something could come before it;
 //! - what is pending, which HLT reads.
 //!
+//! A raw handler is another matter: it finds registers, RIP and RFLAGS of what it interrupts, and so can tell
+//! how far that has come. Where one may come, every instruction is a scheduling point.
+//!
 //! The shadow of STI does not hold NMIs back (SDM vol. 2 STI leaves that to the processor; they may come).
 //!
 //! # Which

@@ -48,12 +48,12 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
 
     fn fence(&mut self, fence: Fence) -> Result<(), Stop> {
         match fence {
-            Fence::Mfence => self.drain(),
-            Fence::Sfence => {
+            Fence::Mfence => {
                 self.system.buffer.fence();
                 Ok(())
             }
-            Fence::Lfence => Ok(()),
+            Fence::Sfence => Ok(()),
+            Fence::Lfence => self.pass_fence(),
         }
     }
 

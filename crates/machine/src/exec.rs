@@ -97,6 +97,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) interruptible: bool,
     /// An interrupt or an NMI may come before this instruction.
     pub(crate) open_to_interrupts: bool,
+    /// Handlers of interrupts, and of NMIs, that find the registers and the frame of what they interrupt.
+    pub(crate) raw: (bool, bool),
     /// Where interrupts can be sent.
     pub(crate) apic: Apic,
     /// Interrupts sent in this step, and to which CPU.
@@ -171,6 +173,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             tso: false,
             interruptible: false,
             open_to_interrupts: false,
+            raw: (false, false),
             apic: Apic::new(&[], false, 0),
             sent: Vec::new(),
             returns_to: None,
@@ -295,6 +298,13 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         if self.has_stores() { Err(self.wait(Wait::Empty)) } else { Ok(()) }
     }
 
+    /// Goes on only when all stores before an MFENCE are visible.
+    #[inline]
+    pub(crate) fn pass_fence(&mut self) -> Result<(), Stop> {
+        let held = self.has_stores() && self.system.buffer.fenced() > 0;
+        if held { Err(self.wait(Wait::Fenced)) } else { Ok(()) }
+    }
+
     /// Stands before what it cannot do until the store buffer has changed.
     #[cold]
     pub(crate) fn wait(&mut self, wait: Wait) -> Stop {
@@ -330,6 +340,14 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     /// Something that is done to several words at once: `true` if it is to be performed now, `false` if an
     /// earlier step did.
     pub(crate) fn operation(&mut self, touches: &[(Word, bool)]) -> Result<bool, Stop> {
+        if !self.is_latched() && self.any_shared(touches) {
+            self.pass_fence()?;
+        }
+        self.unfenced_operation(touches)
+    }
+
+    /// The same, and no MFENCE keeps it back.
+    pub(crate) fn unfenced_operation(&mut self, touches: &[(Word, bool)]) -> Result<bool, Stop> {
         if self.latched().is_some() {
             return Ok(false);
         }

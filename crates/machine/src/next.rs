@@ -14,7 +14,7 @@ pub(crate) enum Wait {
     Room,
     /// It holds no store to this word.
     Gone(Word),
-    /// It holds no store that an SFENCE has followed.
+    /// It holds no store that an MFENCE has followed.
     Fenced,
 }
 

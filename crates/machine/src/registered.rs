@@ -74,4 +74,10 @@ impl Registered {
     pub fn interrupts(&self) -> bool {
         !self.handlers.is_empty() || self.nmi.is_some()
     }
+
+    /// Do handlers of interrupts, and of NMIs, find what they interrupt?
+    pub(crate) fn raw(&self) -> (bool, bool) {
+        let nmi = self.nmi.is_some_and(|nmi| nmi.handler.raw);
+        (self.handlers.iter().any(|handler| handler.raw), nmi)
+    }
 }

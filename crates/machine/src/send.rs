@@ -6,7 +6,6 @@ use crate::agent::{Agent, Role};
 use crate::apic::{self, Message, Sending};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::frame::{KERNEL_CS, KERNEL_SS};
-use crate::next::Wait;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
@@ -18,7 +17,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let targets: Vec<u8> = (0..8).filter(|cpu| to >> cpu & 1 != 0).collect();
         let touches: Vec<(Word, bool)> =
             targets.iter().map(|cpu| (Word::part(*cpu, part), true)).collect();
-        self.operation(&touches)?;
+        self.unfenced_operation(&touches)?;
         for to in targets {
             self.report(Access::SendIpi { to, vector: message.vector() });
             self.sent.push((to, message));
@@ -27,7 +26,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 
     /// WRMSR to the x2APIC: not serialising, and it does not wait for earlier stores (SDM vol. 3 §8.3
-    /// note 4), except those before an SFENCE (§10.12.3).
+    /// note 4), not even for those before an MFENCE, unless an LFENCE comes between (§10.12.3).
     pub(crate) fn write_apic(&mut self, number: u32, value: u64) -> Result<(), Stop> {
         if self.alone {
             return Err(Stop::Unmodelled("an APIC register in code that runs by itself".into()));
@@ -40,9 +39,6 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             apic::msr::SELF_IPI => self.apic.self_ipi(value, own)?,
             _ => return Err(Stop::Unmodelled(format!("wrmsr of {number:#x}"))),
         };
-        if self.system.buffer.fenced() > 0 {
-            return Err(self.wait(Wait::Fenced));
-        }
         self.send(sending)
     }
 

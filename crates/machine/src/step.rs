@@ -174,6 +174,7 @@ impl Machine {
         exec.pick = pick_of(|choosing| matches!(choosing, Choosing::Translation(_)));
         exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && context.registered.interrupts();
+        exec.raw = context.registered.raw();
         exec.apic = apic;
         let by_frame = interrupted.last().filter(|interrupted| interrupted.by.raw);
         exec.returns_to = by_frame.map(|interrupted| interrupted.regs.gpr[RSP]);
@@ -182,7 +183,8 @@ impl Machine {
             // What an earlier step has left below is dead as soon as RSP has risen above it.
             exec.low_water = regs.gpr[RSP].saturating_sub(RED_ZONE).max(exec.stack.0);
         }
-        let stop = exec.go(regs, code, &mut context, mode.limit, instructions);
+        let stands = mode.credit || mode.pick.is_some();
+        let stop = exec.go(regs, code, &mut context, stands, mode.limit, instructions);
         let (changes, sent) = (exec.changes, exec.sent);
         // An NMI within an NMI runs on a stack that is live below it.
         if config.masking && !matches!(agent.role(), Role::NestedNmi(_)) {
@@ -290,18 +292,31 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         self.interruptible && (nmi || regs.rflags & x86::flags::IF != 0)
     }
 
-    /// Executes instructions up to a scheduling point, or `limit` of them.
+    /// Can a handler interrupt before the next instruction that finds in registers and frame how far the
+    /// code below it has come?
+    fn is_watched(&self, regs: &Regs) -> bool {
+        let (by_interrupt, by_nmi) = self.raw;
+        let interrupt = by_interrupt && regs.rflags & x86::flags::IF != 0;
+        self.interruptible && (interrupt || (by_nmi && !self.system.nmi_blocked))
+    }
+
+    /// Executes instructions up to a scheduling point, or `limit` of them. It may already be at one, unless
+    /// it `stands` before what this step performs.
     #[inline]
     fn go(
         &mut self,
         regs: &mut Regs,
         code: &mut Code,
         context: &mut Context<'_>,
+        stands: bool,
         limit: u64,
         instructions: &mut u64,
     ) -> Result<End, Stop> {
-        for _ in 0..limit {
+        for number in 0..limit {
             let rip = regs.rip;
+            if (number > 0 || !stands) && self.is_watched(regs) {
+                return Ok(End::Before(NextOperation::irreducible(rip, &[])));
+            }
             self.begin(rip);
             self.ac = regs.rflags & x86::flags::AC != 0;
             self.open_to_interrupts = self.is_open(regs);

@@ -96,6 +96,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if let Some(location) = self.latched() {
             return Ok(Ok(location));
         }
+        self.pass_fence()?;
         let ways = self.system.ways(&self.ram(), self.fill, &access);
         let touches = self.touches(ways.as_deref().unwrap_or_default(), access.kind);
         let several = ways.as_ref().is_some_and(|ways| ways.len() > 1);

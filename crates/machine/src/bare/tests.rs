@@ -443,14 +443,14 @@ fn a_page_fault_drops_the_translation_of_its_address() {
 }
 
 #[test]
-fn an_ipi_passes_stores_but_not_an_sfence() {
+fn an_ipi_passes_stores_but_not_an_mfence() {
     for (fence, seen) in [(false, 0), (true, 7)] {
         let mut board = board(&[NOP]);
         let mut regs = board.cpus[0].regs.clone();
         let mut view = board.view(0);
         view.store(at(DATA, 8), 7).expect("mapped");
         if fence {
-            view.fence(Fence::Sfence).expect("no fault");
+            view.fence(Fence::Mfence).expect("no fault");
         }
         view.wrmsr(&mut regs, 0x830, 1 << 32 | 0x44).expect("a legal command");
         assert_eq!(board.apics[1].deliverable(), Some(0x44));
