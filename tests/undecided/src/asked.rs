@@ -62,7 +62,7 @@ fn ipi_from_set_up() {
 #[lamprey::scenario]
 fn allocation_beyond_all_memory() {
     lamprey::cpu(0, || lamprey::mark!("here"));
-    lamprey::alloc(8, 1 << 63);
+    let _ = lamprey::alloc(8, 1 << 63);
 }
 
 /// A size that wraps around.
@@ -70,5 +70,5 @@ fn allocation_beyond_all_memory() {
 #[lamprey::scenario]
 fn allocation_of_all_memory() {
     lamprey::cpu(0, || lamprey::mark!("here"));
-    lamprey::alloc(usize::MAX, 8);
+    let _ = lamprey::alloc(usize::MAX, 8);
 }
