@@ -16,6 +16,7 @@ mod shared;
 #[path = "../../stale.rs"]
 mod stale;
 
+mod answers;
 mod faults;
 mod frames;
 mod interrupts;
@@ -27,5 +28,6 @@ mod rights;
 mod tlb;
 mod torn;
 mod tso;
+mod user_access;
 mod windows;
 mod x2apic;

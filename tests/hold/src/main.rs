@@ -21,6 +21,7 @@ mod atomics;
 mod frames;
 mod interrupts;
 mod lam;
+mod late;
 mod nmi;
 mod orders;
 mod paging;
