@@ -24,6 +24,7 @@ mod locks;
 mod lost_update;
 mod nmi;
 mod properties;
+mod registers;
 mod rights;
 mod tlb;
 mod torn;
