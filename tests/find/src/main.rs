@@ -16,7 +16,9 @@ mod shared;
 #[path = "../../stale.rs"]
 mod stale;
 
+mod accessed;
 mod answers;
+mod cr2;
 mod faults;
 mod frames;
 mod interrupts;
@@ -26,6 +28,7 @@ mod nmi;
 mod properties;
 mod registers;
 mod rights;
+mod tables;
 mod tlb;
 mod torn;
 mod tso;

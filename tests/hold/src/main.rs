@@ -18,6 +18,7 @@ mod stale;
 
 mod algorithms;
 mod atomics;
+mod cr2;
 mod frames;
 mod interrupts;
 mod lam;
@@ -28,6 +29,8 @@ mod paging;
 mod private;
 mod rights;
 mod steering;
+mod tables;
 mod tlb;
 mod tso;
+mod user_atomics;
 mod x2apic;
