@@ -255,3 +255,61 @@ fn before_movs() {
         lamprey::send_ipi(0, VECTOR);
     });
 }
+
+/// Before a store across two words, of which nobody else sees the first.
+#[lamprey::scenario(finds = "half-done")]
+fn before_a_split_store() {
+    let pair = lamprey::new([AtomicU64::new(0), AtomicU64::new(0)]);
+    let x = lamprey::new(AtomicU64::new(0));
+    lamprey::handler(VECTOR, || {
+        let (x, second) = (x.load(Relaxed) != 0, pair[1].load(Relaxed) != 0);
+        lamprey::require!(x == second, "half-done", "before the second store");
+    });
+    lamprey::cpu(0, || {
+        // SAFETY: 8 bytes, and 8 from the middle of 16.
+        unsafe {
+            asm!(
+                "mov qword ptr [{x}], 1", "mov qword ptr [{pair} + 4], -1",
+                x = in(reg) x.as_ptr(), pair = in(reg) pair.as_ptr(), options(nostack),
+            );
+        }
+    });
+    lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
+}
+
+/// Before a store of two words, of which nobody else sees the first.
+#[lamprey::scenario(finds = "half-done")]
+fn before_a_store_of_two_words() {
+    let pair = lamprey::new([AtomicU64::new(0), AtomicU64::new(0)]);
+    let x = lamprey::new(AtomicU64::new(0));
+    lamprey::handler(VECTOR, || {
+        let (x, second) = (x.load(Relaxed) != 0, pair[1].load(Relaxed) != 0);
+        lamprey::require!(x == second, "half-done", "before the second store");
+    });
+    lamprey::cpu(0, || {
+        // SAFETY: 8 bytes and 16.
+        unsafe {
+            asm!(
+                "pcmpeqb xmm0, xmm0", "mov qword ptr [{x}], 1", "movups [{pair}], xmm0",
+                x = in(reg) x.as_ptr(), pair = in(reg) pair.as_ptr(), out("xmm0") _,
+                options(nostack),
+            );
+        }
+    });
+    lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
+}
+
+/// MOV to SS in the shadow of STI makes none of its own.
+#[lamprey::scenario(finds = "interrupted")]
+fn sti_mov_to_ss() {
+    region(|region| {
+        // SAFETY: SS keeps its value.
+        unsafe {
+            asm!(
+                "cli", "mov qword ptr [{region}], 1", "mov {ss:e}, ss", "sti", "mov ss, {ss:e}",
+                "mov qword ptr [{region}], 2",
+                ss = out(reg) _, region = in(reg) region.as_ptr(), options(nostack),
+            );
+        }
+    });
+}

@@ -50,6 +50,24 @@ fn plain_bts() {
     expect(bits, 3);
 }
 
+/// CMPXCHG without LOCK writes what it has read back, even where it fails.
+// switches: 1
+#[lamprey::scenario(finds = "lost-update")]
+fn plain_cmpxchg_that_fails() {
+    let hits = lamprey::new(AtomicU64::new(0));
+    lamprey::cpu(0, move || {
+        // SAFETY: `hits` is 8 bytes.
+        unsafe {
+            asm!(
+                "cmpxchg qword ptr [{}], {}",
+                in(reg) hits.as_ptr(), in(reg) 9u64, inout("rax") 5u64 => _,
+            );
+        }
+    });
+    lamprey::cpu(1, move || hits.store(1, Relaxed));
+    expect(hits, 1);
+}
+
 /// Byte-wide stores into one word do not collide, but byte-wide INCs of one byte do.
 // switches: 1
 #[lamprey::scenario(finds = "lost-update")]

@@ -16,6 +16,9 @@ mod shared;
 #[path = "../../stale.rs"]
 mod stale;
 
+mod accessed;
+mod answers;
+mod cr2;
 mod faults;
 mod frames;
 mod interrupts;
@@ -23,9 +26,12 @@ mod locks;
 mod lost_update;
 mod nmi;
 mod properties;
+mod registers;
 mod rights;
+mod tables;
 mod tlb;
 mod torn;
 mod tso;
+mod user_access;
 mod windows;
 mod x2apic;

@@ -205,3 +205,27 @@ fn before_a_translation() {
         lamprey::require!(read.is_ok(), "unmapped", "the NMI came between the two");
     });
 }
+
+/// Between the change of an entry and the flush after it: the handler gets what the entry said before.
+#[lamprey::scenario(finds = "stale")]
+fn before_a_flush() {
+    lamprey::page_tables(4);
+    let tables = PageTables::new();
+    let (old, new) = (paging::frame(), paging::frame());
+    old.words()[0].store(1, Relaxed);
+    let pte = tables.map(VA, old.pa(), paging::USER);
+    let [changed] = words();
+    lamprey::nmi(1, move || {
+        if changed.load(Relaxed) == 1 {
+            let word = lamprey::user::read::<u64>(VA);
+            lamprey::require!(word != Ok(1), "stale", "the old page");
+        }
+    });
+    lamprey::cpu(0, move || {
+        load_cr3(tables.root());
+        pte.swap(new.pa() | paging::USER, SeqCst);
+        changed.store(1, Relaxed);
+        // SAFETY: translations may be dropped at any time.
+        unsafe { asm!("invlpg [{}]", in(reg) VA, options(nostack)) };
+    });
+}

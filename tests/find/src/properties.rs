@@ -3,6 +3,10 @@
 use core::hint::black_box;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
+use lamprey::paging::{self, PageTables, USER};
+use lamprey::user;
+
+use crate::cpu::{invlpg, load_cr3};
 use crate::shared::words;
 
 /// An invariant that is broken only between two stores of one CPU.
@@ -192,5 +196,23 @@ fn always_by_xchg() {
     lamprey::cpu(0, move || {
         x.store(1, SeqCst);
         x.store(2, SeqCst);
+    });
+}
+
+/// An invariant over user memory is broken only between two changes of an entry.
+#[lamprey::scenario(finds = "not-mapped")]
+fn always_through_page_tables() {
+    const VA: u64 = 0x40_0000;
+    lamprey::page_tables(4);
+    let (tables, page) = (PageTables::new(), paging::frame());
+    let pte = tables.map(VA, 0, 0);
+    load_cr3(tables.root());
+    lamprey::always(|| {
+        lamprey::require!(user::read::<u64>(VA).is_err(), "not-mapped", "the page is there");
+    });
+    lamprey::cpu(0, move || {
+        pte.swap(page.pa() | USER, SeqCst);
+        pte.swap(0, SeqCst);
+        invlpg(VA);
     });
 }

@@ -79,6 +79,30 @@ fn locked_too_early() {
     });
 }
 
+/// Behind more stores than the buffer holds: what does not fit leaves, and the last one need not.
+// switches: 1
+// only: tso
+#[lamprey::scenario(finds = "order")]
+fn behind_many_stores() {
+    let [x, y, many, a, b] = words();
+    lamprey::cpu(0, move || {
+        for n in 1..=18 {
+            many.store(n, Relaxed);
+        }
+        x.store(1, Relaxed);
+        a.store(y.load(Relaxed), Relaxed);
+    });
+    lamprey::cpu(1, move || {
+        let _ = many.load(Relaxed);
+        y.store(1, Relaxed);
+        b.store(x.load(Relaxed), Relaxed);
+    });
+    lamprey::finally(move || {
+        let neither = a.load(Relaxed) == 0 && b.load(Relaxed) == 0;
+        lamprey::require!(!neither, "order", "both loads came before both stores");
+    });
+}
+
 /// A fence on one CPU is not enough.
 // switches: 1
 // only: tso

@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use lamprey::paging::{self, PageTables};
 use lamprey::user;
 
-use crate::cpu::{cli, load_cr3, sti, wrmsr, x2apic_send, x2apic_send_to_self};
+use crate::cpu::{cli, load_cr3, sti, wrmsr, x2apic_send, x2apic_send_nmi, x2apic_send_to_self};
 use crate::shared::{COUNT, counts_without_eoi, words};
 
 const VECTOR: u8 = 40;
@@ -39,6 +39,27 @@ fn after_lfence() {
     request(|| unsafe { asm!("lfence", options(nostack)) });
 }
 
+/// MFENCE alone is not enough (SDM vol. 3 §10.12.3).
+#[lamprey::scenario(finds = "stale-request")]
+fn after_mfence() {
+    // SAFETY: a fence.
+    request(|| unsafe { asm!("mfence", options(nostack)) });
+}
+
+/// Nor is SFENCE.
+#[lamprey::scenario(finds = "stale-request")]
+fn after_sfence() {
+    // SAFETY: a fence.
+    request(|| unsafe { asm!("sfence", options(nostack)) });
+}
+
+/// LFENCE must come after MFENCE.
+#[lamprey::scenario(finds = "stale-request")]
+fn after_lfence_mfence() {
+    // SAFETY: fences.
+    request(|| unsafe { asm!("lfence", "mfence", options(nostack)) });
+}
+
 /// CPU 1 gives a page back while CPU 0's last store to it has not left the store buffer. CPU 0 translates it
 /// before the page is free, and no TLB is to blame.
 // found: the store is in CPU0's store buffer
@@ -58,22 +79,123 @@ fn page_is_freed_under_a_store() {
     lamprey::cpu(1, || {});
 }
 
-/// An SFENCE covers the stores before it, not those after.
+/// MFENCE; LFENCE cover the stores before them, not those after.
 #[lamprey::scenario(finds = "stale-request")]
-fn sfence_too_early() {
+fn fences_too_early() {
     let [other, request] = words();
     lamprey::handler(VECTOR, move || {
-        lamprey::require!(other.load(Relaxed) == 1, "stale-other", "before the fence");
+        lamprey::require!(other.load(Relaxed) == 1, "stale-other", "before the fences");
         lamprey::require!(request.load(Relaxed) == 1, "stale-request", "the store comes later");
     });
     lamprey::cpu(0, move || {
         other.store(1, Relaxed);
-        // SAFETY: a fence.
-        unsafe { asm!("sfence", options(nostack)) };
+        // SAFETY: fences.
+        unsafe { asm!("mfence", "lfence", options(nostack)) };
         request.store(1, Relaxed);
         x2apic_send(1, VECTOR);
     });
     lamprey::cpu(1, || {});
+}
+
+/// The second of two interrupts overtakes the store between them.
+#[lamprey::scenario(finds = "stale-request")]
+fn second_overtakes_a_store() {
+    let [request, count] = words();
+    lamprey::handler(VECTOR, move || {
+        let first = count.fetch_add(1, Relaxed) == 0;
+        let stored = request.load(Relaxed) == 1;
+        lamprey::require!(first || stored, "stale-request", "the store comes later");
+    });
+    lamprey::cpu(0, move || {
+        x2apic_send(1, VECTOR);
+        request.store(1, Relaxed);
+        x2apic_send(1, VECTOR);
+    });
+    lamprey::cpu(1, || {});
+}
+
+/// An NMI overtakes a store as an interrupt does, past an MFENCE.
+#[lamprey::scenario(finds = "stale-request")]
+fn nmi_after_mfence() {
+    let [request] = words();
+    lamprey::nmi(0, move || {
+        lamprey::require!(request.load(Relaxed) == 1, "stale-request", "the store comes later");
+    });
+    lamprey::cpu(0, move || {
+        request.store(1, Relaxed);
+        // SAFETY: a fence.
+        unsafe { asm!("mfence", options(nostack)) };
+        x2apic_send_nmi(1);
+    });
+    lamprey::cpu(1, || {});
+}
+
+/// An interrupt is still on its way when a later store of its sender is seen: a lower vector, sent then,
+/// comes first.
+#[lamprey::scenario(finds = "low-first")]
+fn high_vector_on_its_way() {
+    let [sent, came] = words();
+    lamprey::handler(VECTOR + 16, move || came.store(1, Relaxed));
+    lamprey::handler(VECTOR, move || {
+        lamprey::require!(came.load(Relaxed) == 1, "low-first", "the higher vector comes later");
+    });
+    lamprey::cpu(0, move || {
+        cli();
+        lamprey::assume(sent.load(Relaxed) == 1);
+        x2apic_send_to_self(VECTOR);
+        sti();
+    });
+    lamprey::cpu(1, move || {
+        x2apic_send(0, VECTOR + 16);
+        sent.store(1, Relaxed);
+    });
+}
+
+/// One that is still on its way does not merge with one of the same vector that is pending.
+#[lamprey::scenario(finds = "twice")]
+fn equal_vector_on_its_way() {
+    let [ready, sent, count] = words();
+    lamprey::handler(VECTOR, move || {
+        count.fetch_add(1, Relaxed);
+    });
+    lamprey::cpu(0, move || {
+        cli();
+        ready.store(1, SeqCst);
+        lamprey::assume(sent.load(Relaxed) == 1);
+        x2apic_send_to_self(VECTOR);
+        sti();
+    });
+    lamprey::cpu(1, move || {
+        lamprey::assume(ready.load(Relaxed) == 1);
+        x2apic_send(0, VECTOR);
+        sent.store(1, Relaxed);
+    });
+    lamprey::finally(move || {
+        lamprey::require!(count.load(Relaxed) == 1, "twice", "the first was on its way");
+    });
+}
+
+/// Two NMIs that are sent while the handler runs need not be one: the second may be on its way for longer.
+#[lamprey::scenario(finds = "three")]
+fn nmi_on_its_way() {
+    let [inside, sent, count] = words();
+    lamprey::nmi(0, move || {
+        if count.fetch_add(1, SeqCst) == 0 {
+            inside.store(1, SeqCst);
+            lamprey::assume(sent.load(SeqCst) == 1);
+        }
+    });
+    lamprey::cpu(0, || {});
+    lamprey::cpu(1, move || {
+        x2apic_send_nmi(0);
+        lamprey::assume(inside.load(SeqCst) == 1);
+        x2apic_send_nmi(0);
+        x2apic_send_nmi(0);
+        sent.store(1, SeqCst);
+    });
+    lamprey::finally(move || {
+        lamprey::require!(count.load(Relaxed) < 3, "three", "the third was on its way");
+    });
 }
 
 /// Equal vectors merge.

@@ -3,7 +3,9 @@
 use core::arch::asm;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use crate::cpu::{cli, hlt, sti};
+use lamprey::paging::{self, PageTables};
+
+use crate::cpu::{cli, hlt, invlpg, load_cr3, sti};
 use crate::shared::words;
 
 const VECTOR: u8 = 40;
@@ -156,5 +158,30 @@ fn delivery_drains() {
             lamprey::mark!("seen");
             lamprey::require!(data.load(Relaxed) == 1, "drained", "still in the store buffer");
         }
+    });
+}
+
+/// After the flush a handler gets what the entry says now.
+#[lamprey::scenario]
+fn after_a_flush() {
+    const VA: u64 = 0x40_0000;
+    lamprey::page_tables(4);
+    let tables = PageTables::new();
+    let (old, new) = (paging::frame(), paging::frame());
+    old.words()[0].store(1, Relaxed);
+    let pte = tables.map(VA, old.pa(), paging::USER);
+    let [flushed] = words();
+    lamprey::nmi(1, move || {
+        if flushed.load(Relaxed) == 1 {
+            lamprey::mark!("flushed");
+            let word = lamprey::user::read::<u64>(VA);
+            lamprey::require!(word != Ok(1), "stale", "the old page");
+        }
+    });
+    lamprey::cpu(0, move || {
+        load_cr3(tables.root());
+        pte.swap(new.pa() | paging::USER, SeqCst);
+        invlpg(VA);
+        flushed.store(1, Relaxed);
     });
 }

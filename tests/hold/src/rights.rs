@@ -235,3 +235,36 @@ fn absent_pages_are_not_cached() {
         lamprey::mark!("mapped");
     });
 }
+
+/// The kernel's own pages are there for user mode, and closed: code and data.
+#[lamprey::scenario]
+fn pages_of_the_kernel() {
+    let (tables, _, page) = scene(4, VA);
+    let text = pages_of_the_kernel as fn() as usize as u64;
+    let data = page.pointer().expose_provenance() as u64;
+    let denied = PRESENT | USER_MODE;
+    lamprey::cpu(0, move || {
+        load_cr3(tables.root());
+        for address in [text, data] {
+            lamprey::require_eq!(code(user::read::<u8>(address)), denied, "rights", "a read");
+            let write = code(user::write(address, 1u8));
+            lamprey::require_eq!(write, denied | WRITE, "rights", "a write");
+            lamprey::require_eq!(code(user::execute(address)), denied | FETCH, "rights", "a fetch");
+        }
+        lamprey::mark!("tried");
+    });
+}
+
+/// With 5 levels bits 63:57 alone say what is canonical, for a fetch, too.
+#[lamprey::scenario]
+fn five_levels_upper_half() {
+    const UPPER: u64 = 0xff00_0000_0000_1000;
+    let (tables, _, _) = scene(5, VA);
+    lamprey::cpu(0, move || {
+        load_cr3(tables.root());
+        lamprey::require_eq!(code(user::read::<u8>(UPPER)), USER_MODE, "rights", "a read");
+        let fetch = code(user::execute(UPPER));
+        lamprey::require_eq!(fetch, USER_MODE | FETCH, "rights", "a fetch");
+        lamprey::mark!("tried");
+    });
+}

@@ -46,6 +46,28 @@ fn sb_mfence() {
     store_buffering(mfence);
 }
 
+/// MFENCE, and a load of memory that no other CPU touches between it and the shared load.
+#[lamprey::scenario(marks = ["0 1", "1 0", "1 1"])]
+fn sb_mfence_and_an_own_load() {
+    store_buffering(|| {
+        mfence();
+        let (own, seen) = (5u64, u64::MAX);
+        // SAFETY: `own` is 8 bytes.
+        unsafe { asm!("mov {}, qword ptr [{}]", inout(reg) seen => _, in(reg) &raw const own) };
+    });
+}
+
+/// MFENCE, and a store to memory that no other CPU touches.
+#[lamprey::scenario(marks = ["0 1", "1 0", "1 1"])]
+fn sb_mfence_and_an_own_store() {
+    store_buffering(|| {
+        mfence();
+        let mut own = 5u64;
+        // SAFETY: `own` is 8 bytes.
+        unsafe { asm!("mov qword ptr [{}], 6", in(reg) &raw mut own) };
+    });
+}
+
 /// XCHG with memory that no other CPU touches.
 #[lamprey::scenario(marks = ["0 1", "1 0", "1 1"])]
 fn sb_xchg() {
@@ -211,6 +233,33 @@ fn narrow_store_over_a_wide_one() {
     lamprey::cpu(1, move || {
         other.store(1, Relaxed);
         let _ = x.load(Relaxed);
+    });
+}
+
+/// A load across two words, of which the second is stored in part: it waits for that store.
+#[lamprey::scenario(marks = ["alone", "with the other's"])]
+fn load_across_words_over_a_narrow_store() {
+    let words = words::<2>();
+    lamprey::handler(VECTOR, || {});
+    lamprey::cpu(0, move || {
+        let seen: u64;
+        // SAFETY: a byte, and 8 from the middle of 16.
+        unsafe {
+            asm!(
+                "mov byte ptr [{words} + 8], 7", "mov {seen}, qword ptr [{words} + 4]",
+                words = in(reg) words.as_ptr(), seen = out(reg) seen, options(nostack),
+            );
+        }
+        match seen {
+            0x7_0000_0000 => lamprey::mark!("alone"),
+            0x7_0000_0001 => lamprey::mark!("with the other's"),
+            _ => lamprey::require!(false, "forwarding", "{seen:#x}"),
+        }
+    });
+    lamprey::cpu(1, move || {
+        words[0].store(1 << 32, Relaxed);
+        let _ = words[1].load(Relaxed);
+        lamprey::send_ipi(0, VECTOR);
     });
 }
 

@@ -1,11 +1,13 @@
 //! Interrupts sent through the x2APIC, with what orders them.
 
 use core::arch::asm;
+use core::arch::x86_64::__cpuid;
 use core::hint::spin_loop;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::cpu::{
-    cli, sti, x2apic_eoi, x2apic_send, x2apic_send_nmi, x2apic_send_to_others, x2apic_send_to_self,
+    cli, load_cr3, sti, x2apic_eoi, x2apic_send, x2apic_send_nmi, x2apic_send_to_others,
+    x2apic_send_to_self,
 };
 use crate::shared::{COUNT, counts, counts_without_eoi, words};
 
@@ -27,13 +29,6 @@ fn request(fence: fn()) {
     lamprey::cpu(1, || {});
 }
 
-/// MFENCE waits for the store.
-#[lamprey::scenario(marks = ["came"])]
-fn after_mfence() {
-    // SAFETY: a fence.
-    request(|| unsafe { asm!("mfence", options(nostack)) });
-}
-
 /// MFENCE; LFENCE, as Linux has it.
 #[lamprey::scenario(marks = ["came"])]
 fn after_mfence_lfence() {
@@ -41,11 +36,18 @@ fn after_mfence_lfence() {
     request(|| unsafe { asm!("mfence", "lfence", options(nostack)) });
 }
 
-/// SFENCE, which the manual allows, too.
+/// CPUID, a serialising instruction.
 #[lamprey::scenario(marks = ["came"])]
-fn after_sfence() {
-    // SAFETY: a fence.
-    request(|| unsafe { asm!("sfence", options(nostack)) });
+fn after_cpuid() {
+    request(|| {
+        let _ = __cpuid(0);
+    });
+}
+
+/// MOV to CR3, another.
+#[lamprey::scenario(marks = ["came"])]
+fn after_mov_to_cr3() {
+    request(|| load_cr3(0));
 }
 
 /// To all other CPUs, in one operation.
@@ -82,6 +84,49 @@ fn to_itself() {
     lamprey::finally(move || {
         lamprey::mark!("came");
         lamprey::require_eq!(count.load(Relaxed), 1, "delivered", "not once");
+    });
+}
+
+/// A WRMSR to the self-IPI register is through when the interrupt is pending (SDM vol. 3 §10.12.11): of two
+/// the higher vector comes first.
+#[lamprey::scenario]
+fn to_itself_high_vector_first() {
+    let [order] = words();
+    for vector in [VECTOR, VECTOR + 16] {
+        lamprey::handler(vector, move || {
+            order.store(order.load(Relaxed) * 100 + u64::from(vector), Relaxed);
+            x2apic_eoi();
+        });
+    }
+    lamprey::cpu(0, || {
+        cli();
+        x2apic_send_to_self(VECTOR);
+        x2apic_send_to_self(VECTOR + 16);
+        sti();
+    });
+    lamprey::finally(move || {
+        lamprey::mark!("both came");
+        lamprey::require_eq!(order.load(Relaxed), 5640, "priority", "not by vector");
+    });
+}
+
+/// And two of one vector are one while interrupts are off.
+#[lamprey::scenario]
+fn to_itself_merges() {
+    let [count] = words();
+    lamprey::handler(VECTOR, move || {
+        count.fetch_add(1, Relaxed);
+        x2apic_eoi();
+    });
+    lamprey::cpu(0, || {
+        cli();
+        x2apic_send_to_self(VECTOR);
+        x2apic_send_to_self(VECTOR);
+        sti();
+    });
+    lamprey::finally(move || {
+        lamprey::mark!("came");
+        lamprey::require_eq!(count.load(Relaxed), 1, "merged", "not once");
     });
 }
 
@@ -126,6 +171,25 @@ fn one_after_the_other() {
             }
         }
         lamprey::mark!("both came");
+    });
+}
+
+/// What is sent while the vector is in service comes after its EOI, once more.
+#[lamprey::scenario]
+fn pending_while_in_service() {
+    // SAFETY: it restores every register.
+    unsafe { lamprey::raw_handler(VECTOR, counts) };
+    lamprey::cpu(0, || {});
+    lamprey::cpu(1, || {
+        x2apic_send(0, VECTOR);
+        while COUNT.load(SeqCst) == 0 {
+            spin_loop();
+        }
+        x2apic_send(0, VECTOR);
+    });
+    lamprey::finally(|| {
+        lamprey::mark!("both came");
+        lamprey::require_eq!(COUNT.load(Relaxed), 2, "delivered", "not twice");
     });
 }
 

@@ -1,7 +1,7 @@
 //! Scenarios that show nothing.
 
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::SeqCst;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// Without a mark nothing shows that the interesting case occurs.
 // reason: no mark was reached
@@ -28,6 +28,22 @@ fn marks_missed() {
             lamprey::mark!("nor here");
         }
     });
+}
+
+/// A mark at an order of stores that no CPU sees, of words that show late in the search to be shared.
+// reason: marks that no run reached: the third without the second
+#[lamprey::scenario]
+fn mark_of_an_impossible_order() {
+    let words = lamprey::new([const { AtomicU64::new(0) }; 3]);
+    let [first, second, third] = words;
+    lamprey::cpu(0, move || {
+        let _ = second.load(Relaxed);
+        let third = first.load(Relaxed) == 1 && third.load(Relaxed) == 1;
+        if third && second.load(Relaxed) == 0 {
+            lamprey::mark!("the third without the second");
+        }
+    });
+    lamprey::cpu(1, move || words.iter().for_each(|word| word.store(1, Relaxed)));
 }
 
 /// All runs are discarded.
@@ -62,7 +78,7 @@ fn ipi_from_set_up() {
 #[lamprey::scenario]
 fn allocation_beyond_all_memory() {
     lamprey::cpu(0, || lamprey::mark!("here"));
-    lamprey::alloc(8, 1 << 63);
+    let _ = lamprey::alloc(8, 1 << 63);
 }
 
 /// A size that wraps around.
@@ -70,5 +86,5 @@ fn allocation_beyond_all_memory() {
 #[lamprey::scenario]
 fn allocation_of_all_memory() {
     lamprey::cpu(0, || lamprey::mark!("here"));
-    lamprey::alloc(usize::MAX, 8);
+    let _ = lamprey::alloc(usize::MAX, 8);
 }

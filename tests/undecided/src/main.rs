@@ -12,3 +12,4 @@ mod asked;
 mod bases;
 mod budgets;
 mod unmodelled;
+mod user_memory;
