@@ -180,7 +180,8 @@ impl<M: Model> Search<'_, M> {
     /// Remembers a violation for the case that no round is final.
     fn fall_back(&mut self, found: Violation<M::Bad>) {
         if self.within_known(&found.trail, &found.shared)
-            && self.fallback.as_ref().is_none_or(|known| found.at < known.at) {
+            && self.fallback.as_ref().is_none_or(|known| found.at < known.at)
+        {
             self.fallback = Some(found);
         }
     }
@@ -195,7 +196,9 @@ impl<M: Model> Search<'_, M> {
     /// The context switches and the steps of a trail.
     fn place(&mut self, trail: &[Choice], shared: &[u32]) -> At {
         let (mut choices, mut switches) = (Vec::new(), Switches::default());
-        self.follow(trail, &mut Words::fixed(shared), |model, state, choice| {
+        let all = self.session.words.is_all();
+        let mut words = if all { Words::all() } else { Words::fixed(shared) };
+        self.follow(trail, &mut words, |model, state, choice| {
             choices.clear();
             model.choices(state, &mut choices);
             switches.step(model, &choices, choice);

@@ -7,9 +7,7 @@ use std::time::Instant;
 
 use abi::hypercall::Hypercall;
 use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
-use machine::{
-    Accesses, Agent, Bad, Config, Entry, Gap, Halt, Machine, MemoryModel, Word,
-};
+use machine::{Accesses, Agent, Bad, Config, Entry, Gap, Halt, Machine, MemoryModel, Word};
 
 use crate::assemble::{Image, Refused, assemble};
 use crate::test::{Model, Place, State, Test, address, result_address};

@@ -148,7 +148,15 @@ impl Machine {
         let stores = copy.drain_all();
         if self.registered.page_tables {
             // Any of them may be an entry that CPU 0 has cached.
-            capture(&self.layout, &mut copy, self.config.fill, &stores, None, (0, &mut ()), |_, _| {});
+            capture(
+                &self.layout,
+                &mut copy,
+                self.config.fill,
+                &stores,
+                None,
+                (0, &mut ()),
+                |_, _| {},
+            );
         }
         let cpu = copy.cpu_mut(0);
         cpu.system.latch.clear();

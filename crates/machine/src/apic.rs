@@ -90,14 +90,15 @@ impl Apic {
         1u8.checked_shl(number).filter(|mask| self.cpus & mask != 0)
     }
 
-    /// The pending bit of a vector: its rank among those with a handler.
-    pub(crate) fn bit(&self, vector: u8) -> Option<u32> {
+    /// The rank of a vector among those with a handler.
+    pub(crate) fn rank(&self, vector: u8) -> Option<u16> {
         let (group, place) = (usize::from(vector / 64), vector % 64);
         if self.vectors[group] >> place & 1 == 0 {
             return None;
         }
         let below = self.vectors[..group].iter().map(|bits| bits.count_ones()).sum::<u32>();
-        Some(below + (self.vectors[group] & ((1 << place) - 1)).count_ones())
+        let rank = below + (self.vectors[group] & ((1 << place) - 1)).count_ones();
+        u16::try_from(rank).ok()
     }
 
     /// What CPU number `own` sends by writing `value` to the interrupt command register.
@@ -145,7 +146,7 @@ impl Apic {
 
     fn checked(&self, sending: Sending) -> Result<Sending, Refusal> {
         match sending.message {
-            Message::Fixed(vector) if self.bit(vector).is_none() => {
+            Message::Fixed(vector) if self.rank(vector).is_none() => {
                 Err(Refusal::Unmodelled(format!("an IPI of vector {vector}, which has no handler")))
             }
             Message::Nmi if !self.nmi => {
@@ -176,8 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn bits_go_by_rank() {
-        let ranks: Vec<_> = [40, 63, 64, 250, 41].iter().map(|v| apic().bit(*v)).collect();
+    fn ranks_go_by_vector() {
+        let ranks: Vec<_> = [40, 63, 64, 250, 41].iter().map(|v| apic().rank(*v)).collect();
         assert_eq!(ranks, [Some(0), Some(1), Some(2), Some(3), None]);
     }
 

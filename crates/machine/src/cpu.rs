@@ -12,6 +12,7 @@ use crate::buffer::Buffer;
 use crate::layout;
 use crate::next::NextOperation;
 use crate::registered::Handler;
+use crate::requests::Requests;
 use crate::walker::UserAccess;
 
 /// What a CPU's thread is doing.
@@ -79,10 +80,10 @@ pub struct Cpu {
     pub(crate) activity: Activity,
     /// The innermost last.
     pub(crate) interrupted: Vec<Interrupted>,
-    /// Bit i: the i-th registered vector is pending.
-    pub(crate) pending: u64,
-    /// An NMI was sent and not yet delivered.
-    pub(crate) nmi_pending: bool,
+    /// Interrupts that were sent and not yet delivered, by the rank of their vectors.
+    pub(crate) pending: Requests,
+    /// NMIs that were, all of rank 0.
+    pub(crate) nmis: Requests,
     /// What it stands before has several ways to go on.
     pub(crate) choosing: Option<Choosing>,
     /// What each level does next. Part of the fingerprint: two ways to one instruction (out of HLT, and
@@ -116,8 +117,8 @@ impl Cpu {
             },
             activity: Activity::Ended,
             interrupted: Vec::new(),
-            pending: 0,
-            nmi_pending: false,
+            pending: Requests::default(),
+            nmis: Requests::default(),
             choosing: None,
             next: [None; LEVELS],
         }
@@ -161,17 +162,18 @@ impl Cpu {
         self.regs.rflags & flags::IF != 0
     }
 
-    /// The registered vector that would be delivered now, by its rank: the highest, if its priority class
-    /// is above those in service (SDM vol. 3 §10.8.3.1).
-    pub(crate) fn deliverable(&self, handlers: &[Handler]) -> Option<u16> {
-        let highest = |ranks: u64| ranks.checked_ilog2().and_then(|rank| u16::try_from(rank).ok());
-        let class = |rank: u16| handlers[usize::from(rank)].vector >> 4;
+    /// The registered vectors that could be delivered now, by rank: those that may be the highest to have
+    /// arrived, if the priority class is above those in service (SDM vol. 3 §10.8.3.1).
+    pub(crate) fn deliverable(&self, handlers: &[Handler]) -> impl Iterator<Item = u16> {
+        let class = |rank: usize| handlers[rank].vector >> 4;
         let open = self.interrupted.is_empty()
             && self.interrupt_flag()
             && !self.system.shadow
             && self.is_between_instructions();
-        let served = highest(self.system.in_service).map(class);
-        highest(self.pending).filter(|rank| open && served < Some(class(*rank)))
+        let served = self.system.in_service.checked_ilog2();
+        let served = served.and_then(|rank| usize::try_from(rank).ok()).map(class);
+        let ranks = self.pending.next();
+        ranks.filter(move |rank| open && served < Some(class(usize::from(*rank))))
     }
 
     /// Would an NMI be delivered now, if there were one?
@@ -190,8 +192,8 @@ impl Cpu {
     pub(crate) fn is_ended(&self) -> bool {
         self.activity == Activity::Ended
             && self.interrupted.is_empty()
-            && self.pending == 0
-            && !self.nmi_pending
+            && self.pending.is_empty()
+            && self.nmis.is_empty()
             && self.system.buffer.is_empty()
     }
 
@@ -199,11 +201,12 @@ impl Cpu {
         let mut bytes = Vec::with_capacity(640);
         let mut put = |value: u64| bytes.extend_from_slice(&value.to_le_bytes());
         let s = &self.system;
-        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux, s.in_service, self.pending] {
+        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux, s.in_service] {
             put(value);
         }
+        self.pending.words().into_iter().chain(self.nmis.words()).for_each(&mut put);
         s.arenas.iter().for_each(|value| put(*value));
-        let bits = [s.shadow, s.halting, s.nmi_shadow, s.nmi_blocked, self.nmi_pending];
+        let bits = [s.shadow, s.halting, s.nmi_shadow, s.nmi_blocked];
         put(bits.iter().fold(0, |sum, bit| sum << 1 | u64::from(*bit)));
         put(match self.activity {
             Activity::Running => 0,

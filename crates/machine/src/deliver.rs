@@ -24,6 +24,8 @@
 //!
 //! # Which
 //!
+//! Which of those that were sent can come, and how many at once, is in [`requests`](crate::requests).
+//!
 //! NMIs that were sent are delivered once each; one more is kept while they are blocked. Others come out
 //! of nowhere, as from a watchdog, as many as the scenario allows. They need no latch: one that comes
 //! while NMIs are blocked is one that comes when they are no longer. They *may* come; so where nothing
@@ -38,7 +40,7 @@ use crate::exec::Accesses;
 use crate::halt::Halt;
 use crate::interrupt;
 use crate::layout::Want;
-use crate::machine::{Machine, NMI_SENT, NMI_UNSENT};
+use crate::machine::{ANOTHER, Machine, NMI_SENT, NMI_UNSENT};
 use crate::registered::Handler;
 use crate::send::may_start;
 use crate::state::State;
@@ -60,7 +62,8 @@ impl Machine {
         }
     }
 
-    /// Interrupts CPU `agent.cpu()`: `pick` is the pending bit, or where the NMI comes from.
+    /// Interrupts CPU `agent.cpu()`: `pick` is the rank of the vector, or where the NMI comes from, and
+    /// whether [`ANOTHER`] stays on its way.
     pub(crate) fn deliver<A: Accesses, W: Watch>(
         &self,
         state: &mut State,
@@ -70,6 +73,7 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let number = agent.cpu();
+        let (pick, another) = (pick & !ANOTHER, pick & ANOTHER != 0);
         let part = |part| Word::part(number, part);
         accesses.touch(agent, part(Part::InterruptFlag), true);
         // It has waited for an empty store buffer.
@@ -89,7 +93,7 @@ impl Machine {
                 state.nmi_budget -= 1;
             } else {
                 accesses.touch(agent, part(Part::Nmi), true);
-                state.cpu_mut(number).nmi_pending = false;
+                state.cpu_mut(number).nmis.take(0, another);
             }
             state.cpu_mut(number).system.nmi_blocked = true;
             nmi.handler
@@ -97,7 +101,7 @@ impl Machine {
             accesses.touch(agent, part(Part::Pending), true);
             let handler = self.registered.handlers[usize::from(pick)];
             let cpu = state.cpu_mut(number);
-            cpu.pending &= !(1 << pick);
+            cpu.pending.take(pick, another);
             cpu.system.in_service |= u64::from(handler.raw) << pick;
             handler
         };

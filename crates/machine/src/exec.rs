@@ -115,8 +115,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) fill: Fill,
     /// Frames that were freed.
     pub(crate) freed: &'a mut Arc<Vec<u64>>,
-    /// Which way the translation it stood before goes.
-    pub(crate) pick: Option<u16>,
+    /// The translation it stood before, and which way that goes.
+    pub(crate) pick: Option<(UserAccess, u16)>,
     /// The translation it stands before, after [`Stop::Yield`].
     pub(crate) choosing: Option<UserAccess>,
     /// What this step has done to page tables.
@@ -378,7 +378,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
 
     /// Is a translation with these touches to be performed now? Not if it has to be chosen first.
     pub(crate) fn may_translate(&self, touches: &[(Word, bool)], several: bool) -> bool {
-        self.alone || self.pick.is_some() || !(several || self.any_shared(touches))
+        self.alone || !(several || self.any_shared(touches))
     }
 
     /// Stands before an operation with these touches.

@@ -214,7 +214,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.agent == Agent::OBSERVER {
             return Ok(misuse(Hypercall::SendIpi, "is not for set-up and checks"));
         }
-        let vector = u8::try_from(vector).ok().filter(|vector| self.apic.bit(*vector).is_some());
+        let vector = u8::try_from(vector).ok().filter(|vector| self.apic.rank(*vector).is_some());
         let (Some(vector), Some(to)) = (vector, self.apic.cpu(to)) else {
             return Ok(misuse(Hypercall::SendIpi, "was given a vector without handler, or no CPU"));
         };

@@ -17,6 +17,7 @@
 //! | `control`, `layout` | rules of values in control registers, MSRs and CPUID, pure; where things are, permissions |
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
 //! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
+//! | `requests` | interrupts that were sent and not delivered: pure |
 //! | `buffer`, `walker` | the store buffer of a CPU; its TLB, and what it walks through |
 //! | `next` | what an agent stands before |
 //! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
@@ -60,6 +61,7 @@ mod machine;
 mod memory;
 mod next;
 mod registered;
+mod requests;
 mod send;
 mod state;
 mod step;

@@ -48,6 +48,8 @@ impl Default for Config {
 pub(crate) const NMI_SENT: u16 = 1;
 /// The choice of an NMI that nobody has sent.
 pub(crate) const NMI_UNSENT: u16 = 2;
+/// Added to the choice of an interrupt or NMI: another one like it stays on its way.
+pub(crate) const ANOTHER: u16 = 1 << 8;
 /// The choice of an NMI for which there is no level left; no alternative of anything has this number.
 pub(crate) const NMI_TOO_DEEP: u16 = u16::MAX;
 
@@ -157,12 +159,18 @@ impl Machine {
                 let (agent, ways) = (cpu.level(number), self.ways(state, cpu));
                 (0..ways).for_each(|pick| choice(agent, pick));
             }
-            if let Some(bit) = cpu.deliverable(&self.registered.handlers) {
-                choice(Agent::interrupt(number), bit);
+            for rank in cpu.deliverable(&self.registered.handlers) {
+                choice(Agent::interrupt(number), rank);
+                if cpu.pending.has_another(rank) {
+                    choice(Agent::interrupt(number), rank | ANOTHER);
+                }
             }
-            if cpu.nmi_pending && cpu.takes_nmi() {
+            if !cpu.nmis.is_empty() && cpu.takes_nmi() {
                 let (agent, pick) = nmi_choice(number, cpu, NMI_SENT);
                 choice(agent, pick);
+                if cpu.nmis.has_another(0) && pick != NMI_TOO_DEEP {
+                    choice(agent, pick | ANOTHER);
+                }
             }
         }
         if !goes_on.get() || state.nmi_budget == 0 {
@@ -170,7 +178,7 @@ impl Machine {
         }
         for (number, cpu) in (0u8..).zip(&state.cpus) {
             // Where one is pending already, another is one that comes after it.
-            if !cpu.nmi_pending && cpu.takes_nmi() {
+            if cpu.nmis.is_empty() && cpu.takes_nmi() {
                 let (agent, pick) = nmi_choice(number, cpu, NMI_UNSENT);
                 choice(agent, pick);
             }

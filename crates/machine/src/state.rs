@@ -63,7 +63,7 @@ impl State {
     }
 
     /// The value of a word as an observer sees it, with every store that was made: what its verdict
-    /// depends on. `None` if it is more than a number: page tables, a TLB.
+    /// depends on. `None` if it is more than a number: page tables, a TLB, what is pending.
     pub fn word(&self, word: Word) -> Option<u64> {
         if let Some(location) = word.location() {
             let value = self.memory.word(location / 8);
@@ -80,9 +80,7 @@ impl State {
             2 => Some(cpu.system.cr3),
             3 => Some(cpu.system.cr4),
             4 => Some(u64::from(cpu.interrupt_flag())),
-            5 => Some(cpu.pending),
             6 => Some(u64::from(!cpu.system.buffer.is_empty())),
-            8 => Some(u64::from(cpu.nmi_pending)),
             _ => None,
         }
     }

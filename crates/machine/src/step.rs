@@ -155,14 +155,14 @@ impl Machine {
         let Cpu { regs, system, interrupted, .. } =
             Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
         let paged = registered.page_tables;
-        let pick_of = |wanted: fn(Choosing) -> bool| {
-            mode.pick.filter(|(choosing, _)| wanted(*choosing)).map(|(_, pick)| pick)
-        };
         let mut context = Context {
             registered,
             setup: mode.setup,
             others,
-            pick: pick_of(|choosing| matches!(choosing, Choosing::Among(_))),
+            pick: match mode.pick {
+                Some((Choosing::Among(_), pick)) => Some(pick),
+                _ => None,
+            },
         };
         let mut exec = Exec::new(layout, memory, system, freed, accesses, watch, agent);
         exec.alone = mode.alone;
@@ -171,7 +171,10 @@ impl Machine {
         exec.clock = context.registered.clock;
         exec.paged = paged;
         exec.fill = config.fill;
-        exec.pick = pick_of(|choosing| matches!(choosing, Choosing::Translation(_)));
+        exec.pick = match mode.pick {
+            Some((Choosing::Translation(access), pick)) => Some((access, pick)),
+            _ => None,
+        };
         exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && context.registered.interrupts();
         exec.raw = context.registered.raw();
@@ -198,7 +201,7 @@ impl Machine {
             clear_dead(layout, memory, low, live);
         }
         let rip = regs.rip;
-        arrive(state, apic, sent);
+        send(state, apic, agent.cpu(), sent);
         let end = stop.map_err(|stop| self.halt(agent, rip, stop))?;
         if changes.any {
             self.tables_changed(state, (agent, rip), &changes, accesses, watch)?;
@@ -409,15 +412,16 @@ fn segment_bases(regs: &Regs) -> [u64; 3] {
     [regs.fs_base, regs.gs_base, regs.kernel_gs_base]
 }
 
-/// What was sent in a step is pending after it.
-fn arrive(state: &mut State, apic: Apic, sent: Vec<(u8, Message)>) {
+/// What CPU `from` has sent in a step is pending after it.
+fn send(state: &mut State, apic: Apic, from: u8, sent: Vec<(u8, Message)>) {
     for (to, message) in sent {
         let cpu = state.cpu_mut(to);
         match message {
             Message::Fixed(vector) => {
-                cpu.pending |= 1 << apic.bit(vector).expect("a handler, as was checked");
+                let rank = apic.rank(vector).expect("a handler, as was checked");
+                cpu.pending.send(rank, to == from);
             }
-            Message::Nmi => cpu.nmi_pending = true,
+            Message::Nmi => cpu.nmis.send(0, to == from),
         }
     }
 }

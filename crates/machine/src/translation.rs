@@ -104,14 +104,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let what = "user memory with several results, in code that runs by itself";
             return Err(Stop::Unmodelled(what.into()));
         }
-        if !self.may_translate(&touches, several) {
+        let picked = self.pick.take_if(|(of, _)| *of == access);
+        if picked.is_none() && !self.may_translate(&touches, several) {
             self.choosing = Some(access);
             return Err(self.before_operation(&touches));
         }
         // One that is private comes out the same when the instruction begins again: it is no reason to
         // keep interrupts out.
-        self.visible |= self.pick.is_some();
-        let pick = usize::from(self.pick.take().unwrap_or(0));
+        self.visible |= picked.is_some();
+        let pick = usize::from(picked.map_or(0, |(_, pick)| pick));
         self.touch_all(&touches);
         let result = match ways {
             None => Err(Fault::GP),

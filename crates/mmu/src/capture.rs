@@ -101,7 +101,10 @@ impl Tlb {
     }
 
     /// Where walks can start now, without what the walks from CR3 pass by.
-    pub(crate) fn starts<M: Physical + ?Sized>(&self, now: &Now<'_, M>) -> impl Iterator<Item = Start> {
+    pub(crate) fn starts<M: Physical + ?Sized>(
+        &self,
+        now: &Now<'_, M>,
+    ) -> impl Iterator<Item = Start> {
         let stale = self.stale_tables(now.memory, &now.paging);
         std::iter::once(Start::root(&now.paging)).chain(stale.map(|table| table.start()))
     }

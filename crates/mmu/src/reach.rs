@@ -36,11 +36,7 @@ impl Reach {
 impl Tlb {
     /// Gives the physical address of every table that walks can read now, from CR3 or from what may be
     /// cached under the current PCID; one that several paths lead to is given several times.
-    pub fn tables_walked<M: Physical + ?Sized>(
-        &self,
-        now: &Now<'_, M>,
-        give: &mut dyn FnMut(u64),
-    ) {
+    pub fn tables_walked<M: Physical + ?Sized>(&self, now: &Now<'_, M>, give: &mut dyn FnMut(u64)) {
         for start in self.starts(now) {
             give(start.table);
             visit(now.memory, &now.paging, start, &mut |found| {

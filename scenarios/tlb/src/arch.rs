@@ -28,6 +28,13 @@ pub(crate) fn mfence() {
     unsafe { asm!("mfence", options(nostack)) }
 }
 
+/// LFENCE.
+#[inline(always)]
+pub(crate) fn lfence() {
+    // SAFETY: orders instructions.
+    unsafe { asm!("lfence", options(nostack)) }
+}
+
 /// Sends `vector` to `cpu` by WRMSR to the x2APIC's interrupt command register. No fence.
 #[inline(always)]
 pub(crate) fn send_x2apic(cpu: u32, vector: u8) {

@@ -13,7 +13,7 @@ use crate::shared::{COUNT, counts_without_eoi, words};
 const VECTOR: u8 = 40;
 
 /// CPU 0 stores a request, does `fence`, and sends; the handler looks for the request.
-fn request(fence: fn()) {
+fn request(fence: impl FnOnce() + Send + 'static) {
     let [request] = words();
     lamprey::handler(VECTOR, move || {
         lamprey::require!(request.load(Relaxed) == 1, "stale-request", "the store comes later");
