@@ -5,7 +5,10 @@ mod program;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use explore::{Choice, Options, Progress, ReplayError, Verdict, What, Why, replay, search};
+use explore::{
+    Choice, Model, Next, Options, Progress, ReplayError, Stop, Touch, Verdict, What, Why, Words,
+    replay, search,
+};
 use program::{Bad, Op, Program, Way, options, run};
 
 fn counters() -> Program {
@@ -92,7 +95,7 @@ fn a_trail_replays() {
         let mut visited = Vec::new();
         let mut visit = |step: usize, choice: Choice, _: &_| visited.push((step, choice));
         let replayed = replay(&mut program, &found.shared, &trail, &mut visit).unwrap();
-        assert_eq!(replayed.stop, Some(explore::Stop::Violation(Bad::Assert(1, 2))));
+        assert_eq!(replayed.stop, Some(Stop::Violation(Bad::Assert(1, 2))));
         assert_eq!(visited, trail.iter().copied().enumerate().collect::<Vec<_>>());
     }
 }
@@ -110,6 +113,77 @@ fn a_trail_that_leaves_what_is_possible_is_refused() {
     assert_eq!(error.to_string(), "step 1: agent 0 cannot take pick 0; possible: 1.0");
     let whole = replay(&mut program, &[0], &[choice(0), choice(1)], &mut |_, _, _| ()).unwrap();
     assert!(whole.ended && whole.choices.is_empty());
+}
+
+/// One agent stores, the other loads; while that does not count as a conflict, the load gets what nobody
+/// has stored.
+struct Hasty;
+
+impl Model for Hasty {
+    type State = [bool; 2];
+    type Bad = &'static str;
+    type Gap = &'static str;
+
+    fn initial(&mut self, _: &mut Words) -> Result<[bool; 2], Stop<&'static str, &'static str>> {
+        Ok([false; 2])
+    }
+
+    fn choices(&self, done: &[bool; 2], out: &mut Vec<Choice>) {
+        let agents = (0..).zip(done).filter(|(_, done)| !**done);
+        out.extend(agents.map(|(agent, _)| Choice { agent, pick: 0 }));
+    }
+
+    fn step(
+        &mut self,
+        done: &mut [bool; 2],
+        choice: Choice,
+        words: &mut Words,
+    ) -> Result<(), Stop<&'static str, &'static str>> {
+        let loads = choice.agent == 1;
+        words.touch(choice.agent, 7, !loads);
+        done[usize::from(choice.agent)] = true;
+        let impossible = loads && done[0] && !words.is_shared(7);
+        if impossible { Err(Stop::Violation("out of thin air")) } else { Ok(()) }
+    }
+
+    fn inspect(
+        &mut self,
+        _: &[bool; 2],
+        _: &mut Words,
+    ) -> Result<(), Stop<&'static str, &'static str>> {
+        Ok(())
+    }
+
+    fn key(&self, done: &[bool; 2]) -> u128 {
+        done.iter().fold(1, |key, done| key << 64 | u128::from(*done))
+    }
+
+    fn ended(&self, done: &[bool; 2]) -> bool {
+        *done == [true; 2]
+    }
+
+    fn next(&self, done: &[bool; 2], agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
+        touches.push(Touch { word: 7, write: agent == 0 });
+        (!done[usize::from(agent)]).then_some(Next { point: u64::from(agent), reducible: true })
+    }
+
+    fn agents(&self) -> u8 {
+        2
+    }
+
+    fn recurrent(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn a_bad_run_that_leaves_what_is_known_is_not_believed() {
+    for reduction in [true, false] {
+        let options = Options { reduction, ..Options::default() };
+        let found = search(&mut Hasty, &options, &mut |_| ControlFlow::Continue(()));
+        assert_eq!((found.verdict, found.shared), (Verdict::Pass, vec![7]));
+        assert!(found.stats.rounds >= 2, "the first believes it");
+    }
 }
 
 #[test]
