@@ -154,7 +154,7 @@ fn formula(test: &Test, what: &Formula, around: u8) -> String {
         Formula::And(parts) => list(parts, " /\\ ", 2),
         Formula::Or(parts) => list(parts, " \\/ ", 1),
         Formula::Implies(left, right) => {
-            let text = format!("{} => {}", formula(test, left, 1), formula(test, right, 0));
+            let text = format!("{} => {}", formula(test, left, 4), formula(test, right, 3));
             if around > 0 { format!("({text})") } else { text }
         }
     }

@@ -95,6 +95,12 @@ impl Shape {
         value & (u64::MAX >> (64 - 8 * u32::from(self.bytes)))
     }
 
+    /// Does `value`, in two's complement, fit, with a sign or without?
+    pub(crate) fn holds(self, value: u64) -> bool {
+        let bits = 8 * u32::from(self.bytes);
+        bits == 64 || value >> bits == 0 || value >= u64::MAX << (bits - 1)
+    }
+
     /// `value`, which fits, as a number.
     pub(crate) fn number(self, value: u64) -> i128 {
         let sign = 1 << (8 * u32::from(self.bytes) - 1);

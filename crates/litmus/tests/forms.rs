@@ -159,6 +159,25 @@ fn a_loop_that_ends_is_run_to_its_end() {
 }
 
 #[test]
+fn implication_binds_more_than_and_and_or() {
+    // As herd's grammar has it.
+    let implies = |condition: &str| {
+        let test = small(" P0 ;\n movq $1,(x) ;\n movq $0,(y) ;", condition);
+        let states = ends(&test, Model::Tso);
+        let report = Report::new(&test, &states);
+        (report.is_ok(), report.condition())
+    };
+    let or = implies("forall (x=1 \\/ y=1 => y=1)");
+    assert_eq!(or, (true, "forall ([x]=1 \\/ ([y]=1 => [y]=1))".to_owned()));
+    let and = implies("exists (y=1 /\\ x=2 => y=1)");
+    assert_eq!(and, (false, "exists ([y]=1 /\\ ([x]=2 => [y]=1))".to_owned()));
+    let right = implies("forall (x=2 => y=1 => y=2)");
+    assert_eq!(right, (true, "forall ([x]=2 => ([y]=1 => [y]=2))".to_owned()));
+    let not = implies("forall (not x=1 => y=1)");
+    assert_eq!(not, (true, "forall (not ([x]=1) => [y]=1)".to_owned()));
+}
+
+#[test]
 fn a_test_can_give_its_own_states() {
     let own = "(* States 3 sc\n 1:rax=1; 0:RAX=0;\n 0:rax=0x1; 1:rax=0;\n 0:rax=1; 1:rax=1; *)\n";
     let test = read(&format!("{SB}{own}"));

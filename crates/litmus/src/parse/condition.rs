@@ -78,17 +78,8 @@ impl Parser<'_, '_> {
         Ok((quantifier, self.formula(named)?))
     }
 
-    /// Implication binds least, then `\/`, then `/\`, then `~`.
+    /// `\/` binds least, then `/\`, then `=>`, then `~`: as in herd's grammar (`lib/stateParser.mly`).
     fn formula(&mut self, named: &mut Named) -> Result<Formula, ParseError> {
-        let left = self.disjunction(named)?;
-        if self.accept("=>") {
-            let right = self.formula(named)?;
-            return Ok(Formula::Implies(Box::new(left), Box::new(right)));
-        }
-        Ok(left)
-    }
-
-    fn disjunction(&mut self, named: &mut Named) -> Result<Formula, ParseError> {
         let mut parts = vec![self.conjunction(named)?];
         while self.accept("\\/") {
             parts.push(self.conjunction(named)?);
@@ -97,11 +88,20 @@ impl Parser<'_, '_> {
     }
 
     fn conjunction(&mut self, named: &mut Named) -> Result<Formula, ParseError> {
-        let mut parts = vec![self.negation(named)?];
+        let mut parts = vec![self.implication(named)?];
         while self.accept("/\\") {
-            parts.push(self.negation(named)?);
+            parts.push(self.implication(named)?);
         }
         Ok(if parts.len() == 1 { parts.remove(0) } else { Formula::And(parts) })
+    }
+
+    fn implication(&mut self, named: &mut Named) -> Result<Formula, ParseError> {
+        let left = self.negation(named)?;
+        if self.accept("=>") {
+            let right = self.implication(named)?;
+            return Ok(Formula::Implies(Box::new(left), Box::new(right)));
+        }
+        Ok(left)
     }
 
     fn negation(&mut self, named: &mut Named) -> Result<Formula, ParseError> {
@@ -144,11 +144,19 @@ impl Parser<'_, '_> {
             let right = self.observable()?;
             Term::Observable(number_of(named, right))
         } else if Self::is_name(word) {
-            let location = self.location(word)?;
+            let location = self.known_location(word)?;
             self.at += 1;
             Term::Address(location)
         } else {
-            Term::Number(self.number("to compare with")?)
+            let first = self.at;
+            let value = self.number("to compare with")?;
+            let Observable { place, shape, name } = &named[left];
+            let shape = match place {
+                Place::Register(..) => *shape,
+                Place::Location(location) => self.locations[*location].shape(),
+            };
+            self.fits(value, shape, name, first)?;
+            Term::Number(value)
         };
         let formula = Formula::Equal(left, term);
         Ok(if equal { formula } else { Formula::Not(Box::new(formula)) })

@@ -58,9 +58,16 @@ impl Parser<'_, '_> {
             self.locations[location].shape = declared;
         }
         if self.accept("=") {
+            let name = name.to_owned();
+            if self.locations[location].initial.is_some() {
+                return Err(self.error(format!("a second initial value of `{name}`")));
+            }
+            let first = self.at;
             let (value, points_to) = self.initial_value()?;
+            let shape = self.locations[location].shape.unwrap_or(Shape::signed(8));
+            self.fits(value, shape, &name, first)?;
             let known = &mut self.locations[location];
-            known.initial = known.shape.map_or(value, |shape| shape.cut(value));
+            known.initial = Some(shape.cut(value));
             if points_to.is_some() {
                 known.widest = 8;
             }
@@ -91,7 +98,7 @@ impl Parser<'_, '_> {
 
     fn initial_register(&mut self, declared: Option<Shape>) -> Result<(), ParseError> {
         let first = self.at;
-        let (thread, register, shape, _) = self.register_of_thread()?;
+        let (thread, register, shape, name) = self.register_of_thread()?;
         if register == Register::RSP {
             return Err(self.source.error(self.since(first), operands::NO_RSP));
         }
@@ -103,9 +110,14 @@ impl Parser<'_, '_> {
             self.threads.push(Thread { registers: Vec::new(), code: Vec::new() });
         }
         if self.accept("=") {
+            let known = &self.threads[usize::from(thread)].registers;
+            if known.iter().any(|known| known.0 == register) {
+                return Err(self.error(format!("a second initial value of `{name}`")));
+            }
+            let value_at = self.at;
             let (value, points_to) = self.initial_value()?;
+            self.fits(value, shape, &name, value_at)?;
             let registers = &mut self.threads[usize::from(thread)].registers;
-            registers.retain(|known| known.0 != register);
             registers.push((register, shape.cut(value)));
             if let Some(location) = points_to {
                 self.pointers.push((thread, register, location));

@@ -92,18 +92,21 @@ struct Declared {
     shape: Option<Shape>,
     /// Bytes of the widest access.
     widest: u8,
-    initial: u64,
+    /// As given; 0 otherwise.
+    initial: Option<u64>,
 }
 
 impl Declared {
     fn location(self) -> Location {
-        let Declared { name, shape, widest, initial } = self;
-        let shape = match (shape, widest) {
+        Location { shape: self.shape(), name: self.name, initial: self.initial.unwrap_or_default() }
+    }
+
+    fn shape(&self) -> Shape {
+        match (self.shape, self.widest) {
             (Some(shape), widest) => Shape { bytes: shape.bytes.max(widest), ..shape },
             (None, 0) => Shape::signed(8),
             (None, widest) => Shape::signed(widest),
-        };
-        Location { name, shape, initial }
+        }
     }
 }
 
@@ -225,8 +228,31 @@ impl<'s, 't> Parser<'s, 't> {
         if self.locations.len() == MAX_LOCATIONS {
             return Err(self.error(format!("more than {MAX_LOCATIONS} locations")));
         }
-        self.locations.push(Declared { name: name.to_owned(), shape: None, widest: 0, initial: 0 });
+        self.locations.push(Declared {
+            name: name.to_owned(),
+            shape: None,
+            widest: 0,
+            initial: None,
+        });
         Ok(self.locations.len() - 1)
+    }
+
+    /// The number of a location that the initial state or the program names.
+    fn known_location(&mut self, name: &str) -> Result<usize, ParseError> {
+        let known = self.locations.iter().position(|known| known.name == name);
+        known.ok_or_else(|| {
+            self.error(format!("neither the initial state nor the program names `{name}`"))
+        })
+    }
+
+    /// That what `name` stands for can have this value, which begins at token `first`.
+    fn fits(&self, value: u64, shape: Shape, name: &str, first: usize) -> Result<(), ParseError> {
+        if shape.holds(value) {
+            return Ok(());
+        }
+        let bytes = if shape.bytes == 1 { "byte" } else { "bytes" };
+        let message = format!("{name} cannot have this value: it has {} {bytes}", shape.bytes);
+        Err(self.source.error(self.since(first), message))
     }
 
     /// Does a register of a thread come next: `0:rax`, `P0:rax`?
@@ -247,6 +273,10 @@ impl<'s, 't> Parser<'s, 't> {
         let register = operands::register(&name).ok_or_else(|| {
             self.error(format!("`{}` is no general-purpose register", self.peek()))
         })?;
+        if matches!(register, Register::AH | Register::BH | Register::CH | Register::DH) {
+            let whole = name.replace('h', "x");
+            return Err(self.error(format!("`{name}` is the second byte of r{whole}: name that")));
+        }
         self.at += 1;
         let bytes = u8::try_from(register.size()).expect("at most 8");
         Ok((thread, register.full_register(), Shape::signed(bytes), format!("{thread}:{name}")))
@@ -270,7 +300,7 @@ impl<'s, 't> Parser<'s, 't> {
         if !Self::is_name(word) {
             return Err(self.wanted("a register or a location", "here"));
         }
-        let location = self.location(word)?;
+        let location = self.known_location(word)?;
         self.at += 1;
         if bracket {
             self.expect("]", "after the location")?;
