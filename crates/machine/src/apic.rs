@@ -49,6 +49,8 @@ impl Message {
 pub(crate) struct Sending {
     pub(crate) message: Message,
     pub(crate) to: u8,
+    /// It has arrived when the instruction completes (SDM vol. 3 §10.12.11); only SELF IPI promises that.
+    pub(crate) at_once: bool,
 }
 
 /// What the APICs of a scenario can do.
@@ -133,7 +135,7 @@ impl Apic {
             _ if value >> 11 & 1 != 0 => return Err(unmodelled("to a logical destination")),
             (_, cpu) => self.cpu(cpu).ok_or_else(|| unmodelled("to a CPU that is not there"))?,
         };
-        self.checked(Sending { message, to })
+        self.checked(Sending { message, to, at_once: false })
     }
 
     /// What CPU number `own` sends by writing `value` to SELF IPI (§10.12.11).
@@ -141,7 +143,8 @@ impl Apic {
         if value >> 8 != 0 {
             return Err(Refusal::Fault(Fault::GP));
         }
-        self.checked(Sending { message: Message::Fixed(low8(value)), to: 1 << own })
+        let message = Message::Fixed(low8(value));
+        self.checked(Sending { message, to: 1 << own, at_once: true })
     }
 
     fn checked(&self, sending: Sending) -> Result<Sending, Refusal> {
@@ -206,6 +209,6 @@ mod tests {
         }
         assert_eq!(apic().self_ipi(1 << 8 | 40, 0), Err(Refusal::Fault(Fault::GP)));
         let message = Message::Fixed(40);
-        assert_eq!(apic().self_ipi(40, 2), Ok(Sending { message, to: 0b100 }));
+        assert_eq!(apic().self_ipi(40, 2), Ok(Sending { message, to: 0b100, at_once: true }));
     }
 }

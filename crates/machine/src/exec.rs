@@ -18,7 +18,7 @@ use mmu::Fill;
 use x86::Fault;
 
 use crate::agent::Agent;
-use crate::apic::{Apic, Message};
+use crate::apic::{Apic, Sending};
 use crate::control::Refusal;
 use crate::cpu::System;
 use crate::halt::Failure;
@@ -101,8 +101,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) raw: (bool, bool),
     /// Where interrupts can be sent.
     pub(crate) apic: Apic,
-    /// Interrupts sent in this step, and to which CPU.
-    pub(crate) sent: Vec<(u8, Message)>,
+    /// Interrupts sent in this step.
+    pub(crate) sent: Vec<Sending>,
     /// The stack pointer with which an IRETQ ends this handler.
     pub(crate) returns_to: Option<u64>,
     /// It is the IRETQ that ends the handler.

@@ -219,7 +219,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             return Ok(misuse(Hypercall::SendIpi, "was given a vector without handler, or no CPU"));
         };
         self.drain()?;
-        self.send(Sending { message: Message::Fixed(vector), to })?;
+        self.send(Sending { message: Message::Fixed(vector), to, at_once: false })?;
         Ok(Outcome::Done(0))
     }
 
@@ -231,7 +231,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             return Ok(misuse(Hypercall::SendNmi, "was given no CPU, or no NMI handler is there"));
         };
         self.drain()?;
-        self.send(Sending { message: Message::Nmi, to })?;
+        self.send(Sending { message: Message::Nmi, to, at_once: false })?;
         Ok(Outcome::Done(0))
     }
 

@@ -54,19 +54,22 @@ pub struct NextOperation {
     count: u8,
 }
 
-/// Most words an operation announces: a translation that may fault or set flags at each of 5 levels.
+/// Most words an operation announces: those of a translation that may fault or set flags at each of 5
+/// levels, and what it waits for.
 const TOUCHES: usize = 12;
 
 impl NextOperation {
+    /// Of one that touches more than can be announced the rest is not told, so it is irreducible.
     pub(crate) fn new(point: u64, touches: &[(Word, bool)]) -> NextOperation {
+        let told = touches.len().min(TOUCHES - 1);
         let mut next = NextOperation {
             point,
-            reducible: true,
+            reducible: told == touches.len(),
             wait: Wait::No,
             touches: [(Word(0), false); TOUCHES],
-            count: u8::try_from(touches.len()).expect("at most 12"),
+            count: u8::try_from(told).expect("at most 11"),
         };
-        next.touches[..touches.len()].copy_from_slice(touches);
+        next.touches[..told].copy_from_slice(&touches[..told]);
         next
     }
 

@@ -2,10 +2,10 @@
 //!
 //! A message is on its way to the target's APIC for a time that nothing bounds: no store of its sender, and
 //! no other message, waits for its arrival (SDM vol. 3 §10.6 and §10.12 order nothing here). There it sets
-//! the vector's bit in the IRR (§10.8.4), and merges with one that has set it before. One to the CPU itself
-//! has arrived when the instruction that sends it completes (§10.12.11).
+//! the vector's bit in the IRR (§10.8.4), and merges with one that has set it before. One by SELF IPI has
+//! arrived when the instruction that sends it completes (§10.12.11), of no other is that said.
 //!
-//! When a message arrives is not a step of its own. Whether one from another CPU has arrived can only be told
+//! When a message arrives is not a step of its own. Whether one has arrived can only be told
 //! by two things, and each leaves both answers open:
 //!
 //! - *priority*: the highest vector that has arrived comes first, so any may that is not below one which
@@ -31,7 +31,7 @@ impl Requests {
         self.sent == 0
     }
 
-    /// One is sent; to the CPU itself it arrives `at_once`.
+    /// One is sent, and may arrive `at_once`.
     pub(crate) fn send(&mut self, rank: u16, at_once: bool) {
         let bit = 1 << rank;
         if at_once && self.arrived & bit != 0 {

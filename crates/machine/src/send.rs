@@ -10,9 +10,9 @@ use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
-    /// Sends a message to all its CPUs in one operation. It arrives when the step ends.
+    /// Sends a message to all its CPUs in one operation. It is on its way when the step ends.
     pub(crate) fn send(&mut self, sending: Sending) -> Result<(), Stop> {
-        let Sending { message, to } = sending;
+        let Sending { message, to, .. } = sending;
         let part = if message == Message::Nmi { Part::Nmi } else { Part::Pending };
         let targets: Vec<u8> = (0..8).filter(|cpu| to >> cpu & 1 != 0).collect();
         let touches: Vec<(Word, bool)> =
@@ -20,8 +20,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         self.unfenced_operation(&touches)?;
         for to in targets {
             self.report(Access::SendIpi { to, vector: message.vector() });
-            self.sent.push((to, message));
         }
+        self.sent.push(sending);
         Ok(())
     }
 

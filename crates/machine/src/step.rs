@@ -6,7 +6,7 @@ use abi::hypercall::Hypercall;
 use x86::{Fault, Op, RSP, Regs};
 
 use crate::agent::{Agent, Role};
-use crate::apic::{Apic, Message};
+use crate::apic::{Apic, Message, Sending};
 use crate::buffer::Store;
 use crate::code::{Code, Slot};
 use crate::cpu::{Activity, Choosing, Cpu};
@@ -201,7 +201,7 @@ impl Machine {
             clear_dead(layout, memory, low, live);
         }
         let rip = regs.rip;
-        send(state, apic, agent.cpu(), sent);
+        send(state, apic, sent);
         let end = stop.map_err(|stop| self.halt(agent, rip, stop))?;
         if changes.any {
             self.tables_changed(state, (agent, rip), &changes, accesses, watch)?;
@@ -412,16 +412,18 @@ fn segment_bases(regs: &Regs) -> [u64; 3] {
     [regs.fs_base, regs.gs_base, regs.kernel_gs_base]
 }
 
-/// What CPU `from` has sent in a step is pending after it.
-fn send(state: &mut State, apic: Apic, from: u8, sent: Vec<(u8, Message)>) {
-    for (to, message) in sent {
-        let cpu = state.cpu_mut(to);
-        match message {
-            Message::Fixed(vector) => {
-                let rank = apic.rank(vector).expect("a handler, as was checked");
-                cpu.pending.send(rank, to == from);
+/// What was sent in a step is pending after it.
+fn send(state: &mut State, apic: Apic, sent: Vec<Sending>) {
+    for Sending { message, to, at_once } in sent {
+        for number in (0..8).filter(|number| to >> number & 1 != 0) {
+            let cpu = state.cpu_mut(number);
+            match message {
+                Message::Fixed(vector) => {
+                    let rank = apic.rank(vector).expect("a handler, as was checked");
+                    cpu.pending.send(rank, at_once);
+                }
+                Message::Nmi => cpu.nmis.send(0, at_once),
             }
-            Message::Nmi => cpu.nmis.send(0, to == from),
         }
     }
 }

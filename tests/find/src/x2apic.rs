@@ -235,6 +235,27 @@ fn eoi_of_one() {
     lamprey::cpu(0, || wrmsr(0x80b, 1));
 }
 
+/// One to the CPU itself by the interrupt command register has not arrived with the instruction, as one by
+/// SELF IPI has (SDM vol. 3 §10.12.11): that one comes first.
+#[lamprey::scenario(finds = "low-first")]
+fn to_itself_by_the_command_register() {
+    let [order] = words();
+    for vector in [VECTOR, VECTOR + 16] {
+        lamprey::handler(vector, move || {
+            order.store(order.load(Relaxed) * 100 + u64::from(vector), Relaxed);
+        });
+    }
+    lamprey::cpu(0, || {
+        cli();
+        x2apic_send_to_self(VECTOR);
+        wrmsr(0x830, 1 << 18 | u64::from(VECTOR + 16));
+        sti();
+    });
+    lamprey::finally(move || {
+        lamprey::require_eq!(order.load(Relaxed), 5640, "low-first", "the higher one comes later");
+    });
+}
+
 /// Bit 13 of the interrupt command register is reserved.
 #[lamprey::scenario(finds = "fault")]
 fn reserved_bit() {

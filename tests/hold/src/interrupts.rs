@@ -144,27 +144,6 @@ fn equal_vectors_merge() {
     });
 }
 
-/// Of two pending interrupts the higher vector comes first.
-#[lamprey::scenario]
-fn high_vector_first() {
-    let [order] = words();
-    for vector in [50, 60u8] {
-        lamprey::handler(vector, move || {
-            order.store(order.load(Relaxed) * 100 + u64::from(vector), Relaxed);
-        });
-    }
-    lamprey::cpu(0, move || {
-        cli();
-        lamprey::send_ipi(0, 50);
-        lamprey::send_ipi(0, 60);
-        sti();
-    });
-    lamprey::finally(move || {
-        lamprey::mark!("both came");
-        lamprey::require_eq!(order.load(Relaxed), 6050, "priority", "not by vector");
-    });
-}
-
 /// A handler runs with interrupts off, and what it interrupted has them on again after.
 #[lamprey::scenario]
 fn flag_in_handler() {

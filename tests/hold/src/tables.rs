@@ -251,3 +251,31 @@ fn table_freed_after_mfence() {
         }
     });
 }
+
+/// Walks from stale upper entries set A and D in more entries than an operation can announce.
+#[lamprey::scenario]
+fn flags_of_many_entries() {
+    lamprey::page_tables(4);
+    let spaces: [PageTables; 3] = core::array::from_fn(|_| PageTables::new());
+    for space in &spaces {
+        space.map(VA, paging::frame().pa(), P | RW | US);
+        for level in 2..=3 {
+            let entry = space.entry(VA, level);
+            entry.store(entry.load(Relaxed) & !A, Relaxed);
+        }
+    }
+    let [first, second] = [1, 2].map(|space: usize| spaces[space].entry(VA, 4).load(Relaxed));
+    let (top, root) = (spaces[0].entry(VA, 4), spaces[0].root());
+    let [go] = words();
+    lamprey::cpu(0, move || {
+        load_cr3(root);
+        while go.load(Relaxed) == 0 {}
+        lamprey::mark!("the tables have changed twice");
+        let _ = user::read::<u64>(VA);
+    });
+    lamprey::cpu(1, move || {
+        top.store(first, Relaxed);
+        top.store(second, Relaxed);
+        go.store(1, Relaxed);
+    });
+}
