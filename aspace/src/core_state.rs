@@ -99,7 +99,7 @@ impl Core {
     /// - `kernel` is a top-level table that maps the kernel half, has nothing in the user half and
     ///   stays for ever.
     /// - `config` is true of this CPU, and `config.lam` is the same on all.
-    /// - The CPU has no space loaded.
+    /// - The CPU has no space loaded, and its TLB has no global translation of the user half.
     pub unsafe fn start<H: Hardware>(hw: &H, kernel: Root, config: Config) {
         let guard = hw.irqs_off();
         let core = hw.core(hw.this_cpu(&guard));
@@ -109,8 +109,8 @@ impl Core {
         own.lazy.store(config.lazy, Ordering::Relaxed);
         own.lam.store(config.lam, Ordering::Relaxed);
         own.slots.clear();
-        // Bit 63 clear: whatever the boot code left under PCID 0 goes. The other PCIDs are flushed
-        // when their slots are first used.
+        // Bit 63 clear: whatever the boot code left under PCID 0 goes, but for global translations
+        // (see `start`). The other PCIDs are flushed when their slots are first used.
         core.write_cr3(hw, &guard, Cr3::new(kernel, Pcid::KERNEL, LamBits::OFF));
         core.loaded.store(KERNEL, Ordering::Release);
     }
@@ -123,8 +123,9 @@ impl Core {
     ///
     /// # Safety
     ///
-    /// - `next` stays where it is and alive until [`Space::retire`] returned `Ok`, and is not
-    ///   switched to after that.
+    /// - `next` stays where it is and alive until [`Space::retire`] returned `Ok`. From the moment
+    ///   that call begins nobody switches to it or uses it, unless the call returned an error.
+    /// - No entry of its user half is global (G, bit 8): a flush of one PCID does not reach those.
     /// - Whoever else is given `next` with a [`Hardware`] has one with the same cores.
     /// - Its root is a top-level table with the kernel half mapped as in the kernel's own, and the
     ///   tables below stay until [`Space::flush_tables`] or `retire` returned.
@@ -159,7 +160,8 @@ impl Core {
 
     /// A kernel thread without a space runs next: keep the loaded one, but without being told of
     /// flushes. The scheduler calls this when the next task has no space. Until the next
-    /// [`switch_to`](Self::switch_to) the kernel makes no user access on this CPU.
+    /// [`switch_to`](Self::switch_to) the kernel makes no user access on this CPU, and does not
+    /// return to user mode.
     pub fn enter_lazy<H: Hardware>(hw: &H) {
         let guard = hw.irqs_off();
         let cpu = hw.this_cpu(&guard);

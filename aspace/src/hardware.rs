@@ -11,6 +11,7 @@ use crate::{Core, CpuId, CpuSet, Cr3};
 ///
 /// - **Guard.** From [`irqs_off`](Self::irqs_off) until the guard is dropped the code stays on one
 ///   CPU and no maskable interrupt is taken there. Dropping restores what was before. Guards nest.
+///   The compiler moves no memory access out of such a section.
 /// - **This CPU.** [`this_cpu`](Self::this_cpu) names the executing CPU, and no two CPUs have one
 ///   name.
 /// - **Cores.** [`core`](Self::core) gives the same `Core` for the same CPU each time, a different
@@ -22,8 +23,9 @@ use crate::{Core, CpuId, CpuSet, Cr3};
 ///   instruction does, and the compiler moves no memory access across it.
 /// - **Kick.** After [`kick`](Self::kick) each CPU of the set runs [`Core::on_kick`], with
 ///   interrupts off, at some later moment at which it has interrupts on. Kicks that pend may
-///   merge. A store made visible before the kick is visible in the handler; the crate always comes
-///   here straight from a locked instruction, so a bare WRMSR to the x2APIC is enough.
+///   merge. Stores made before the kick are visible in the handler: before a WRMSR to the x2APIC
+///   that takes MFENCE and LFENCE, or an instruction that serialises (SDM vol. 3 §10.12.3). The
+///   crate comes here from a locked instruction, of which the manual promises nothing.
 ///   `kick` does not wait.
 /// - Nothing here calls back into the crate, [`relax`](Self::relax) excepted: it runs with the
 ///   interrupts of the caller, and may take some.

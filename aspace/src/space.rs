@@ -117,8 +117,10 @@ impl Space {
         self.shoot(hw, Reach::Users);
     }
 
-    /// As [`flush`](Self::flush), after page tables were unhooked. When it returns, no CPU holds
-    /// or walks anything that came from them, and they may be freed. Lazy CPUs are driven off.
+    /// As [`flush`](Self::flush), after page tables were unhooked. When it returns, no CPU uses or
+    /// walks anything that came from them, and they may be freed. Lazy CPUs are driven off. A CPU
+    /// that has left the space may still have such entries under a PCID that it flushes before it
+    /// comes back to it.
     pub fn flush_tables<H: Hardware>(&self, hw: &H) {
         self.shoot(hw, Reach::Lazy);
     }
@@ -150,7 +152,8 @@ impl Space {
         self.lam.fetch_or(LAM_LOCKED, Ordering::Relaxed);
     }
 
-    /// Drives lazy CPUs off a space that nobody will switch to any more. After `Ok` no CPU has its
+    /// Drives lazy CPUs off a space to which nobody switches any more, from the moment this begins
+    /// (see [`Core::switch_to`](crate::Core::switch_to)). After `Ok` no CPU has its
     /// root in CR3 or will touch the `Space`, and both may be freed. Waits, as
     /// [`flush`](Self::flush) does.
     ///
