@@ -1,15 +1,15 @@
-//! The questions of the seed.
+//! The questions of the seed, and who comes first where the mode changes.
 
 use core::hint::spin_loop;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use aspace::Lam;
+use aspace::{Lam, LamError, Space};
 use lamprey::{cpu, mark, require_eq, scenario};
 
 use crate::machine::Machine;
 use crate::property::{TAGGED, lam_is_that_of, user_point};
-use crate::scene::{Scene, Signal, switch_to_kthread};
+use crate::scene::{Scene, Signal, new_root, switch_to_another, switch_to_kthread};
 
 /// A CPU that is lazy on A gets A's thread, for which LAM was turned on elsewhere.
 #[scenario]
@@ -173,5 +173,28 @@ fn lock_while_enabling() {
             "mode-stays",
             "the mode changed again"
         );
+    });
+}
+
+/// A forks at the very moment at which LAM is turned on in it: the child has A's mode, for good, or none
+/// and may choose.
+#[scenario]
+fn fork_while_enabling() {
+    let scene = Scene::new(0);
+    let root = new_root("child");
+    cpu(0, move || {
+        scene.start();
+        let child = lamprey::new(Space::forked(root, scene.space));
+        match child.enable_lam(&Machine, Lam::U57) {
+            Ok(()) => mark!("forked first"),
+            Err(LamError::Locked) => mark!("enabled first"),
+            Err(LamError::Unsupported) => {}
+        }
+        switch_to_another(child);
+        user_point(child, TAGGED);
+    });
+    cpu(1, move || {
+        scene.start();
+        scene.enable_lam();
     });
 }

@@ -1,5 +1,5 @@
 //! What a kernel gives the crate: who this CPU is, where the cores are, the IPI. The instructions
-//! are the crate's own.
+//! are the crate's own. User memory is flat.
 
 use aspace::x86_64::{self, IrqGuard};
 use aspace::{Core, CpuId, CpuSet, Cr3, Hardware};
@@ -7,7 +7,7 @@ use aspace::{Core, CpuId, CpuSet, Cr3, Hardware};
 use crate::{CPU_COUNT, translations};
 
 /// The vector of the kick.
-const KICK_VECTOR: u8 = 0xfd;
+pub(crate) const KICK_VECTOR: u8 = 0xfd;
 
 static CORES: [Core; CPU_COUNT] = [const { Core::new() }; CPU_COUNT];
 
@@ -63,8 +63,13 @@ pub(crate) fn core_of(n: usize) -> &'static Core {
 
 /// Names the cores and registers the handler of the kick.
 pub(crate) fn set_up() {
+    name_cores();
+    lamprey::handler(KICK_VECTOR, || Core::on_kick(&Machine));
+}
+
+/// Names the cores.
+pub(crate) fn name_cores() {
     lamprey::name(&CORES[0], "core0");
     lamprey::name(&CORES[1], "core1");
     lamprey::name(&CORES[2], "core2");
-    lamprey::handler(KICK_VECTOR, || Core::on_kick(&Machine));
 }

@@ -51,7 +51,7 @@ pub(crate) fn lam_is_that_of(space: &Space, cpu: usize) {
         "lam-at-user-point",
         "user memory is used in the old LAM mode after the enabling call returned",
         "CR3.LAM",
-        "space_a.lam",
+        "space.lam",
     );
 }
 

@@ -1,6 +1,6 @@
 //! What a TLB may still hold, counted in versions of the page tables.
 //!
-//! It stands beside the crate, for user memory is flat here.
+//! It stands beside the crate, for scenarios whose user memory is flat.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
