@@ -60,6 +60,23 @@ fn where_there_are_no_scenarios_it_is_said_what_to_do() {
 }
 
 #[test]
+fn a_manifest_without_guests_is_refused_before_it_is_built() {
+    let folder = folder();
+    let manifest = "[package]\nname = \"host\"\nedition = \"2024\"\n";
+    fs::write(folder.path().join("Cargo.toml"), manifest).expect("written");
+    fs::create_dir(folder.path().join("src")).expect("made");
+    fs::write(folder.path().join("src/main.rs"), "fn main() {}\n").expect("written");
+    for command in ["check", "list"] {
+        let args = [command, "--manifest-path", "Cargo.toml"];
+        let (exit, out, err) = run(lamprey(folder.path()).args(args));
+        assert_eq!((exit, &*out), (2, ""), "{command}: {err}");
+        let told = "error: Cargo.toml: no package there depends on `lamprey`";
+        assert!(err.starts_with(told) && err.contains("lamprey new NAME"), "{command}: {err}");
+        assert!(!folder.path().join("target").exists(), "{command} builds nothing");
+    }
+}
+
+#[test]
 fn an_image_that_is_none_is_2_and_named() {
     let folder = folder();
     fs::write(folder.path().join("text"), "no image").expect("written");
