@@ -99,13 +99,18 @@ fn nothing_claimed(text: &mut Text, outcome: &Outcome, options: &Options) {
 
 fn lost(text: &mut Text, outcome: &Outcome, options: &Options) {
     let declared = outcome.finds.as_deref().unwrap_or("a property");
-    let instead = match &outcome.finding {
-        Some(finding) => format!("found instead: {}: {}", finding.property, finding.sentence),
-        None => "not found".into(),
+    let instead = match (&outcome.finding, &outcome.reason) {
+        (Some(finding), _) => {
+            format!("found instead: {}: {}", finding.property, finding.sentence)
+        }
+        (None, Some(reason)) => reason.sentence.trim().trim_end_matches('.').to_owned(),
+        (None, None) => "not found".into(),
     };
     below(text, &format!("declared to violate {declared}; {instead}"), options);
-    if let Some(reason) = &outcome.reason {
-        why(text, reason, options);
+    match (&outcome.finding, &outcome.reason) {
+        (Some(_), Some(reason)) => why(text, reason, options),
+        (None, Some(reason)) => at(text, reason, options),
+        (_, None) => {}
     }
 }
 
