@@ -218,7 +218,8 @@ pub(crate) enum Tlb {
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Name of a kept trail, as `check` printed it, or path of a trail file
+    /// Name of a kept trail, as `check` printed it, path of a trail file, or a scenario's name: then
+    /// the trail of its last result
     pub(crate) trail: String,
     #[command(flatten)]
     pub(crate) source: Source,

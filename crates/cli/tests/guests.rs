@@ -93,6 +93,13 @@ fn what_is_printed_to_be_typed_works() {
     };
     assert_eq!(story(&told), story(&again));
 
+    let replay = |name| run(lamprey(folder.path()).args(["replay", "--image", "guest", name]));
+    let (exit, by_scenario, err) = replay(BUG);
+    assert_eq!((exit, story(&again)), (0, story(&by_scenario)), "{err}");
+    let (exit, _, err) = replay("seed::nothing");
+    assert_eq!(exit, 2);
+    assert!(err.contains("seed::nothing: neither a trail nor a scenario with a result"), "{err}");
+
     let (exit, mail, err) = sh(labelled(&again, "more "));
     assert_eq!(exit, 0, "{err}");
     assert!(mail.contains("CPU 0") && mail.lines().all(|line| line.len() <= 72), "{mail}");
