@@ -123,7 +123,12 @@ fn new_refuses_what_is_there_and_names_that_are_none() {
     let (exit, out, err) = run(cargo_lamprey(folder.path()).args(["new", "mine"]));
     assert_eq!((exit, &*out), (0, "cd mine && cargo lamprey check\n"), "{err}");
     let before = fs::read_to_string(folder.path().join("mine/src/main.rs")).expect("made");
-    let cases = [("mine", "is there already"), ("2x", "no name for a crate"), ("..", "no name")];
+    let cases = [
+        ("mine", "is there already"),
+        ("2x", "no name for a crate"),
+        ("fn", "no name for a crate"),
+        ("..", "no name"),
+    ];
     for (name, words) in cases {
         let (exit, out, err) = run(lamprey(folder.path()).args(["new", name]));
         assert_eq!((exit, &*out), (2, ""), "{name}: {err}");
