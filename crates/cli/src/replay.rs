@@ -51,12 +51,14 @@ pub(crate) fn replay(
     if !is_kept && let Err(error) = store.keep(&outcome, trail) {
         ui.warn(format!("the result is not kept for `show`: {error}"));
     }
-    let text = if ui.quiet() {
-        report::verdict_line(&outcome, outcome.scenario.chars().count(), ui.options())
+    if ui.quiet() {
+        let width = outcome.scenario.chars().count();
+        ui.report(&report::verdict_line(&outcome, width, ui.options()))?;
     } else {
-        report::columns(&outcome, &context, ui.options())
-    };
-    ui.report(&text)?;
+        ui.report(&report::columns(&outcome, &context, ui.options()))?;
+        ui.print("\n")?;
+        ui.report(&report::bounds(std::slice::from_ref(&outcome)))?;
+    }
     Ok(Exit::of([outcome.verdict]))
 }
 

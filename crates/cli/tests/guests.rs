@@ -92,6 +92,15 @@ fn what_is_printed_to_be_typed_works() {
         lines.collect::<Vec<_>>().join("\n")
     };
     assert_eq!(story(&told), story(&again));
+    // The bounds, too; of the search a replay knows nothing.
+    let bounds = |text: &str| text.split_once("      bounds ").expect("bounds").1.to_owned();
+    assert_eq!(bounds(&told), bounds(&again));
+    assert!(!again.contains("Summary") && !again.contains("shortest"), "{again}");
+    let replay = ["replay", "-q", "--image", "guest", BUG];
+    let (exit, line, err) = run(lamprey(folder.path()).args(replay));
+    assert_eq!(exit, 0, "{err}");
+    assert!(line.starts_with("FOUND ") && line.contains("switches  1"), "{line}");
+    assert!(!line.contains("states") && !line.contains("marks"), "{line}");
 
     let replay = |name| run(lamprey(folder.path()).args(["replay", "--image", "guest", name]));
     let (exit, by_scenario, err) = replay(BUG);
