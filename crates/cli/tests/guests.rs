@@ -247,6 +247,12 @@ fn a_new_crate_fails_passes_when_mended_and_says_when_it_does_not_build() {
     assert_eq!((exit, &*told), (2, ""), "{err}");
     assert!(err.contains("the image has changed since") && err.contains("step"), "{err}");
 
+    fs::write(&source, "#![no_std]\n#![no_main]\nuse lamprey as _;\n").expect("written");
+    let (exit, told, err) = check(&["check"]);
+    assert_eq!((exit, &*told), (2, ""));
+    let empty = "/mine: it has no scenario; write #[lamprey::scenario] before a function";
+    assert!(err.contains(empty) && !err.contains("script"), "{err}");
+
     fs::write(&source, mended + "nonsense").expect("written");
     let (exit, told, err) = check(&["check"]);
     assert_eq!((exit, &*told), (2, ""));
