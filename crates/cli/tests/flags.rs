@@ -11,10 +11,11 @@ use tool::{cargo_lamprey, folder, lamprey, run};
 #[test]
 fn flags_that_are_wrong_are_2_and_125_under_bisect() {
     let folder = folder();
-    let cases: [(&[&str], i32, &str); 10] = [
+    let cases: [(&[&str], i32, &str); 11] = [
         (&["--nonsense"], 2, "unexpected argument '--nonsense'"),
         (&["check", "--time", "soon"], 2, "write a duration as 60s"),
         (&["check", "--memory", "much"], 2, "write a size as 4G"),
+        (&["check", "--memory", "1K"], 2, "searches need at least 16M"),
         (&["check", "--states", "0"], 2, "write a number as 2000000"),
         (&["check", "-j", "0"], 2, "0 is not in 1..="),
         (&["check", "--width", "3"], 2, "3 is not in 40..="),
