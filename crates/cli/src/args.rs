@@ -184,9 +184,10 @@ pub(crate) struct Budget {
     #[arg(long, env = "LAMPREY_STATES", value_name = "N", hide_env_values = true)]
     #[arg(value_parser = units::count)]
     pub(crate) states: Option<u64>,
-    /// Memory for all searches together: 4G, 512M [default: three quarters of what is available]
+    /// Memory for all searches together: 4G, 512M; at least 16M [default: three quarters of what is
+    /// available]
     #[arg(long, env = "LAMPREY_MEMORY", value_name = "SIZE", hide_env_values = true)]
-    #[arg(value_parser = units::bytes)]
+    #[arg(value_parser = units::budget)]
     pub(crate) memory: Option<u64>,
 }
 
@@ -218,7 +219,8 @@ pub(crate) enum Tlb {
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Name of a kept trail, as `check` printed it, or path of a trail file
+    /// Name of a kept trail, as `check` printed it, path of a trail file, or a scenario's name: then
+    /// the trail of its last result
     pub(crate) trail: String,
     #[command(flatten)]
     pub(crate) source: Source,

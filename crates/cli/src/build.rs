@@ -33,7 +33,11 @@ pub(crate) enum BuildError {
         reason: io::Error,
     },
     /// the linker script cannot be put beside the guests
-    #[error("{}: the linker script cannot be written: {reason}", path.display())]
+    #[error(
+        "{}: the linker script cannot be written: {reason}; CARGO_TARGET_DIR names a folder for builds \
+         in place of this one",
+        path.display()
+    )]
     Script {
         /// Where.
         path: PathBuf,
@@ -166,5 +170,13 @@ mod tests {
         let again = write_script(&folder.path().join("deep/er")).expect("there");
         let after = fs::metadata(&again).and_then(|data| data.modified()).expect("there");
         assert_eq!((first, before), (again, after));
+    }
+
+    #[test]
+    fn where_the_script_cannot_be_written_another_folder_is_proposed() {
+        let error = write_script(Path::new("/dev/null/x")).expect_err("no folder").to_string();
+        assert!(error.starts_with("/dev/null/x/guest-"), "{error}");
+        assert!(error.contains("cannot be written: Not a dir"), "{error}");
+        assert!(error.contains("CARGO_TARGET_DIR"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use check::{Guest, Scenario};
+use check::{Guest, LoadError, Scenario};
 
 use crate::args::{Look, Source};
 use crate::build::{self, BuildError};
@@ -33,6 +33,12 @@ pub(crate) enum GuestError {
     /// the workspace does not build
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// a crate that we built ourselves, so that nothing is wrong with how it was linked
+    #[error(
+        "{}: it has no scenario; write #[lamprey::scenario] before a function of its src/main.rs",
+        .0.display()
+    )]
+    Empty(PathBuf),
     /// an image is not usable; it says itself why
     #[error("{0}")]
     Load(String),
@@ -62,17 +68,18 @@ impl Origin {
 
     /// Builds what is to be built, and opens all.
     pub(crate) fn open(&self, look: &Look) -> Result<Vec<Opened>, GuestError> {
-        let paths = match self {
-            Origin::Workspace(workspace) => build::build(workspace, look)?,
-            Origin::Images(images) => images.clone(),
+        let (paths, built) = match self {
+            Origin::Workspace(workspace) => (build::build(workspace, look)?, true),
+            Origin::Images(images) => (images.clone(), false),
         };
-        paths.into_iter().map(open).collect()
+        paths.into_iter().map(|path| open(path, built)).collect()
     }
 }
 
-fn open(path: PathBuf) -> Result<Opened, GuestError> {
+fn open(path: PathBuf, built: bool) -> Result<Opened, GuestError> {
     match Guest::open(&path) {
         Ok(guest) => Ok(Opened { path, guest }),
+        Err(LoadError::NoScenarios { .. }) if built => Err(GuestError::Empty(path)),
         Err(error) => Err(GuestError::Load(error.to_string())),
     }
 }

@@ -21,6 +21,15 @@ const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/lamprey");
 const TAKEN: [&str; 9] =
     ["lamprey", "test", "core", "std", "alloc", "proc_macro", "build", "deps", "examples"];
 
+/// Rust's keywords, strict and reserved: no crate can be imported by one.
+const KEYWORDS: [&str; 52] = [
+    "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern",
+    "false", "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub",
+    "ref", "return", "self", "Self", "static", "struct", "super", "trait", "true", "type",
+    "unsafe", "use", "where", "while", "abstract", "become", "box", "do", "final", "gen", "macro",
+    "override", "priv", "try", "typeof", "unsized", "virtual", "yield",
+];
+
 /// Carries out `new`.
 pub(crate) fn new(program: &str, args: &New, ui: &mut Ui) -> Result<Exit, Error> {
     let name = args.name.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
@@ -80,6 +89,7 @@ fn is_crate_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(inner)
         && !TAKEN.contains(&name)
+        && !KEYWORDS.contains(&name)
 }
 
 #[cfg(test)]
@@ -91,7 +101,7 @@ mod tests {
         for name in ["a", "my-kernel", "lazy_tlb2"] {
             assert!(is_crate_name(name), "{name}");
         }
-        for name in ["", "2fast", "a b", "a/b", "-x", "lamprey", "ä"] {
+        for name in ["", "2fast", "a b", "a/b", "-x", "lamprey", "ä", "fn", "Self", "yield"] {
             assert!(!is_crate_name(name), "{name}");
         }
     }

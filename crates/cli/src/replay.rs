@@ -22,7 +22,10 @@ pub(crate) fn replay(
     let trail = Trail::parse(&text)
         .map_err(|error| ReplayError::Broken { path: path.clone(), reason: error.to_string() })?;
     let guests = origin.open(look)?;
-    let opened = guest_of(&guests, &trail, &args.trail)?;
+    // A file from elsewhere stays where it is: a trail we keep may have its name.
+    let name = store.name_of(&path);
+    let called = name.as_ref().unwrap_or(&args.trail);
+    let opened = guest_of(&guests, &trail, called)?;
     if !is_made_with(&trail, opened) {
         let (now, then) = (&opened.guest.image_id().id, &trail.image_id().id);
         ui.warn(match then.is_empty() {
@@ -35,12 +38,8 @@ pub(crate) fn replay(
             ),
         });
     }
-    let outcome = check::replay(&opened.guest, &trail).map_err(|error| ReplayError::NoFit {
-        trail: args.trail.clone(),
-        reason: error.to_string(),
-    })?;
-    // A file from elsewhere stays where it is: a trail we keep may have its name.
-    let name = store.name_of(&path);
+    let outcome = check::replay(&opened.guest, &trail)
+        .map_err(|error| ReplayError::NoFit { trail: called.clone(), reason: error.to_string() })?;
     let commands = Commands::new(program, &args.source);
     let context = match &name {
         Some(name) => commands.context(Some(name)),
@@ -52,12 +51,14 @@ pub(crate) fn replay(
     if !is_kept && let Err(error) = store.keep(&outcome, trail) {
         ui.warn(format!("the result is not kept for `show`: {error}"));
     }
-    let text = if ui.quiet() {
-        report::verdict_line(&outcome, outcome.scenario.chars().count(), ui.options())
+    if ui.quiet() {
+        let width = outcome.scenario.chars().count();
+        ui.report(&report::verdict_line(&outcome, width, ui.options()))?;
     } else {
-        report::columns(&outcome, &context, ui.options())
-    };
-    ui.report(&text)?;
+        ui.report(&report::columns(&outcome, &context, ui.options()))?;
+        ui.print("\n")?;
+        ui.report(&report::bounds(std::slice::from_ref(&outcome)))?;
+    }
     Ok(Exit::of([outcome.verdict]))
 }
 

@@ -75,6 +75,12 @@ pub(crate) enum StoreError {
         /// Names like it.
         names: Vec<String>,
     },
+    /// the last result of a scenario has no trail
+    #[error("{scenario}: its last result has no trail; a check that finds something keeps one")]
+    NoTrail {
+        /// The scenario.
+        scenario: String,
+    },
     /// several scenarios have this in their name
     #[error("{name}: several scenarios have results:\n  {}", names.join("\n  "))]
     Several {
@@ -108,18 +114,21 @@ impl Store {
         write(&self.last().join(format!("{}.json", file_name(&outcome.scenario))), &record)
     }
 
-    /// Path and text of a trail, by its name or, where there is such a file, by its path.
+    /// Path and text of a trail: by its name, by its path where there is such a file, or by the
+    /// scenario whose last result it belongs to, as in [`Store::find`].
     pub(crate) fn find_trail(&self, name: &str) -> Result<(PathBuf, String), StoreError> {
         let path = match Path::new(name) {
             path if path.is_file() => path.to_owned(),
             _ if name.contains('/') => PathBuf::from(name),
-            _ => self.trail(stem(name)),
+            _ if self.trail(stem(name)).is_file() => self.trail(stem(name)),
+            _ => {
+                let Record { outcome, trail, .. } = self.find_last(name)?;
+                let scenario = outcome.scenario;
+                self.trail(&trail.ok_or(StoreError::NoTrail { scenario })?)
+            }
         };
         match fs::read_to_string(&path) {
             Ok(text) => Ok((path, text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !name.contains('/') => {
-                Err(self.no_such(name))
-            }
             Err(reason) => Err(StoreError::Read { path, reason }),
         }
     }
@@ -141,6 +150,11 @@ impl Store {
         if self.has(stem(name)) {
             return read(&self.record(stem(name)));
         }
+        self.find_last(name)
+    }
+
+    /// The last record of the scenario that has this name, or alone has it in its name.
+    fn find_last(&self, name: &str) -> Result<Record, StoreError> {
         let records = self.all_last();
         let part: Vec<&Record> =
             records.iter().filter(|record| record.outcome.scenario.contains(name)).collect();

@@ -16,6 +16,17 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     whole(scaled(plain, &units).ok_or_else(wrong)?).ok_or_else(wrong)
 }
 
+/// Less memory no search can do with: what it uses is looked at now and then only.
+const LEAST_BUDGET: u64 = 16 << 20;
+
+/// Bytes for searches: as [`bytes`], and not too few.
+pub(crate) fn budget(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        few if few < LEAST_BUDGET => Err(format!("searches need at least 16M: {text}")),
+        enough => Ok(enough),
+    }
+}
+
 /// A number of states: `2000000`, `2_000_000`, `2M`, `500k`. Units are powers of 1000.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
     let wrong = || format!("write a number as 2000000, 2_000_000 or 2M: {text}");
@@ -74,6 +85,13 @@ mod tests {
         for text in ["", "G", "0", "-4G", "4X", "4 G G", "0.1", "99999999999T"] {
             assert!(bytes(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_budget_of_memory_has_a_minimum() {
+        assert_eq!(budget("16M"), Ok(LEAST_BUDGET));
+        assert_eq!(budget("1K"), Err("searches need at least 16M: 1K".into()));
+        assert!(budget("much").is_err_and(|wrong| wrong.contains("4G")));
     }
 
     #[test]

@@ -14,7 +14,7 @@ const LIBRARY: &str = "lamprey";
 pub(crate) struct Workspace {
     /// Given to cargo.
     pub(crate) manifest: PathBuf,
-    /// Packages to build; all that cargo takes by default if empty.
+    /// Packages to build; at least one.
     pub(crate) packages: Vec<String>,
     /// Lamprey's own folder below the workspace's target folder.
     pub(crate) target: PathBuf,
@@ -37,6 +37,13 @@ pub(crate) enum WorkspaceError {
         /// What cargo says.
         reason: String,
     },
+    /// there is no guest at the path that was given
+    #[error(
+        "{}: no package there depends on `{LIBRARY}`, so there is nothing to check\n  \
+         name the manifest of a scenario crate, or make one with `lamprey new NAME`",
+        .0.display()
+    )]
+    NoGuest(PathBuf),
     /// neither here nor above is there a guest
     #[error(
         "no scenarios here: neither {} nor a parent directory has a scenarios/Cargo.toml or a \
@@ -58,7 +65,11 @@ pub(crate) fn find(given: Option<&Path>) -> Result<Workspace, WorkspaceError> {
         }
         let metadata = metadata(manifest)?;
         let guests = guests(&metadata, manifest);
-        return Ok(workspace(manifest, &metadata, guests));
+        // What is no guest would be built with a guest's flags, and not be linked.
+        return match guests.is_empty() {
+            true => Err(WorkspaceError::NoGuest(manifest.to_owned())),
+            false => Ok(workspace(manifest, &metadata, guests)),
+        };
     }
     let here = env::current_dir().map_err(WorkspaceError::NoDirectory)?;
     for folder in here.ancestors() {

@@ -253,6 +253,30 @@ fn outputs_are_what_the_program_prints() {
     assert!(wrong.is_empty(), "BLESS=1 writes what is said now\n{}", wrong.join("\n"));
 }
 
+/// The lines of a trail before its choices, by their first words, and whether hardware takes steps.
+fn shape(trail: &str) -> (Vec<&str>, bool) {
+    let lines = trail.lines().filter(|line| !line.starts_with("cpu "));
+    let keys = lines.map(|line| line.split(' ').next().unwrap_or_default()).collect();
+    (keys, trail.contains(" drains"))
+}
+
+#[test]
+fn the_sample_of_a_trail_has_the_shape_of_the_real_one() {
+    let page = fs::read_to_string(root().join("docs/reports.md")).expect("docs/reports.md");
+    let sample = page.split("```\n").find(|block| block.starts_with("lamprey-trail "));
+    let sample = sample.expect("a sample");
+    check::Trail::parse(sample).expect("a trail");
+    let bench = Bench::new();
+    let line = "lamprey check --format json example::lost_update";
+    let (_, out, err) = run(&mut bench.shell(line, &root()));
+    let name = serde_json::from_str::<Value>(&out).expect(&err)["trail"].take();
+    let trails = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/lamprey/trails");
+    let file = trails.join(format!("{}.trail", name.as_str().expect("a name")));
+    let real = fs::read_to_string(file).expect("kept");
+    assert_eq!(shape(sample), shape(&real));
+    assert!(!real.contains("# 0x0"), "{real}");
+}
+
 #[test]
 fn code_samples_are_in_the_files_they_name() {
     for page in pages() {

@@ -11,10 +11,11 @@ use tool::{cargo_lamprey, folder, lamprey, run};
 #[test]
 fn flags_that_are_wrong_are_2_and_125_under_bisect() {
     let folder = folder();
-    let cases: [(&[&str], i32, &str); 10] = [
+    let cases: [(&[&str], i32, &str); 11] = [
         (&["--nonsense"], 2, "unexpected argument '--nonsense'"),
         (&["check", "--time", "soon"], 2, "write a duration as 60s"),
         (&["check", "--memory", "much"], 2, "write a size as 4G"),
+        (&["check", "--memory", "1K"], 2, "searches need at least 16M"),
         (&["check", "--states", "0"], 2, "write a number as 2000000"),
         (&["check", "-j", "0"], 2, "0 is not in 1..="),
         (&["check", "--width", "3"], 2, "3 is not in 40..="),
@@ -57,6 +58,23 @@ fn where_there_are_no_scenarios_it_is_said_what_to_do() {
     }
     let (exit, ..) = run(lamprey(folder.path()).args(["check", "--bisect"]));
     assert_eq!(exit, 125);
+}
+
+#[test]
+fn a_manifest_without_guests_is_refused_before_it_is_built() {
+    let folder = folder();
+    let manifest = "[package]\nname = \"host\"\nedition = \"2024\"\n";
+    fs::write(folder.path().join("Cargo.toml"), manifest).expect("written");
+    fs::create_dir(folder.path().join("src")).expect("made");
+    fs::write(folder.path().join("src/main.rs"), "fn main() {}\n").expect("written");
+    for command in ["check", "list"] {
+        let args = [command, "--manifest-path", "Cargo.toml"];
+        let (exit, out, err) = run(lamprey(folder.path()).args(args));
+        assert_eq!((exit, &*out), (2, ""), "{command}: {err}");
+        let told = "error: Cargo.toml: no package there depends on `lamprey`";
+        assert!(err.starts_with(told) && err.contains("lamprey new NAME"), "{command}: {err}");
+        assert!(!folder.path().join("target").exists(), "{command} builds nothing");
+    }
 }
 
 #[test]
@@ -106,7 +124,12 @@ fn new_refuses_what_is_there_and_names_that_are_none() {
     let (exit, out, err) = run(cargo_lamprey(folder.path()).args(["new", "mine"]));
     assert_eq!((exit, &*out), (0, "cd mine && cargo lamprey check\n"), "{err}");
     let before = fs::read_to_string(folder.path().join("mine/src/main.rs")).expect("made");
-    let cases = [("mine", "is there already"), ("2x", "no name for a crate"), ("..", "no name")];
+    let cases = [
+        ("mine", "is there already"),
+        ("2x", "no name for a crate"),
+        ("fn", "no name for a crate"),
+        ("..", "no name"),
+    ];
     for (name, words) in cases {
         let (exit, out, err) = run(lamprey(folder.path()).args(["new", name]));
         assert_eq!((exit, &*out), (2, ""), "{name}: {err}");

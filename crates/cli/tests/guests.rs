@@ -92,6 +92,22 @@ fn what_is_printed_to_be_typed_works() {
         lines.collect::<Vec<_>>().join("\n")
     };
     assert_eq!(story(&told), story(&again));
+    // The bounds, too; of the search a replay knows nothing.
+    let bounds = |text: &str| text.split_once("      bounds ").expect("bounds").1.to_owned();
+    assert_eq!(bounds(&told), bounds(&again));
+    assert!(!again.contains("Summary") && !again.contains("shortest"), "{again}");
+    let replay = ["replay", "-q", "--image", "guest", BUG];
+    let (exit, line, err) = run(lamprey(folder.path()).args(replay));
+    assert_eq!(exit, 0, "{err}");
+    assert!(line.starts_with("FOUND ") && line.contains("switches  1"), "{line}");
+    assert!(!line.contains("states") && !line.contains("marks"), "{line}");
+
+    let replay = |name| run(lamprey(folder.path()).args(["replay", "--image", "guest", name]));
+    let (exit, by_scenario, err) = replay(BUG);
+    assert_eq!((exit, story(&again)), (0, story(&by_scenario)), "{err}");
+    let (exit, _, err) = replay("seed::nothing");
+    assert_eq!(exit, 2);
+    assert!(err.contains("seed::nothing: neither a trail nor a scenario with a result"), "{err}");
 
     let (exit, mail, err) = sh(labelled(&again, "more "));
     assert_eq!(exit, 0, "{err}");
@@ -230,6 +246,12 @@ fn a_new_crate_fails_passes_when_mended_and_says_when_it_does_not_build() {
     let (exit, told, err) = check(&["replay", &trail]);
     assert_eq!((exit, &*told), (2, ""), "{err}");
     assert!(err.contains("the image has changed since") && err.contains("step"), "{err}");
+
+    fs::write(&source, "#![no_std]\n#![no_main]\nuse lamprey as _;\n").expect("written");
+    let (exit, told, err) = check(&["check"]);
+    assert_eq!((exit, &*told), (2, ""));
+    let empty = "/mine: it has no scenario; write #[lamprey::scenario] before a function";
+    assert!(err.contains(empty) && !err.contains("script"), "{err}");
 
     fs::write(&source, mended + "nonsense").expect("written");
     let (exit, told, err) = check(&["check"]);

@@ -105,8 +105,13 @@ fn headline(text: &mut Text, outcome: &Outcome, finding: &Finding, options: &Opt
     }
 }
 
-/// `2 CPUs, 11 steps, 2 switches (shortest)`
-pub(crate) fn run_of(outcome: &Outcome, finding: &Finding) -> String {
+/// `2 CPUs, 11 steps, 2 switches (shortest)`; `in set-up`.
+fn run_of(outcome: &Outcome, finding: &Finding) -> String {
+    match (outcome.cpus, at_once(outcome, finding)) {
+        (0, Some(when)) => return when.into(),
+        (cpus, Some(when)) => return format!("{}, {when}", count(cpus.into(), "CPU")),
+        (_, None) => {}
+    }
     format!(
         "{}, {}, {}{}",
         count(outcome.cpus.into(), "CPU"),
@@ -114,6 +119,15 @@ pub(crate) fn run_of(outcome: &Outcome, finding: &Finding) -> String {
         count(finding.switches.into(), "switch"),
         if finding.shortest { " (shortest)" } else { "" },
     )
+}
+
+/// When it is violated if no step leads there: then steps and switches say nothing.
+pub(crate) fn at_once(outcome: &Outcome, finding: &Finding) -> Option<&'static str> {
+    match (finding.steps, outcome.cpus) {
+        (0, 0) => Some("in set-up"),
+        (0, _) => Some("before the first step"),
+        _ => None,
+    }
 }
 
 /// What is wrong, what was expected and found, and the write that this refers to.

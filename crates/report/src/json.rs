@@ -19,6 +19,7 @@ use crate::{Context, first_line};
 /// | `switches` | of the counterexample; else the bound up to which every run is known |
 /// | `steps` | of the trail |
 /// | `seconds`, `peak_memory`, `bytes_per_state` | wall-clock seconds, bytes, bytes |
+/// | `warnings` | list of sentences, whatever the verdict |
 /// | `marks` | list of `{name, reached}` |
 /// | `bounds` | `{cpus, memory_model, others}` |
 /// | `reason` | `{sentence, place, instruction, cpu}` |

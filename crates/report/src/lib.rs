@@ -47,5 +47,5 @@ pub use key::first_line;
 pub use lines::{verdict_line, verdict_word};
 pub use mail::mail;
 pub use options::{Context, Options};
-pub use summary::summary;
+pub use summary::{bounds, summary};
 pub use text::{Line, Role, Span, Text};

@@ -43,17 +43,7 @@ pub fn verdict_line(outcome: &Outcome, name_width: usize, options: &Options) -> 
         skipped(&mut text, line.with(Role::Plain, padded), outcome, options);
         return text;
     }
-    let reached = outcome.marks.iter().filter(|mark| mark.reached).count();
-    let marks = format!("{reached}/{}", outcome.marks.len());
-    let states = if outcome.stats.states == 1 { "state " } else { "states" };
-    let figures = format!(
-        "  {:<6} {:>11} {states}  switches {:>2}  marks {marks:<5} [{:>8}]",
-        count(outcome.cpus.into(), "CPU"),
-        grouped(outcome.stats.states),
-        outcome.stats.switches,
-        seconds(outcome.stats.seconds),
-    );
-    text.push(line.with(Role::Plain, padded).with(Role::Plain, figures));
+    text.push(line.with(Role::Plain, padded).with(Role::Plain, told(outcome)));
     match outcome.verdict {
         Verdict::Undecided => nothing_claimed(&mut text, outcome, options),
         Verdict::Lost => lost(&mut text, outcome, options),
@@ -64,6 +54,29 @@ pub fn verdict_line(outcome: &Outcome, name_width: usize, options: &Options) -> 
         below(&mut text, &format!("warning: {warning}"), options);
     }
     text
+}
+
+/// What follows the name: `  2 CPUs  535 states  switches  1  marks 2/2   [   0.01s]`, in columns. Where
+/// something is not known, as the states of a replay and all of a set-up, its column is empty.
+fn told(outcome: &Outcome) -> String {
+    let stats = &outcome.stats;
+    let cpus = match outcome.cpus {
+        0 if outcome.finding.is_some() => "set-up".to_owned(),
+        0 => String::new(),
+        n => count(n.into(), "CPU"),
+    };
+    let (mut states, mut switches, mut marks) = (String::new(), String::new(), String::new());
+    if stats.states > 0 {
+        let noun = if stats.states == 1 { "state " } else { "states" };
+        states = format!("{} {noun}", grouped(stats.states));
+        let reached = outcome.marks.iter().filter(|mark| mark.reached).count();
+        marks = format!("marks {reached}/{}", outcome.marks.len());
+    }
+    if outcome.finding.as_ref().map_or(stats.states > 0, |finding| finding.steps > 0) {
+        switches = format!("switches {:>2}", stats.switches);
+    }
+    let time = seconds(stats.seconds);
+    format!("  {cpus:<6} {states:>18}  {switches:<11}  {marks:<11} [{time:>8}]")
 }
 
 /// The reason on the line itself if it fits, else below.
@@ -99,13 +112,18 @@ fn nothing_claimed(text: &mut Text, outcome: &Outcome, options: &Options) {
 
 fn lost(text: &mut Text, outcome: &Outcome, options: &Options) {
     let declared = outcome.finds.as_deref().unwrap_or("a property");
-    let instead = match &outcome.finding {
-        Some(finding) => format!("found instead: {}: {}", finding.property, finding.sentence),
-        None => "not found".into(),
+    let instead = match (&outcome.finding, &outcome.reason) {
+        (Some(finding), _) => {
+            format!("found instead: {}: {}", finding.property, finding.sentence)
+        }
+        (None, Some(reason)) => reason.sentence.trim().trim_end_matches('.').to_owned(),
+        (None, None) => "not found".into(),
     };
     below(text, &format!("declared to violate {declared}; {instead}"), options);
-    if let Some(reason) = &outcome.reason {
-        why(text, reason, options);
+    match (&outcome.finding, &outcome.reason) {
+        (Some(_), Some(reason)) => why(text, reason, options),
+        (None, Some(reason)) => at(text, reason, options),
+        (_, None) => {}
     }
 }
 

@@ -3,6 +3,7 @@
 use outcome::{Finding, Outcome, Reason, Verdict};
 
 use crate::Context;
+use crate::columns::at_once;
 use crate::columns::layout::{Sheet, table};
 use crate::columns::story::{Manner, rows};
 use crate::columns::words::Voice;
@@ -107,16 +108,21 @@ fn image(outcome: &Outcome) -> String {
 
 /// `2 CPUs, TSO, IPIs, no NMI; shortest run, 11 steps, 2 switches`
 fn model(outcome: &Outcome) -> String {
-    let mut parts = vec![count(outcome.cpus.into(), "CPU"), outcome.bounds.memory_model.clone()];
+    let cpus = (outcome.cpus > 0).then(|| count(outcome.cpus.into(), "CPU"));
+    let mut parts: Vec<String> = cpus.into_iter().collect();
+    parts.push(outcome.bounds.memory_model.clone());
     parts.extend(outcome.bounds.others.iter().cloned());
     let model = parts.join(", ");
     match &outcome.finding {
-        Some(finding) => format!("{model}; {}", run(finding)),
+        Some(finding) => format!("{model}; {}", run(outcome, finding)),
         None => model,
     }
 }
 
-fn run(finding: &Finding) -> String {
+fn run(outcome: &Outcome, finding: &Finding) -> String {
+    if let Some(when) = at_once(outcome, finding) {
+        return when.into();
+    }
     format!(
         "{}, {}, {}",
         if finding.shortest { "shortest run" } else { "a run" },

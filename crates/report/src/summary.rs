@@ -29,8 +29,15 @@ pub fn summary(outcomes: &[Outcome], seconds: Option<f64>) -> Text {
         let reached = marks().filter(|mark| mark.reached).count();
         text.plain(format!("       marks {reached} of {} reached", marks().count()));
     }
+    text.lines.extend(bounds(outcomes).lines);
+    text
+}
+
+/// The bounds within which it holds: the last line of [`summary`], and what a replay has of it.
+pub fn bounds(outcomes: &[Outcome]) -> Text {
+    let mut text = Text::default();
     let mut parts: Vec<String> = cpus(outcomes).into_iter().collect();
-    parts.extend(bounds(outcomes));
+    parts.extend(of_machine(outcomes));
     for line in hang("      bounds ", &parts.join(", "), WIDTH) {
         text.plain(line);
     }
@@ -55,7 +62,7 @@ fn verdicts(outcomes: &[Outcome]) -> String {
 }
 
 /// What the verdicts hold for; of what is not true of all, of how many.
-fn bounds(outcomes: &[Outcome]) -> Vec<String> {
+fn of_machine(outcomes: &[Outcome]) -> Vec<String> {
     let of = |outcome: &Outcome| -> Vec<String> {
         let bounds = &outcome.bounds;
         [&bounds.memory_model].into_iter().chain(&bounds.others).cloned().collect()
@@ -75,7 +82,9 @@ fn bounds(outcomes: &[Outcome]) -> Vec<String> {
 
 /// `2-3 CPUs`, over what was checked.
 fn cpus(outcomes: &[Outcome]) -> Option<String> {
-    let checked = || outcomes.iter().filter(|o| o.verdict != Verdict::Skip).map(|o| o.cpus);
+    // What ends in its set-up has none.
+    let told = |outcome: &&Outcome| outcome.verdict != Verdict::Skip && outcome.cpus > 0;
+    let checked = || outcomes.iter().filter(told).map(|outcome| outcome.cpus);
     let (least, most) = (checked().min()?, checked().max()?);
     Some(match least == most {
         true => count(most.into(), "CPU"),

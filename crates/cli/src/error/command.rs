@@ -38,8 +38,8 @@ pub(crate) enum LitmusError {
 pub(crate) enum NewError {
     /// no crate can be called that
     #[error(
-        "{0}: no name for a crate; use letters, digits, - and _, a letter first, and no name that \
-         cargo keeps for itself"
+        "{0}: no name for a crate; use letters, digits, - and _, a letter first, no keyword of \
+         Rust, and no name that cargo keeps for itself"
     )]
     Name(String),
     /// there is something already

@@ -48,7 +48,9 @@ fn what_is_kept_is_found_by_trail_by_path_and_by_scenario() {
     assert_eq!(store.name_of(&path).as_deref(), Some("a.b-12ab"));
     assert_eq!(store.name_of(Path::new("/etc/a.b-12ab.trail")), None);
     let path = path.to_str().expect("UTF-8");
-    assert_eq!(store.find_trail(path).expect("there").1, text);
+    for name in [path, "a::b", "::b"] {
+        assert_eq!(store.find_trail(name).expect(name).1, text, "{name}");
+    }
     for name in ["a.b-12ab", "a.b-12ab.trail", path, "a::b", "::b"] {
         let record = store.find(name).expect(name);
         assert_eq!(record.outcome.scenario, "a::b", "{name}");
@@ -63,6 +65,9 @@ fn a_trail_outlives_the_result_after_it() {
     store.keep(&outcome("a::b", false), None).expect("kept");
     assert_eq!(store.find("a::b").expect("there").outcome.verdict, Verdict::Pass);
     assert_eq!(store.find("a.b-12ab").expect("there").outcome.verdict, Verdict::Fail);
+    let none = store.find_trail("a::b").expect_err("its result has none").to_string();
+    assert!(none.starts_with("a::b: its last result has no trail"), "{none}");
+    assert!(store.find_trail("a.b-12ab").is_ok());
     assert!(matches!(store.newest_finding(), Err(StoreError::NoFinding(_))));
 }
 
@@ -88,6 +93,7 @@ fn a_name_that_means_nothing_or_several_is_told() {
     assert!(
         matches!(store.find("a::"), Err(StoreError::Several { names, .. }) if names.len() == 2)
     );
+    assert!(matches!(store.find_trail("a::"), Err(StoreError::Several { .. })));
     let nothing = store.find("a::onne").expect_err("nothing").to_string();
     assert!(nothing.contains("a::one"), "{nothing}");
     assert!(matches!(store.find_trail("nowhere-1"), Err(StoreError::NoSuch { .. })));

@@ -59,7 +59,8 @@ fn grid(rows: &[Row], cpus: &[u8], sheet: Sheet, column: usize) -> Vec<Line> {
         head = head.to(start(i)).with(Role::Plain, format!("{}{cpu}", sheet.cpu));
         rule = rule.to(start(i)).with(Role::Faint, sheet.rule.to_string().repeat(column));
     }
-    let mut lines = vec![head, rule.clone()];
+    // In set-up there may be no CPU to speak of, and so no column.
+    let mut lines = if cpus.is_empty() { Vec::new() } else { vec![head, rule.clone()] };
     for row in rows {
         match cpus.iter().position(|cpu| Some(*cpu) == row.cpu) {
             Some(i) => {
@@ -73,7 +74,7 @@ fn grid(rows: &[Row], cpus: &[u8], sheet: Sheet, column: usize) -> Vec<Line> {
             }
         }
     }
-    if sheet.closed {
+    if sheet.closed && !cpus.is_empty() {
         lines.push(rule);
     }
     lines
