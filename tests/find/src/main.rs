@@ -9,6 +9,10 @@
 mod cpu;
 
 #[allow(dead_code)]
+#[path = "../../entry.rs"]
+mod entry;
+
+#[allow(dead_code)]
 #[path = "../../shared.rs"]
 mod shared;
 

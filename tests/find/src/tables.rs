@@ -9,27 +9,9 @@ use lamprey::paging::{self, A, Frame, P, PS, PageTables, RW, US, USER};
 use lamprey::user;
 
 use crate::cpu::{invlpg, load_cr3};
+use crate::entry::{LARGE, NEW, OLD, VA, frame, named};
 use crate::shared::words;
 use crate::stale::NOFLUSH;
-
-/// Its PDE and its PTE are the first of their tables.
-const VA: u64 = 0x4000_0000;
-const LARGE: u64 = 1 << 21;
-
-const OLD: u64 = 1;
-const NEW: u64 = 2;
-
-/// A frame that begins with `word`.
-fn frame(word: u64) -> Frame {
-    let frame = paging::frame();
-    frame.words()[0].store(word, Relaxed);
-    frame
-}
-
-/// The frame that an entry names.
-fn named(entry: &AtomicU64) -> u64 {
-    entry.load(Relaxed) & !0xfff
-}
 
 fn wait(word: &AtomicU64) {
     while word.load(Acquire) == 0 {

@@ -1,39 +1,20 @@
 //! Tables that change under a CPU, and what keeps it from using what was there before.
 
 use core::arch::asm;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use lamprey::paging::{self, A, D, Frame, G, P, PS, PageTables, RW, US, USER};
+use lamprey::paging::{self, A, D, G, P, PS, PageTables, RW, US, USER};
 use lamprey::user;
 
 use crate::cpu::{invlpg, load_cr3};
+use crate::entry::{LARGE, NEW, OLD, VA, frame, named};
 use crate::shared::words;
 use crate::stale::NOFLUSH;
-
-/// Its PDE and its PTE are the first of their tables.
-const VA: u64 = 0x4000_0000;
-const LARGE: u64 = 1 << 21;
 
 /// An entry of the topmost table for the table itself: all tables become pages.
 const SELF: u64 = 1 << 39;
 /// Where the PTE of `VA` is then.
 const WINDOW: u64 = SELF | VA >> 9;
-
-const OLD: u64 = 1;
-const NEW: u64 = 2;
-
-/// A frame that begins with `word`.
-fn frame(word: u64) -> Frame {
-    let frame = paging::frame();
-    frame.words()[0].store(word, Relaxed);
-    frame
-}
-
-/// The frame that an entry names.
-fn named(entry: &AtomicU64) -> u64 {
-    entry.load(Relaxed) & !0xfff
-}
 
 fn mfence() {
     // SAFETY: orders accesses.
