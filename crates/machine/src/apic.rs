@@ -53,6 +53,13 @@ pub(crate) struct Sending {
     pub(crate) at_once: bool,
 }
 
+impl Sending {
+    /// The numbers of the CPUs that get it.
+    pub(crate) fn targets(self) -> impl Iterator<Item = u8> {
+        (0..8).filter(move |cpu| self.to >> cpu & 1 != 0)
+    }
+}
+
 /// What the APICs of a scenario can do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Apic {

@@ -12,13 +12,12 @@ use crate::word::{Part, Word};
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Sends a message to all its CPUs in one operation. It is on its way when the step ends.
     pub(crate) fn send(&mut self, sending: Sending) -> Result<(), Stop> {
-        let Sending { message, to, .. } = sending;
+        let message = sending.message;
         let part = if message == Message::Nmi { Part::Nmi } else { Part::Pending };
-        let targets: Vec<u8> = (0..8).filter(|cpu| to >> cpu & 1 != 0).collect();
         let touches: Vec<(Word, bool)> =
-            targets.iter().map(|cpu| (Word::part(*cpu, part), true)).collect();
+            sending.targets().map(|cpu| (Word::part(cpu, part), true)).collect();
         self.unfenced_operation(&touches)?;
-        for to in targets {
+        for to in sending.targets() {
             self.report(Access::SendIpi { to, vector: message.vector() });
         }
         self.sent.push(sending);

@@ -414,15 +414,15 @@ fn segment_bases(regs: &Regs) -> [u64; 3] {
 
 /// What was sent in a step is pending after it.
 fn send(state: &mut State, apic: Apic, sent: Vec<Sending>) {
-    for Sending { message, to, at_once } in sent {
-        for number in (0..8).filter(|number| to >> number & 1 != 0) {
+    for sending in sent {
+        for number in sending.targets() {
             let cpu = state.cpu_mut(number);
-            match message {
+            match sending.message {
                 Message::Fixed(vector) => {
                     let rank = apic.rank(vector).expect("a handler, as was checked");
-                    cpu.pending.send(rank, at_once);
+                    cpu.pending.send(rank, sending.at_once);
                 }
-                Message::Nmi => cpu.nmis.send(0, at_once),
+                Message::Nmi => cpu.nmis.send(0, sending.at_once),
             }
         }
     }
