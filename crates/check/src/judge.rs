@@ -35,10 +35,12 @@ pub(crate) fn judge(
     let (instructions, mut trail) = (model.machine.instructions(), None);
     match &found.verdict {
         explore::Verdict::Pass => no_violation(&mut outcome, scenario, found.stats.ends),
-        explore::Verdict::Undecided { why, complete_switches } => {
+        explore::Verdict::Undecided { why, complete_switches, complete_livelocks } => {
+            let apart = complete_livelocks != complete_switches;
             outcome.verdict = Verdict::Undecided;
             outcome.stats.switches = complete_switches.unwrap_or(0);
-            outcome.reason = Some(undecided(guest, why, *complete_switches));
+            outcome.stats.livelocks_apart = apart;
+            outcome.reason = Some(undecided(guest, why, *complete_switches, apart));
         }
         explore::Verdict::Violated { what, trail: choices, switches, shortest } => {
             let mut teller = Teller {
@@ -128,9 +130,10 @@ fn verdict_of(scenario: &Scenario, property: &str) -> Verdict {
     }
 }
 
-fn undecided(guest: &Guest, why: &Why<Gap>, complete: Option<u32>) -> Reason {
+fn undecided(guest: &Guest, why: &Why<Gap>, complete: Option<u32>, apart: bool) -> Reason {
     // From one switch on the report says how far the search has come, from its figures.
     let up_to = match complete {
+        Some(0) if apart => "; no counterexample without a switch, livelocks apart",
         Some(0) => "; no counterexample without a switch",
         Some(_) => "",
         None => "; not even the runs without a switch were all searched",
@@ -206,6 +209,7 @@ fn stats(model: &Model, found: &Found<Bad, Gap>, start: Instant) -> Stats {
         seconds: start.elapsed().as_secs_f64(),
         peak_bytes: s.peak_bytes,
         bytes_per_state,
+        livelocks_apart: false,
     }
 }
 
@@ -332,7 +336,7 @@ impl Teller<'_> {
             if !possible.contains(choice) {
                 return Err(self.does_not_fit(number + 1, *choice, &possible));
             }
-            switches.step(&*self.model, &possible, *choice);
+            switches.step(&*self.model, &state, &possible, *choice);
             narrator.step = u32::try_from(number + 1).unwrap_or(u32::MAX);
             let result = self.model.machine.step(
                 &mut state,
