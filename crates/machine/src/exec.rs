@@ -25,6 +25,7 @@ use crate::halt::Failure;
 use crate::layout::Layout;
 use crate::memory::Memory;
 use crate::next::{NextOperation, Wait};
+use crate::shadow::Shadow;
 use crate::walker::UserAccess;
 use crate::watch::{Access, Seen, Watch};
 use crate::word::{Part, Word};
@@ -136,10 +137,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) visible: bool,
     /// A LOCKed instruction has started its visible operation.
     locked_open: bool,
-    /// It is an STI that turns interrupts on: they stay inhibited for one more instruction.
-    pub(crate) opens_interrupts: bool,
-    /// It is a MOV to SS: interrupts and NMIs are inhibited for one more instruction.
-    pub(crate) holds_back: bool,
+    /// What it inhibits for one more instruction.
+    pub(crate) casts: Shadow,
     /// It may make several accesses, between which no interrupt comes.
     pub(crate) several: bool,
     /// It stores to two words of which one is shared: both stores are visible.
@@ -193,8 +192,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             done: Vec::new(),
             visible: false,
             locked_open: false,
-            opens_interrupts: false,
-            holds_back: false,
+            casts: Shadow::None,
             several: false,
             together: false,
             locked_place: None,
@@ -209,8 +207,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         self.done.clear();
         self.visible = false;
         self.locked_open = false;
-        self.opens_interrupts = false;
-        self.holds_back = false;
+        self.casts = Shadow::None;
         self.several = false;
         self.together = false;
         self.locked_place = None;
@@ -219,8 +216,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     /// The instruction has completed.
     #[inline]
     pub(crate) fn retire(&mut self) {
-        self.system.shadow = self.opens_interrupts || self.holds_back;
-        self.system.nmi_shadow = self.holds_back;
+        self.system.shadow = self.casts;
         if !self.system.latch.is_empty() {
             self.system.latch.clear();
         }
