@@ -24,7 +24,7 @@ pub(crate) fn judge(
     found: &Found<Bad, Gap>,
     start: Instant,
 ) -> Checked {
-    let Marks { reached, warnings } = std::mem::take(&mut model.marks);
+    let Marks { reached, warnings, bounds: met } = std::mem::take(&mut model.marks);
     let mut outcome = blank(guest, scenario);
     outcome.stats = stats(&model, found, start);
     outcome.marks = marks(scenario, &reached);
@@ -77,6 +77,7 @@ pub(crate) fn judge(
     outcome.stats.instructions = instructions;
     outcome.cpus = cpus(&model);
     outcome.bounds = bounds(&model);
+    outcome.bounds.others.extend(met);
     Checked { outcome, trail }
 }
 
@@ -383,9 +384,7 @@ impl Teller<'_> {
 
     fn possible(&self, state: &State) -> Vec<Choice> {
         let mut possible = Vec::new();
-        self.model
-            .machine
-            .choices(state, |agent, pick| possible.push(Choice { agent: agent.0, pick }));
+        explore::Model::choices(&*self.model, state, &mut possible);
         possible
     }
 

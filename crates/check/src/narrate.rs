@@ -123,7 +123,7 @@ impl<'a> Narrator<'a> {
             }
             Access::Cached { text } => What::Hardware { text: text.clone() },
             Access::FrameFree { pa } => What::Note { text: format!("frame {pa:#x} is free") },
-            Access::Warning(_) => return None,
+            Access::Warning(_) | Access::Bound(_) => return None,
             Access::Invpcid { kind, descriptor: [pcid, va] } => {
                 What::Invalidate { text: format!("invpcid {kind} {{pcid {pcid}, {va:#x}}}") }
             }

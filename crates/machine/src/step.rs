@@ -18,9 +18,10 @@ use crate::halt::Violation;
 use crate::hypercall::{Context, Outcome};
 use crate::layout::{Layout, Want};
 use crate::look::{Look, look};
-use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP};
+use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP, NMI_UNSENT_TOO_DEEP};
 use crate::memory::Memory;
 use crate::next::NextOperation;
+use crate::requests::MOST;
 use crate::state::State;
 use crate::translation;
 use crate::walker::UserAccess;
@@ -86,7 +87,7 @@ impl Machine {
             return self.drain_one(state, agent, accesses, watch);
         }
         let cpu = state.cpu(number);
-        if agent.level() > cpu.level_number() || pick == NMI_TOO_DEEP {
+        if agent.level() > cpu.level_number() || matches!(pick, NMI_TOO_DEEP | NMI_UNSENT_TOO_DEEP) {
             // Delivery is the visible operation of this step.
             self.deliver(state, agent, pick, accesses, watch)?;
             return self.run(state, agent, None, false, accesses, watch);
@@ -201,7 +202,10 @@ impl Machine {
             clear_dead(layout, memory, low, live);
         }
         let rip = regs.rip;
-        send(state, apic, sent);
+        if !send(state, apic, sent) {
+            let what = format!("more than {MOST} equal interrupts on their way to a CPU count as {MOST}");
+            watch.seen(Seen { agent, rip, access: Access::Bound(what) });
+        }
         let end = stop.map_err(|stop| self.halt(agent, rip, stop))?;
         if changes.any {
             self.tables_changed(state, (agent, rip), &changes, accesses, watch)?;
@@ -412,20 +416,22 @@ fn segment_bases(regs: &Regs) -> [u64; 3] {
     [regs.fs_base, regs.gs_base, regs.kernel_gs_base]
 }
 
-/// What was sent in a step is pending after it.
-fn send(state: &mut State, apic: Apic, sent: Vec<Sending>) {
+/// What was sent in a step is pending after it. False if there were too many to be told apart.
+fn send(state: &mut State, apic: Apic, sent: Vec<Sending>) -> bool {
+    let mut told_apart = true;
     for sending in sent {
         for number in sending.targets() {
             let cpu = state.cpu_mut(number);
-            match sending.message {
+            told_apart &= match sending.message {
                 Message::Fixed(vector) => {
                     let rank = apic.rank(vector).expect("a handler, as was checked");
-                    cpu.pending.send(rank, sending.at_once);
+                    cpu.pending.send(rank, sending.at_once)
                 }
                 Message::Nmi => cpu.nmis.send(0, sending.at_once),
-            }
+            };
         }
     }
+    told_apart
 }
 
 /// Zeroes stack words between the lowest address stored to in this step and what is live.
