@@ -59,11 +59,12 @@ impl<'a> Narrator<'a> {
         }
     }
 
-    /// The events so far, named, and the number of instructions that are not among them.
-    pub(crate) fn events(&self, model: &Model, state: &State) -> (Vec<Event>, u64) {
+    /// The events so far, named, and the number of instructions that are not among them; changes of the
+    /// interrupt flag are among them where something could interrupt, or if the story is about them.
+    pub(crate) fn events(&self, model: &Model, state: &State, flags: bool) -> (Vec<Event>, u64) {
         let names = Names::new(&self.guest.image, &model.machine);
         // Where nothing can interrupt, nobody cares whether it may.
-        let interruptible = model.machine.registered().interrupts();
+        let interruptible = flags || model.machine.registered().interrupts();
         let told = |raw: &Raw| interruptible || !matches!(raw.access, Access::InterruptFlag { .. });
         let events: Vec<Event> = self
             .raw

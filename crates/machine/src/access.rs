@@ -76,7 +76,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         } else {
             self.layout.kernel(va, at.size, want)
         };
-        location.ok_or_else(|| self.page_fault(va, at.size, want))
+        if let Some(location) = location {
+            return Ok(location);
+        }
+        if !user && self.layout.kernel(va, at.size, Want::Read).is_none() {
+            self.kernel_half(va, at.size)?;
+        }
+        Err(self.page_fault(va, at.size, want))
     }
 
     fn page_fault(&mut self, va: u64, size: u8, want: Want) -> Stop {

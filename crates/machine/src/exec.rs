@@ -46,6 +46,8 @@ pub(crate) enum Stop {
     /// It stands before a second visible operation: [`Exec::pending`].
     Yield,
     Unmodelled(String),
+    /// So is something that the instruction there has done.
+    UnmodelledAt(u64, String),
     /// The scenario makes a call that makes no sense.
     Wrong(String),
     /// The guest reports a violated property.
@@ -74,6 +76,8 @@ impl From<Refusal> for Stop {
 pub(crate) struct Changes {
     /// What CPUs can walk through may be different.
     pub(crate) any: bool,
+    /// The instruction that has changed that last.
+    pub(crate) at: Option<u64>,
     /// Words of entries that were stored to, with what they held.
     pub(crate) entries: Vec<(u64, u64)>,
     /// Frames that were freed.
@@ -147,6 +151,10 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) locked_place: Option<(u64, u64)>,
     /// It is the set-up that runs alone, not a check.
     pub(crate) setup: bool,
+    /// Where set-up last changed what closures start without.
+    pub(crate) lost_at: u64,
+    /// Where set-up stopped allocating.
+    pub(crate) heap_next: u64,
 }
 
 impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
@@ -197,6 +205,8 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             together: false,
             locked_place: None,
             setup: false,
+            lost_at: 0,
+            heap_next: 0,
         }
     }
 
@@ -401,6 +411,11 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
 
     fn is_entry_word(&self, word: Word) -> bool {
         self.paged && word.location().is_some_and(|location| self.is_entry(location))
+    }
+
+    /// Is an address of code canonical?
+    pub(crate) fn is_canonical(&self, va: u64) -> bool {
+        mmu::lam::canonical(va, self.system.paging().la57())
     }
 
     pub(crate) fn is_visible(&self, word: Word) -> bool {
