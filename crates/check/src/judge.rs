@@ -24,7 +24,7 @@ pub(crate) fn judge(
     found: &Found<Bad, Gap>,
     start: Instant,
 ) -> Checked {
-    let Marks { reached, warnings } = std::mem::take(&mut model.marks);
+    let Marks { reached, warnings, bounds: met } = std::mem::take(&mut model.marks);
     let mut outcome = blank(guest, scenario);
     outcome.stats = stats(&model, found, start);
     outcome.marks = marks(scenario, &reached);
@@ -79,6 +79,7 @@ pub(crate) fn judge(
     outcome.stats.instructions = instructions;
     outcome.cpus = cpus(&model);
     outcome.bounds = bounds(&model);
+    outcome.bounds.others.extend(met);
     Checked { outcome, trail }
 }
 
@@ -94,9 +95,33 @@ fn since(found: String, events: &[outcome::Event]) -> String {
         {
             Some(format!("; CR3 was written in step {}", event.step))
         }
+        outcome::What::Note { text } if found == *text => {
+            let place = event.stack.last().map(at).unwrap_or_default();
+            Some(format!(" since step {}: CPU{}{place}", event.step, event.cpu))
+        }
+        outcome::What::Interrupts { on: false }
+            if found == format!("CPU{}'s interrupts are off", event.cpu) =>
+        {
+            let place = event.stack.last().map(at).unwrap_or_default();
+            Some(format!(" since step {}{place}", event.step))
+        }
         _ => None,
     });
+    // A frame that no step has freed was freed in set-up.
+    let when = when.or_else(|| found.ends_with(" is free").then(|| " since set-up".into()));
     found + &when.unwrap_or_default()
+}
+
+fn is_about_interrupts(bad: &Bad) -> bool {
+    matches!(&bad.what, Violation::Failure(f) if f.property == "ends-with-interrupts-off")
+}
+
+/// Where a frame of a stack is, in words.
+fn at(frame: &outcome::Frame) -> String {
+    match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!(" in {} ({file}:{line})", frame.function),
+        _ => format!(" in {}", frame.function),
+    }
 }
 
 fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
@@ -387,9 +412,7 @@ impl Teller<'_> {
 
     fn possible(&self, state: &State) -> Vec<Choice> {
         let mut possible = Vec::new();
-        self.model
-            .machine
-            .choices(state, |agent, pick| possible.push(Choice { agent: agent.0, pick }));
+        explore::Model::choices(&*self.model, state, &mut possible);
         possible
     }
 
@@ -435,7 +458,7 @@ impl Teller<'_> {
             ));
         }
         let (mut events, folded) = match state {
-            Some(state) => narrator.events(self.model, state),
+            Some(state) => narrator.events(self.model, state, is_about_interrupts(&bad)),
             None => (Vec::new(), 0),
         };
         let observed = bad.agent == Agent::OBSERVER;
@@ -515,7 +538,7 @@ impl Teller<'_> {
         runs: Vec<Run>,
         switches: u32,
     ) -> Told {
-        let (mut events, folded) = narrator.events(self.model, state);
+        let (mut events, folded) = narrator.events(self.model, state, false);
         let mut waiting = Vec::new();
         let mut shown = None;
         for cpu in 0..state.cpu_count() {

@@ -24,7 +24,6 @@ mod trail;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use machine::STORE_BUFFER;
 use outcome::Bounds;
 
 pub use guest::{Guest, LoadError, Scenario};
@@ -105,12 +104,11 @@ pub fn bounds(config: Config, page_tables: bool, nmi_budget: Option<u64>) -> Bou
         (true, Fill::Eager) => "no TLB",
     };
     let others = ["IPIs".into(), nmis, user.into()];
-    let (memory_model, buffers) = match config.memory_model {
-        MemoryModel::Sc => ("SC", None),
-        MemoryModel::Tso => ("x86-TSO", Some(format!("{STORE_BUFFER} buffered stores"))),
+    let memory_model = match config.memory_model {
+        MemoryModel::Sc => "SC",
+        MemoryModel::Tso => "x86-TSO",
     };
-    let others = buffers.into_iter().chain(others).collect();
-    Bounds { memory_model: memory_model.into(), others }
+    Bounds { memory_model: memory_model.into(), others: others.into() }
 }
 
 /// Checks `scenario`. `progress` is called about every thousand steps; `Break` ends the search.

@@ -79,7 +79,14 @@ impl explore::Model for Model {
     }
 
     fn choices(&self, state: &State, out: &mut Vec<Choice>) {
-        self.machine.choices(state, |agent, pick| out.push(Choice { agent: agent.0, pick }));
+        let mut goes_on = state.ended();
+        self.machine.choices(state, |agent, pick| {
+            goes_on |= !Machine::is_optional(agent, pick);
+            out.push(Choice { agent: agent.0, pick });
+        });
+        if !goes_on {
+            out.clear();
+        }
     }
 
     fn step(
@@ -243,12 +250,14 @@ impl Memo {
     }
 }
 
-/// The marks reached and the warnings given so far; watches nothing else.
+/// The marks reached, the warnings given and the bounds met so far; watches nothing else.
 #[derive(Default)]
 pub(crate) struct Marks {
     pub(crate) reached: BTreeSet<String>,
     /// Each with the address of its instruction.
     pub(crate) warnings: BTreeSet<(u64, String)>,
+    /// Bounds that some run came to.
+    pub(crate) bounds: BTreeSet<String>,
 }
 
 impl Watch for Marks {
@@ -258,6 +267,7 @@ impl Watch for Marks {
         match seen.access {
             Access::Mark(name) => drop(self.reached.insert(name)),
             Access::Warning(text) => drop(self.warnings.insert((seen.rip, text))),
+            Access::Bound(text) => drop(self.bounds.insert(text)),
             _ => {}
         }
     }

@@ -8,6 +8,7 @@ use crate::control::{self, msr};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::frame::{KERNEL_CS, KERNEL_SS};
 use crate::layout::Want;
+use crate::shadow::Shadow;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
@@ -78,7 +79,9 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         if self.part_of_cpu(Part::InterruptFlag, true)? {
             self.report(Access::InterruptFlag { on });
         }
-        self.opens_interrupts = matches!(change, IfChange::Sti);
+        if change == IfChange::Sti {
+            self.casts = Shadow::of_sti(before);
+        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@
 //! | --- | --- |
 //! | `agent`, `word` | who acts, and on what |
 //! | `bits`, `frame`, `registered` | parts of numbers; the frame of an interrupt; what set-up said |
+//! | `shadow` | what holds interrupts back for one instruction: pure |
 //! | `control`, `layout` | rules of values in control registers, MSRs and CPUID, pure; where things are, permissions |
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
 //! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
@@ -63,6 +64,7 @@ mod next;
 mod registered;
 mod requests;
 mod send;
+mod shadow;
 mod state;
 mod step;
 mod translation;
@@ -72,7 +74,6 @@ mod watch;
 mod word;
 
 pub use agent::{Agent, Role};
-pub use buffer::STORE_BUFFER;
 pub use cpu::{Activity, Cpu};
 pub use exec::Accesses;
 pub use halt::{Bad, Failure, Gap, Halt, Violation};

@@ -6,6 +6,7 @@ use crate::agent::{Agent, Role};
 use crate::apic::{self, Message, Sending};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::frame::{KERNEL_CS, KERNEL_SS};
+use crate::shadow::Shadow;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
@@ -100,7 +101,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 
     /// MOV to SS. It holds interrupts and NMIs back for one instruction (SDM vol. 3 §6.8.3 and table
-    /// 24-3), in a sequence of such instructions only the first. Before it they come, so it is visible.
+    /// 24-3), if the one before it was none. Before it they come, so it is visible.
     pub(crate) fn load_stack_segment(
         &mut self,
         segment: Segment,
@@ -115,7 +116,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             }
         }
         self.operation(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
-        self.holds_back = !self.system.shadow;
+        self.casts = Shadow::of_mov_ss(self.system.shadow);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use crate::agent::{Agent, Role};
 use crate::apic::{Apic, Message, Sending};
 use crate::buffer::Store;
 use crate::code::{Code, Slot};
-use crate::cpu::{Activity, Choosing, Cpu};
+use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
 use crate::exec::{Accesses, Changes, Exec, Stop};
 use crate::halt::Bad;
 use crate::halt::Gap;
@@ -18,9 +18,10 @@ use crate::halt::Violation;
 use crate::hypercall::{Context, Outcome};
 use crate::layout::{Layout, Want};
 use crate::look::{Look, look};
-use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP};
+use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP, NMI_UNSENT_TOO_DEEP};
 use crate::memory::Memory;
 use crate::next::NextOperation;
+use crate::requests::MOST;
 use crate::state::State;
 use crate::translation;
 use crate::walker::UserAccess;
@@ -86,7 +87,8 @@ impl Machine {
             return self.drain_one(state, agent, accesses, watch);
         }
         let cpu = state.cpu(number);
-        if agent.level() > cpu.level_number() || pick == NMI_TOO_DEEP {
+        if agent.level() > cpu.level_number() || matches!(pick, NMI_TOO_DEEP | NMI_UNSENT_TOO_DEEP)
+        {
             // Delivery is the visible operation of this step.
             self.deliver(state, agent, pick, accesses, watch)?;
             return self.run(state, agent, None, false, accesses, watch);
@@ -149,7 +151,7 @@ impl Machine {
         accesses: &mut A,
         watch: &mut W,
     ) -> Result<End, Halt> {
-        let Machine { layout, code, registered, instructions, config, .. } = self;
+        let Machine { layout, code, registered, instructions, config, heap_next, .. } = self;
         let State { memory, cpus, freed, .. } = state;
         let apic = Apic::new(&registered.handlers, registered.nmi.is_some(), cpus.len());
         let Cpu { regs, system, interrupted, .. } =
@@ -167,6 +169,7 @@ impl Machine {
         let mut exec = Exec::new(layout, memory, system, freed, accesses, watch, agent);
         exec.alone = mode.alone;
         exec.setup = mode.setup;
+        exec.heap_next = *heap_next;
         exec.credit = mode.credit;
         exec.clock = context.registered.clock;
         exec.paged = paged;
@@ -201,7 +204,11 @@ impl Machine {
             clear_dead(layout, memory, low, live);
         }
         let rip = regs.rip;
-        send(state, apic, sent);
+        if !send(state, apic, sent) {
+            let what =
+                format!("more than {MOST} equal interrupts on their way to a CPU count as {MOST}");
+            watch.seen(Seen { agent, rip, access: Access::Bound(what) });
+        }
         let end = stop.map_err(|stop| self.halt(agent, rip, stop))?;
         if changes.any {
             self.tables_changed(state, (agent, rip), &changes, accesses, watch)?;
@@ -229,6 +236,9 @@ impl Machine {
         translation::capture(layout, state, fill, entries, own, told, &mut find);
         find(&state.cpus, &state.memory);
         translation::normalize(layout, state, fill);
+        if let Some(gap) = self.kernel_gap(state, agent, changes.at.unwrap_or(rip)) {
+            return Err(gap);
+        }
         let by = agent.cpu();
         let stored = |frame: &u64| translation::freed_under_store(layout, state, *frame, by);
         let failure = changes.freed.iter().find_map(stored);
@@ -236,6 +246,16 @@ impl Machine {
             Some(failure) => Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) })),
             None => Ok(()),
         }
+    }
+
+    /// Page tables for what is mapped by arithmetic.
+    pub(crate) fn kernel_gap(&self, state: &State, agent: Agent, rip: u64) -> Option<Halt> {
+        let (cpu, va) = translation::remaps_kernel(&self.layout, state, self.config.fill)?;
+        let what = format!(
+            "a kernel-half mapping made in page tables: CPU{cpu}'s CR3 leads to one for {va:#x}, which \
+             is mapped already"
+        );
+        Some(self.gap(agent, rip, what))
     }
 
     /// The oldest store in the buffer becomes visible.
@@ -275,6 +295,7 @@ impl Machine {
             Stop::Fail(failure) => Violation::Failure(failure),
             Stop::Discard => return Halt::Discarded,
             Stop::Unmodelled(what) => return self.gap(agent, rip, what),
+            Stop::UnmodelledAt(rip, what) => return self.gap(agent, rip, what),
             Stop::Wrong(what) => {
                 return Halt::Gap(Gap { agent, rip, what, scenario: true, instruction: None });
             }
@@ -328,7 +349,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 Some(Slot::Op(op)) => self.instruction(op, regs),
                 Some(Slot::Hypercall(call)) => self.call(*call, regs, context),
                 Some(Slot::Unsupported) => Err(Stop::Unmodelled("this instruction".into())),
-                None => Err(self.fetch_fault(rip)),
+                None => self.fetch_fault(rip),
             };
             match result {
                 // The step's visible operation is one of the instruction that it stood before. If that had
@@ -355,7 +376,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn instruction(&mut self, op: &Op, regs: &mut Regs) -> Result<Option<End>, Stop> {
         self.several = op.copies_memory();
         let bases = segment_bases(regs);
+        let before = self.setup.then(|| closures_lose(regs));
         x86::exec(op, regs, self)?;
+        if before.is_some_and(|before| before != closures_lose(regs)) {
+            self.lost_at = self.rip;
+        }
         if self.interruptible && segment_bases(regs) != bases {
             // A handler runs with the bases of what it interrupts, and they are no word that agents
             // could be seen to conflict on.
@@ -380,6 +405,25 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         Ok(std::mem::take(&mut self.system.halting).then_some(End::Halted))
     }
 
+    /// Set-up returns. Its memory stays, and CPU 0's control registers and caches; its registers go, as the ABI
+    /// has it for those that a call does not keep. What it has set of the others would be lost.
+    pub(crate) fn setup_ends(&self, regs: &Regs) -> Result<(), Stop> {
+        let start = closures_lose(&blank_regs());
+        let end = closures_lose(regs);
+        if start == end {
+            return Ok(());
+        }
+        let what = match start.0 == end.0 {
+            true => {
+                "RFLAGS.IF or RFLAGS.AC changed in set-up, which closures start without; do it in the closure"
+            }
+            false => {
+                "a segment base loaded in set-up, which closures start without; load it in the closure"
+            }
+        };
+        Err(Stop::UnmodelledAt(self.lost_at, what.into()))
+    }
+
     /// Acts on a hypercall, and returns to its caller unless it ends the step.
     fn call(
         &mut self,
@@ -398,34 +442,44 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 
     /// Nothing executable is mapped at `rip`. Bit 4 of the code: an instruction fetch.
-    fn fetch_fault(&self, rip: u64) -> Stop {
+    fn fetch_fault(&mut self, rip: u64) -> Result<Option<End>, Stop> {
         let is_user_memory = self.paged || self.layout.user(rip, 1).is_some();
         if rip >> 63 == 0 && is_user_memory {
-            return Stop::Unmodelled("code in user memory, run at CPL 0".into());
+            return Err(Stop::Unmodelled("code in user memory, run at CPL 0".into()));
+        }
+        if self.layout.kernel(rip, 1, Want::Read).is_none() && self.is_canonical(rip) {
+            self.kernel_half(rip, 1)?;
         }
         let present = u32::from(self.layout.kernel(rip, 1, Want::Read).is_some());
-        Stop::Fault(Fault { vector: 14, code: 1 << 4 | present, va: rip })
+        Err(Stop::Fault(Fault { vector: 14, code: 1 << 4 | present, va: rip }))
     }
+}
+
+/// What of a CPU's registers outlives a call and closures start anew with; and what they start with.
+fn closures_lose(regs: &Regs) -> ([u64; 3], u64) {
+    (segment_bases(regs), regs.rflags & (x86::flags::IF | x86::flags::AC))
 }
 
 fn segment_bases(regs: &Regs) -> [u64; 3] {
     [regs.fs_base, regs.gs_base, regs.kernel_gs_base]
 }
 
-/// What was sent in a step is pending after it.
-fn send(state: &mut State, apic: Apic, sent: Vec<Sending>) {
+/// What was sent in a step is pending after it. False if there were too many to be told apart.
+fn send(state: &mut State, apic: Apic, sent: Vec<Sending>) -> bool {
+    let mut told_apart = true;
     for sending in sent {
         for number in sending.targets() {
             let cpu = state.cpu_mut(number);
-            match sending.message {
+            told_apart &= match sending.message {
                 Message::Fixed(vector) => {
                     let rank = apic.rank(vector).expect("a handler, as was checked");
-                    cpu.pending.send(rank, sending.at_once);
+                    cpu.pending.send(rank, sending.at_once)
                 }
                 Message::Nmi => cpu.nmis.send(0, sending.at_once),
-            }
+            };
         }
     }
+    told_apart
 }
 
 /// Zeroes stack words between the lowest address stored to in this step and what is live.

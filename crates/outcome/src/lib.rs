@@ -62,7 +62,7 @@ pub struct Outcome {
 pub struct Bounds {
     /// `x86-TSO` or `SC`.
     pub memory_model: String,
-    /// The other bounds, a few words each: `16 buffered stores`, `no NMI`.
+    /// The other bounds, a few words each: `IPIs`, `no NMI`.
     pub others: Vec<String>,
 }
 

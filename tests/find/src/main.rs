@@ -23,6 +23,7 @@ mod stale;
 mod accessed;
 mod answers;
 mod cr2;
+mod ends;
 mod faults;
 mod frames;
 mod interrupts;

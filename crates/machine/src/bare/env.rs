@@ -3,13 +3,13 @@
 use mmu::{Fill, Invpcid, Kind, Now, lam};
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
 
-use super::accept::Shadow;
 use super::bits::{low16, low64};
 use super::core::{Extent, Loaded};
 use super::segment::{self, Descriptor};
 use super::view::{Stop, View};
 use super::{apic, control};
 use crate::control::{fsgsbase, msr, new_cr3};
+use crate::shadow::Shadow;
 
 const SEGMENTS_OF_DATA: [Segment; 4] = [Segment::Es, Segment::Ds, Segment::Fs, Segment::Gs];
 
