@@ -494,6 +494,11 @@ impl Teller<'_> {
                 let name = fault_name(fault.vector);
                 finding.sentence = format!("the kernel takes {name}{at}, and nothing handles it");
                 finding.found = self.model.machine.disassembly(bad.rip);
+                if fault.vector == machine::Fault::UD.vector
+                    && let Some(set) = self.model.machine.lacking(bad.rip)
+                {
+                    finding.expected = Some(format!("a test of CPUID, which enumerates no {set}"));
+                }
             }
             Violation::Endless => {
                 finding.property = "endless".into();

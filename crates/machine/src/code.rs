@@ -15,6 +15,8 @@ pub(crate) enum Slot {
     Hypercall(Hypercall),
     /// Not modelled.
     Unsupported,
+    /// Executable memory ends after so many bytes, before the instruction does.
+    CutOff(u8),
 }
 
 /// All instructions reached so far.
@@ -56,7 +58,7 @@ impl Code {
     pub(crate) fn at(&mut self, layout: &Layout, rip: u64) -> Option<usize> {
         let offset = index(layout.executable(rip)?);
         match *self.numbers.get(offset)? {
-            0 => Some(self.decode(offset, rip)),
+            0 => Some(self.decode(layout, offset, rip)),
             number => usize::try_from(number - 1).ok(),
         }
     }
@@ -67,13 +69,24 @@ impl Code {
     }
 
     #[cold]
-    fn decode(&mut self, offset: usize, rip: u64) -> usize {
-        let end = (offset + x86::MAX_LEN).min(self.bytes.len());
+    fn decode(&mut self, layout: &Layout, offset: usize, rip: u64) -> usize {
+        let executable = |va: &u64| layout.executable(*va).is_some();
+        let length = (rip..).take(x86::MAX_LEN).take_while(executable).count();
+        let end = (offset + length).min(self.bytes.len());
         let slot = match x86::lower(&self.bytes[offset..end], rip) {
             Lowered::Op(op) => Slot::Op(op),
+            // At CPL 0 and with IA32_EFER.SCE none of them is known to fault.
             Lowered::Unsupported { .. } => Slot::Unsupported,
+            Lowered::Incomplete => Slot::CutOff(u8::try_from(end - offset).expect("at most 15")),
         };
         self.put(offset, slot)
+    }
+
+    /// The set of instructions to which the one at `rip` belongs, if the modelled processor lacks it.
+    pub(crate) fn lacking(&self, layout: &Layout, rip: u64) -> Option<String> {
+        let offset = index(layout.executable(rip)?);
+        let end = (offset + x86::MAX_LEN).min(self.bytes.len());
+        x86::lacking(self.bytes.get(offset..end)?)
     }
 
     /// The disassembly of what stands at `rip`.
