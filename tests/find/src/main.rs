@@ -24,6 +24,7 @@ mod accessed;
 mod answers;
 mod cr2;
 mod faults;
+mod features;
 mod frames;
 mod interrupts;
 mod locks;

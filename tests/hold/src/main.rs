@@ -23,6 +23,7 @@ mod stale;
 mod algorithms;
 mod atomics;
 mod cr2;
+mod features;
 mod frames;
 mod interrupts;
 mod lam;
