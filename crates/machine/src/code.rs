@@ -96,3 +96,29 @@ impl Code {
         Some(x86::disassemble(self.bytes.get(offset..end)?, rip))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use abi::layout::IMAGE_BASE;
+
+    use super::*;
+
+    fn segment(page: u64, bytes: Vec<u8>, executable: bool) -> Segment {
+        Segment { va: IMAGE_BASE + 0x1000 * page, bytes, size: 0x1000, writable: false, executable }
+    }
+
+    /// What is on the page behind belongs to no instruction.
+    #[test]
+    fn an_instruction_ends_where_executable_memory_does() {
+        // The start of `add %al,(%rax)`, and what would go on with it.
+        let mut code = vec![0x90; 0x1000];
+        code[0xfff] = 0;
+        let segments =
+            [segment(0, code, true), segment(1, vec![0; 1], false), segment(2, vec![0x90], true)];
+        let layout = Layout::new(&segments).expect("a layout");
+        let mut code = Code::new(&layout, &segments, &[]);
+        let number = code.at(&layout, IMAGE_BASE + 0xfff).expect("executable");
+        assert!(matches!(code.slot(number), Slot::CutOff(1)));
+        assert!(code.at(&layout, IMAGE_BASE + 0x1000).is_none());
+    }
+}

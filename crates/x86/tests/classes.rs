@@ -225,7 +225,17 @@ fn more_than_15_bytes_are_a_protection_fault() {
 
 #[test]
 fn what_is_cut_off_says_so() {
-    for bytes in [&[][..], &[0x48], &[0x48, 0x8b], &[0x66; 14], &[0x0f], &[0xc5, 0xf8]] {
+    for bytes in [
+        &[][..],
+        &[0x48],
+        &[0x48, 0x8b],
+        &[0x66; 14],
+        &[0x0f],
+        &[0xc5, 0xf8],
+        &[0xc4],
+        &[0xc4, 0xe2, 0x78],
+        &[0x62],
+    ] {
         assert!(matches!(lower(bytes, IP), Lowered::Incomplete), "{bytes:02x?}");
     }
 }

@@ -101,5 +101,5 @@ faults! {
 #[lamprey::scenario(finds = "fault")]
 fn flush_of_nothing() {
     // SAFETY: it is meant to fault.
-    lamprey::cpu(0, || unsafe { asm!("clflush [{}]", in(reg) 0x18, options(nostack)) });
+    lamprey::cpu(0, || unsafe { asm!("clflush [{}]", in(reg) 0x18u64, options(nostack)) });
 }

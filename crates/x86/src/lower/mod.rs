@@ -70,8 +70,8 @@ pub enum Class {
     Unmodelled,
 }
 
-/// The class of a form. A few operand values of one that is supported are refused, or fault (ENTER with a
-/// nesting level above 1, CR1).
+/// The class of a form. A few operand values of one that is supported are refused (ENTER with a
+/// nesting level above 1, prefixes that vendors read differently).
 pub fn class(code: Code) -> Class {
     match table::kind(code) {
         _ if cpuid::lacking(code).is_some() => Class::Absent,
@@ -83,8 +83,9 @@ pub fn class(code: Code) -> Class {
 
 /// Decodes the instruction at `ip`; `bytes` is what is readable there, up to [`MAX_LEN`] bytes.
 ///
-/// What is no instruction in 64-bit mode, has a LOCK prefix where none is allowed, or is not enumerated by
-/// [`cpuid`] gives an [`Op`] that raises #UD; one longer than [`MAX_LEN`] gives one that raises #GP(0).
+/// What is no instruction in 64-bit mode, names a register that does not exist (CR1), has a LOCK prefix where
+/// none is allowed, or is not enumerated by [`cpuid`] gives an [`Op`] that raises #UD; one longer than
+/// [`MAX_LEN`] gives one that raises #GP(0).
 pub fn lower(bytes: &[u8], ip: u64) -> Lowered {
     let bytes = &bytes[..bytes.len().min(MAX_LEN)];
     let mut decoder = Decoder::with_ip(64, bytes, ip, DecoderOptions::NONE);
@@ -92,7 +93,9 @@ pub fn lower(bytes: &[u8], ip: u64) -> Lowered {
     let len = small(instruction.len());
     if instruction.is_invalid() {
         return match decoder.last_error() {
-            DecoderError::NoMoreBytes if may_go_on(bytes) => Lowered::Incomplete,
+            DecoderError::NoMoreBytes if bytes.len() < MAX_LEN && may_go_on(bytes) => {
+                Lowered::Incomplete
+            }
             _ if is_too_long(bytes) => Lowered::Op(blank(Kind::TooLong, len)),
             _ if is_open(bytes) => refused(len, "(bad)".to_owned(), Check::Nothing),
             _ => Lowered::Op(blank(Kind::Ud, len)),
@@ -100,7 +103,6 @@ pub fn lower(bytes: &[u8], ip: u64) -> Lowered {
     }
     match class(instruction.code()) {
         Class::Absent | Class::Undefined => return Lowered::Op(blank(Kind::Ud, len)),
-        _ if names_no_register(&instruction) => return Lowered::Op(blank(Kind::Ud, len)),
         Class::Supported | Class::Unmodelled => {}
     }
     match op_of(&instruction) {
@@ -129,14 +131,6 @@ fn first_check(instruction: &Instruction) -> Check {
     }
 }
 
-/// CR1, CR5 to CR7, CR9 to CR15, DR8 to DR15 (SDM vol. 2 MOV).
-fn names_no_register(instruction: &Instruction) -> bool {
-    (0..instruction.op_count()).map(|i| instruction.op_register(i)).any(|register| {
-        let number = operands::number(register);
-        register.is_cr() && !matches!(number, 0 | 2..=4 | 8) || register.is_dr() && number > 7
-    })
-}
-
 /// Encodings that iced does not know and of which the manuals do not say that they are #UD: those of x87, and
 /// those reserved for NOPs.
 fn is_open(bytes: &[u8]) -> bool {
@@ -144,8 +138,7 @@ fn is_open(bytes: &[u8]) -> bool {
     if prefixes.clone().any(|&byte| byte == 0xf0) {
         return false;
     }
-    let mut opcode =
-        bytes.iter().skip_while(|&&byte| is_legacy_prefix(byte) || byte & 0xf0 == 0x40);
+    let mut opcode = opcode(bytes);
     match opcode.next() {
         Some(0xd8..=0xdf) => true,
         Some(0x0f) => matches!(opcode.next(), Some(0x0d | 0x18..=0x1f)),
@@ -153,9 +146,13 @@ fn is_open(bytes: &[u8]) -> bool {
     }
 }
 
-/// Is there a next byte that makes an instruction of `bytes`, which end too early? The decoder looks for a
-/// byte behind opcodes that do not exist.
+/// Can `bytes`, which end too early, be the start of an instruction? The decoder looks for a byte behind
+/// opcodes of the first map that do not exist; all others are taken to go on.
 fn may_go_on(bytes: &[u8]) -> bool {
+    let opcode = opcode(bytes).next();
+    if matches!(opcode, None | Some(0x0f | 0x62 | 0x8f | 0xc4 | 0xc5)) {
+        return true;
+    }
     let mut longer = [0; MAX_LEN];
     longer[..bytes.len()].copy_from_slice(bytes);
     (0..=u8::MAX).any(|next| {
@@ -171,6 +168,12 @@ fn is_too_long(bytes: &[u8]) -> bool {
     let cut_off =
         decoder.decode().is_invalid() && decoder.last_error() == DecoderError::NoMoreBytes;
     bytes.len() == MAX_LEN && cut_off
+}
+
+/// What follows legacy prefixes and REX.
+fn opcode(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    let is_prefix = |byte: &u8| is_legacy_prefix(*byte) || byte & 0xf0 == 0x40;
+    bytes.iter().copied().skip_while(is_prefix)
 }
 
 fn is_legacy_prefix(byte: u8) -> bool {
