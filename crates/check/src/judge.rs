@@ -320,7 +320,7 @@ impl Teller<'_> {
         let mut seen = HashSet::from([state.fingerprint()]);
         let mut open = vec![state.clone()];
         while let Some(state) = open.pop() {
-            let possible = self.possible(&state);
+            let possible = self.required(&state);
             if possible.is_empty() || seen.len() > LIVELOCK_STATES {
                 return false;
             }
@@ -387,7 +387,7 @@ impl Teller<'_> {
                 );
             }
         }
-        let stuck = self.possible(&state).is_empty() && !self.model.is_end(&state);
+        let stuck = self.required(&state).is_empty() && !self.model.is_end(&state);
         let property = match known {
             Some(What::Deadlock) => "deadlock",
             Some(What::Livelock) => "livelock",
@@ -413,6 +413,13 @@ impl Teller<'_> {
     fn possible(&self, state: &State) -> Vec<Choice> {
         let mut possible = Vec::new();
         explore::Model::choices(&*self.model, state, &mut possible);
+        possible
+    }
+
+    /// The ways to go on that are not optional.
+    fn required(&self, state: &State) -> Vec<Choice> {
+        let mut possible = self.possible(state);
+        possible.retain(|choice| !explore::Model::optional(&*self.model, state, *choice));
         possible
     }
 
@@ -521,6 +528,11 @@ impl Teller<'_> {
                 let name = fault_name(fault.vector);
                 finding.sentence = format!("the kernel takes {name}{at}, and nothing handles it");
                 finding.found = self.model.machine.disassembly(bad.rip);
+                if fault.vector == machine::Fault::UD.vector
+                    && let Some(set) = self.model.machine.lacking(bad.rip)
+                {
+                    finding.expected = Some(format!("a test of CPUID, which enumerates no {set}"));
+                }
             }
             Violation::Endless => {
                 finding.property = "endless".into();

@@ -79,14 +79,11 @@ impl explore::Model for Model {
     }
 
     fn choices(&self, state: &State, out: &mut Vec<Choice>) {
-        let mut goes_on = state.ended();
-        self.machine.choices(state, |agent, pick| {
-            goes_on |= !Machine::is_optional(agent, pick);
-            out.push(Choice { agent: agent.0, pick });
-        });
-        if !goes_on {
-            out.clear();
-        }
+        self.machine.choices(state, |agent, pick| out.push(Choice { agent: agent.0, pick }));
+    }
+
+    fn optional(&self, _: &State, choice: Choice) -> bool {
+        Machine::is_optional(Agent(choice.agent), choice.pick)
     }
 
     fn step(

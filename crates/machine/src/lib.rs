@@ -15,9 +15,10 @@
 //! | `agent`, `word` | who acts, and on what |
 //! | `bits`, `frame`, `registered` | parts of numbers; the frame of an interrupt; what set-up said |
 //! | `shadow` | what holds interrupts back for one instruction: pure |
-//! | `control`, `layout` | rules of values in control registers, MSRs and CPUID, pure; where things are, permissions |
+//! | `control`, `layout` | rules of values in control registers, IA32_EFER and CPUID, pure; where things are, permissions |
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
 //! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
+//! | `msr` | which MSRs exist |
 //! | `requests` | interrupts that were sent and not delivered: pure |
 //! | `buffer`, `walker` | the store buffer of a CPU; its TLB, and what it walks through |
 //! | `next` | what an agent stands before |
@@ -60,6 +61,7 @@ mod layout;
 mod look;
 mod machine;
 mod memory;
+mod msr;
 mod next;
 mod registered;
 mod requests;

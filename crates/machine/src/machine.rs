@@ -136,6 +136,11 @@ impl Machine {
         self.code.text(&self.layout, rip)
     }
 
+    /// The set of instructions, by name, to which the one at `rip` belongs, if the modelled processor lacks it.
+    pub fn lacking(&self, rip: u64) -> Option<String> {
+        self.code.lacking(&self.layout, rip)
+    }
+
     /// The value of `size` (1 to 8) bytes of kernel memory.
     pub fn peek(&self, state: &State, va: u64, size: u8) -> Option<u64> {
         self.layout.kernel(va, size, Want::Read).map(|location| state.memory.load(location, size))

@@ -3,9 +3,10 @@
 use x86::{FarReturn, Fault, Regs, Segment, flags};
 
 use crate::agent::{Agent, Role};
-use crate::apic::{self, Message, Sending};
+use crate::apic::{self, Direction, Message, Sending};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::frame::{KERNEL_CS, KERNEL_SS};
+use crate::msr;
 use crate::shadow::Shadow;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
@@ -37,7 +38,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             apic::msr::EOI => return Err(Fault::GP.into()),
             apic::msr::ICR => self.apic.icr(value, own)?,
             apic::msr::SELF_IPI => self.apic.self_ipi(value, own)?,
-            _ => return Err(Stop::Unmodelled(format!("wrmsr of {number:#x}"))),
+            _ => return Err(msr::refusal(number, Direction::Write).into()),
         };
         self.send(sending)
     }
@@ -60,7 +61,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     pub(crate) fn read_apic(&self, number: u32) -> Result<u64, Stop> {
         match number {
             apic::msr::ID => Ok(u64::from(self.agent.cpu())),
-            _ => Err(Stop::Unmodelled(format!("rdmsr of {number:#x}"))),
+            _ => Err(msr::refusal(number, Direction::Read).into()),
         }
     }
 

@@ -348,6 +348,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let result = match code.at(self.layout, rip).map(|number| code.slot(number)) {
                 Some(Slot::Op(op)) => self.instruction(op, regs),
                 Some(Slot::Hypercall(call)) => self.call(*call, regs, context),
+                Some(Slot::CutOff(bytes)) => self.fetch_fault(rip.wrapping_add(u64::from(*bytes))),
                 Some(Slot::Unsupported) => Err(Stop::Unmodelled("this instruction".into())),
                 None => self.fetch_fault(rip),
             };
