@@ -17,6 +17,7 @@
 //! | `control`, `layout` | rules of values in control registers, MSRs and CPUID, pure; where things are, permissions |
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
 //! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
+//! | `cutoff` | when code that runs by itself is cut off |
 //! | `requests` | interrupts that were sent and not delivered: pure |
 //! | `buffer`, `walker` | the store buffer of a CPU; its TLB, and what it walks through |
 //! | `next` | what an agent stands before |
@@ -48,6 +49,7 @@ mod buffer;
 mod code;
 mod control;
 mod cpu;
+mod cutoff;
 mod deliver;
 mod env;
 mod exec;
@@ -74,6 +76,7 @@ mod word;
 pub use agent::{Agent, Role};
 pub use buffer::STORE_BUFFER;
 pub use cpu::{Activity, Cpu};
+pub use cutoff::Cutoff;
 pub use exec::Accesses;
 pub use halt::{Bad, Failure, Gap, Halt, Violation};
 pub use layout::{Layout, Segment};
