@@ -55,6 +55,7 @@ fn counts_for_ever() {
     lamprey::cpu(1, move || _ = word.load(SeqCst));
 }
 
+#[inline(never)]
 fn spins_for_ever() {
     loop {
         core::hint::spin_loop();
