@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use explore::{Choice, Found, Switches, What, Why, Words};
-use machine::{Agent, Bad, Gap, Halt, State, Violation};
+use machine::{Agent, Bad, Halt, State, Violation};
 use outcome::{Bounds, Finding, Mark, Outcome, Reason, Stats, Verdict};
 
 use crate::guest::{Guest, Scenario};
-use crate::model::{Marks, Model, Recorder};
+use crate::model::{Budget, Marks, Model, Obstacle, Recorder};
 use crate::names::Names;
 use crate::narrate::{Narrator, fault_name};
 use crate::stacks::{place, symbol};
@@ -21,9 +21,11 @@ pub(crate) fn judge(
     scenario: &Scenario,
     limits: &Limits,
     mut model: Model,
-    found: &Found<Bad, Gap>,
+    found: &Found<Bad, Obstacle>,
     start: Instant,
 ) -> Checked {
+    // What was found is told to its end, though the time may be used up.
+    model.set_budget(Budget::default());
     let Marks { reached, warnings, bounds: met } = std::mem::take(&mut model.marks);
     let mut outcome = blank(guest, scenario);
     outcome.stats = stats(&model, found, start);
@@ -53,8 +55,9 @@ pub(crate) fn judge(
             };
             match teller.tell(choices, Some(what)) {
                 Ok(told) => {
-                    let finding =
-                        Finding { switches: *switches, shortest: *shortest, ..told.finding };
+                    // A run that was cut off might have been simpler.
+                    let shortest = *shortest && !model.cut_off;
+                    let finding = Finding { switches: *switches, shortest, ..told.finding };
                     outcome.stats.switches = *switches;
                     outcome.verdict = verdict_of(scenario, &finding.property);
                     trail = Some(Trail::new(
@@ -155,7 +158,7 @@ fn verdict_of(scenario: &Scenario, property: &str) -> Verdict {
     }
 }
 
-fn undecided(guest: &Guest, why: &Why<Gap>, complete: Option<u32>, apart: bool) -> Reason {
+fn undecided(guest: &Guest, why: &Why<Obstacle>, complete: Option<u32>, apart: bool) -> Reason {
     // From one switch on the report says how far the search has come, from its figures.
     let up_to = match complete {
         Some(0) if apart => "; no counterexample without a switch, livelocks apart",
@@ -164,8 +167,13 @@ fn undecided(guest: &Guest, why: &Why<Gap>, complete: Option<u32>, apart: bool) 
         None => "; not even the runs without a switch were all searched",
     };
     match why {
-        Why::Gap(gap, _) if gap.scenario => reason(gap.what.clone()),
-        Why::Gap(gap, _) => Reason {
+        Why::Gap(Obstacle::CutOff { part, interrupted, rip }, _) => {
+            let why = if *interrupted { "interrupted" } else { "the time is used up" };
+            let place = Some(place(&guest.image, *rip));
+            Reason { place, ..reason(format!("{why} in {}{up_to}", part.name())) }
+        }
+        Why::Gap(Obstacle::Gap(gap), _) if gap.scenario => reason(gap.what.clone()),
+        Why::Gap(Obstacle::Gap(gap), _) => Reason {
             sentence: format!("stopped at something that is not modelled: {}", gap.what),
             place: Some(place(&guest.image, gap.rip)),
             instruction: gap.instruction.clone(),
@@ -217,7 +225,7 @@ fn bounds(model: &Model) -> Bounds {
     crate::bounds(model.machine.config(), registered.page_tables, nmi_budget)
 }
 
-fn stats(model: &Model, found: &Found<Bad, Gap>, start: Instant) -> Stats {
+fn stats(model: &Model, found: &Found<Bad, Obstacle>, start: Instant) -> Stats {
     let s = &found.stats;
     // Figures for people: exact below 2^53.
     #[allow(clippy::cast_precision_loss)]
@@ -457,6 +465,7 @@ impl Teller<'_> {
                 return Err(early(format!("not modelled: {}", gap.what), self.changed));
             }
             Halt::Discarded => return Err(early("`assume` does not hold".into(), self.changed)),
+            Halt::CutOff { .. } => return Err(early("it is cut off".into(), self.changed)),
         };
         if step != choices.len() {
             return Err(early(

@@ -28,7 +28,7 @@ use outcome::Bounds;
 
 pub use guest::{Guest, LoadError, Scenario};
 pub use judge::replay;
-pub use machine::{Config, Fill, MemoryModel};
+pub use machine::{Config, Cutoff, Fill, MemoryModel};
 pub use trail::{ReplayError, Trail, TrailError};
 
 /// What a check may use, and what may be switched off to see that it changes no verdict.
@@ -47,6 +47,9 @@ pub struct Limits {
     pub every_access: bool,
     /// What the modelled machine is like.
     pub config: Config,
+    /// When set-up, invariants and final checks are cut off although there is time left. The search itself
+    /// hears of it through `progress`.
+    pub interrupted: Cutoff,
 }
 
 impl Default for Limits {
@@ -59,6 +62,7 @@ impl Default for Limits {
             reduction: true,
             every_access: false,
             config,
+            interrupted: Cutoff::default(),
         }
     }
 }
@@ -123,11 +127,14 @@ pub fn check(
         Ok(model) => model,
         Err(why) => return judge::cannot_start(guest, scenario, why),
     };
+    let deadline = limits.seconds.and_then(|seconds| explore::deadline(start, seconds));
+    let interrupted = limits.interrupted.clone();
+    model.set_budget(model::Budget { deadline, interrupted });
     let defaults = explore::Options::default();
     let options = explore::Options {
         states: limits.states.unwrap_or(defaults.states),
         bytes: limits.bytes.unwrap_or(defaults.bytes),
-        deadline: limits.seconds.and_then(|seconds| explore::deadline(start, seconds)),
+        deadline,
         reduction: limits.reduction,
         every_access: limits.every_access,
         ..defaults

@@ -54,6 +54,8 @@ pub(crate) enum Stop {
     Fail(Box<Failure>),
     /// `assume` does not hold.
     Discard,
+    /// Code that runs by itself is cut off.
+    CutOff,
 }
 
 impl From<Fault> for Stop {

@@ -19,6 +19,7 @@
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
 //! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
 //! | `msr` | which MSRs exist |
+//! | `cutoff` | when code that runs by itself is cut off |
 //! | `requests` | interrupts that were sent and not delivered: pure |
 //! | `buffer`, `walker` | the store buffer of a CPU; its TLB, and what it walks through |
 //! | `next` | what an agent stands before |
@@ -50,6 +51,7 @@ mod buffer;
 mod code;
 mod control;
 mod cpu;
+mod cutoff;
 mod deliver;
 mod env;
 mod exec;
@@ -77,6 +79,7 @@ mod word;
 
 pub use agent::{Agent, Role};
 pub use cpu::{Activity, Cpu};
+pub use cutoff::Cutoff;
 pub use exec::Accesses;
 pub use halt::{Bad, Failure, Gap, Halt, Violation};
 pub use layout::{Layout, Segment};

@@ -6,6 +6,7 @@ use mmu::Fill;
 use crate::agent::{Agent, Role};
 use crate::code::Code;
 use crate::cpu::{Activity, Choosing, Cpu};
+use crate::cutoff::Cutoff;
 use crate::layout::{self, Layout, Segment, Want};
 use crate::memory::Memory;
 use crate::next::NextOperation;
@@ -66,6 +67,7 @@ pub struct Machine {
     pub(crate) heap_next: u64,
     pub(crate) boot: Memory,
     pub(crate) instructions: u64,
+    pub(crate) cutoff: Cutoff,
 }
 
 impl Machine {
@@ -103,7 +105,13 @@ impl Machine {
             heap_next,
             boot,
             instructions: 0,
+            cutoff: Cutoff::default(),
         })
+    }
+
+    /// Sets when set-up, invariants and final checks are cut off.
+    pub fn set_cutoff(&mut self, cutoff: Cutoff) {
+        self.cutoff = cutoff;
     }
 
     /// What was switched.

@@ -10,6 +10,7 @@ use crate::apic::{Apic, Message, Sending};
 use crate::buffer::Store;
 use crate::code::{Code, Slot};
 use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
+use crate::cutoff::{ASK_EVERY, Cutoff};
 use crate::exec::{Accesses, Changes, Exec, Stop};
 use crate::halt::Bad;
 use crate::halt::Gap;
@@ -151,7 +152,8 @@ impl Machine {
         accesses: &mut A,
         watch: &mut W,
     ) -> Result<End, Halt> {
-        let Machine { layout, code, registered, instructions, config, heap_next, .. } = self;
+        let Machine { layout, code, registered, instructions, config, heap_next, cutoff, .. } =
+            self;
         let State { memory, cpus, freed, .. } = state;
         let apic = Apic::new(&registered.handlers, registered.nmi.is_some(), cpus.len());
         let Cpu { regs, system, interrupted, .. } =
@@ -190,7 +192,10 @@ impl Machine {
             exec.low_water = regs.gpr[RSP].saturating_sub(RED_ZONE).max(exec.stack.0);
         }
         let stands = mode.credit || mode.pick.is_some();
-        let stop = exec.go(regs, code, &mut context, stands, mode.limit, instructions);
+        let stop = match mode.alone {
+            true => exec.go_alone(regs, code, &mut context, mode.limit, cutoff, instructions),
+            false => exec.go(regs, code, &mut context, stands, mode.limit, instructions),
+        };
         let (changes, sent) = (exec.changes, exec.sent);
         // An NMI within an NMI runs on a stack that is live below it.
         if config.masking && !matches!(agent.role(), Role::NestedNmi(_)) {
@@ -294,6 +299,7 @@ impl Machine {
             Stop::Fault(fault) => Violation::Fault(fault),
             Stop::Fail(failure) => Violation::Failure(failure),
             Stop::Discard => return Halt::Discarded,
+            Stop::CutOff => return Halt::CutOff { rip },
             Stop::Unmodelled(what) => return self.gap(agent, rip, what),
             Stop::UnmodelledAt(rip, what) => return self.gap(agent, rip, what),
             Stop::Wrong(what) => {
@@ -370,6 +376,30 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             }
         }
         Ok(End::Before(NextOperation::new(regs.rip, &[])))
+    }
+
+    /// Executes up to `limit` instructions of code that runs by itself, for which nothing is a scheduling
+    /// point: it stands before something only where a part of the limit is used up.
+    fn go_alone(
+        &mut self,
+        regs: &mut Regs,
+        code: &mut Code,
+        context: &mut Context<'_>,
+        limit: u64,
+        cutoff: &Cutoff,
+        instructions: &mut u64,
+    ) -> Result<End, Stop> {
+        let mut left = limit;
+        loop {
+            let part = left.min(ASK_EVERY);
+            match self.go(regs, code, context, true, part, instructions)? {
+                End::Before(_) if left > part => left -= part,
+                end => return Ok(end),
+            }
+            if cutoff.is_due() {
+                return Err(Stop::CutOff);
+            }
+        }
     }
 
     /// Executes one instruction.

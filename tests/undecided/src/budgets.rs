@@ -54,3 +54,39 @@ fn counts_for_ever() {
     });
     lamprey::cpu(1, move || _ = word.load(SeqCst));
 }
+
+#[inline(never)]
+fn spins_for_ever() {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// A set-up that does not end heeds the time.
+// limits: seconds 0
+// reason: the time is used up in the set-up
+// at: spins_for_ever
+#[lamprey::scenario]
+fn set_up_does_not_end() {
+    spins_for_ever();
+}
+
+/// So does an invariant.
+// limits: seconds 0
+// reason: the time is used up in an invariant
+// at: spins_for_ever
+#[lamprey::scenario]
+fn invariant_does_not_end() {
+    lamprey::cpu(0, || lamprey::mark!("done"));
+    lamprey::always(spins_for_ever);
+}
+
+/// And a final check.
+// limits: seconds 0
+// reason: the time is used up in a final check
+// at: spins_for_ever
+#[lamprey::scenario]
+fn final_check_does_not_end() {
+    lamprey::cpu(0, || lamprey::mark!("done"));
+    lamprey::finally(spins_for_ever);
+}
