@@ -34,6 +34,7 @@ mod nmi;
 mod properties;
 mod registers;
 mod rights;
+mod switches;
 mod tables;
 mod tlb;
 mod torn;

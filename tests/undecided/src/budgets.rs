@@ -24,6 +24,22 @@ fn states() {
     busy();
 }
 
+/// A CPU waits for the other one, which has more to do than the budget allows: whether the wait ends is not
+/// known.
+// limits: states 40
+// reason: the budget of states is used up; no counterexample without a switch, livelocks apart
+#[lamprey::scenario]
+fn states_while_one_waits() {
+    let words = lamprey::new([const { AtomicU64::new(0) }; 2]);
+    lamprey::cpu(0, move || while words[0].load(SeqCst) < 20 {});
+    lamprey::cpu(1, move || {
+        for _ in 0..20 {
+            words[0].fetch_add(1, SeqCst);
+        }
+        lamprey::mark!("done");
+    });
+}
+
 /// One byte.
 // limits: bytes 1
 // reason: the budget of memory is used up
