@@ -148,6 +148,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) locked_place: Option<(u64, u64)>,
     /// It is the set-up that runs alone, not a check.
     pub(crate) setup: bool,
+    /// What is below the stack pointer becomes dead at the end of a step.
+    pub(crate) masking: bool,
 }
 
 impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
@@ -199,6 +201,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             together: false,
             locked_place: None,
             setup: false,
+            masking: false,
         }
     }
 

@@ -5,6 +5,8 @@
 //! guard page. The user half is what page tables in the heap say, or, for a scenario without, one flat
 //! range of bytes that every address space maps.
 
+use std::ops::Range;
+
 use abi::layout::{HEAP_BASE, HEAP_PHYS, IMAGE_BASE, USER_BASE, USER_SIZE};
 
 use crate::agent::{Agent, RUNNING_AGENTS, Role};
@@ -100,6 +102,13 @@ impl Layout {
             layout.permissions[index(guard)] = 0;
         }
         Ok(layout)
+    }
+
+    /// The words of the stacks of all agents but the observer, who starts in every state as set-up left it.
+    pub(crate) fn stacks(&self) -> Vec<Range<u64>> {
+        let word = |va: u64| (va - HEAP_BASE + self.image_pages * PAGE) / 8;
+        let agents = (0..RUNNING_AGENTS).map(Agent).filter(|agent| *agent != Agent::OBSERVER);
+        agents.map(stack).map(|(low, top)| word(low)..word(top)).collect()
     }
 
     /// Bytes of modelled memory.

@@ -22,7 +22,8 @@
 //! | `next` | what an agent stands before |
 //! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
 //! | `state`, `exec` | lists the parts; what an instruction sees: gates, suspension, faults |
-//! | `access`, `look` | accesses to memory, through the store buffer; what a CPU shows of itself |
+//! | `access`, `dead` | accesses to memory, through the store buffer; bytes of stacks that nobody reads again |
+//! | `look` | what a CPU shows of itself |
 //! | `send`, `env` | what an instruction does to interrupts: IPIs, IRETQ, MOV to SS; all else that it asks for |
 //! | `machine`, `translation` | loading, and what can happen next; the user half under page tables: TLBs, freed frames |
 //! | `hypercall`, `interrupt` | what a guest asks of the machine; a handler starts and returns |
@@ -48,6 +49,7 @@ mod buffer;
 mod code;
 mod control;
 mod cpu;
+mod dead;
 mod deliver;
 mod env;
 mod exec;

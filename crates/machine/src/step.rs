@@ -10,13 +10,14 @@ use crate::apic::{Apic, Message, Sending};
 use crate::buffer::Store;
 use crate::code::{Code, Slot};
 use crate::cpu::{Activity, Choosing, Cpu};
+use crate::dead::RED_ZONE;
 use crate::exec::{Accesses, Changes, Exec, Stop};
 use crate::halt::Bad;
 use crate::halt::Gap;
 use crate::halt::Halt;
 use crate::halt::Violation;
 use crate::hypercall::{Context, Outcome};
-use crate::layout::{Layout, Want};
+use crate::layout::Want;
 use crate::look::{Look, look};
 use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP};
 use crate::memory::Memory;
@@ -30,8 +31,6 @@ use crate::word::{Part, Word};
 /// Instructions after which a step ends even without a visible operation, so that an endless private
 /// loop becomes a cycle of states.
 const STEP_INSTRUCTIONS: u64 = 1 << 16;
-/// SysV ABI: bytes below RSP that a leaf function may use. Precompiled `core` does.
-const RED_ZONE: u64 = 128;
 
 /// How a stretch of instructions ended.
 pub(crate) enum End {
@@ -175,6 +174,7 @@ impl Machine {
             Some((Choosing::Translation(access), pick)) => Some((access, pick)),
             _ => None,
         };
+        exec.masking = config.masking;
         exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && context.registered.interrupts();
         exec.raw = context.registered.raw();
@@ -188,18 +188,17 @@ impl Machine {
         }
         let stands = mode.credit || mode.pick.is_some();
         let stop = exec.go(regs, code, &mut context, stands, mode.limit, instructions);
-        let (changes, sent) = (exec.changes, exec.sent);
-        // An NMI within an NMI runs on a stack that is live below it.
-        if config.masking && !matches!(agent.role(), Role::NestedNmi(_)) {
-            let (low, top) = (exec.low_water, exec.stack.1);
-            let live = match stop {
-                Ok(End::Returned(_)) => top,
-                // On another stack: all of this one may be waited for.
-                _ if !stack.contains(&regs.gpr[RSP]) => low,
-                _ => regs.gpr[RSP].saturating_sub(RED_ZONE),
-            };
-            clear_dead(layout, memory, low, live);
+        // The observer's stack is the same in all states; an NMI within an NMI runs on a live one.
+        if config.masking && !mode.alone && !matches!(agent.role(), Role::NestedNmi(_)) {
+            match stop {
+                Ok(End::Returned(_)) => exec.mask(exec.stack.1),
+                Ok(_) if stack.contains(&regs.gpr[RSP]) => {
+                    exec.mask(regs.gpr[RSP].saturating_sub(RED_ZONE));
+                }
+                _ => {}
+            }
         }
+        let (changes, sent) = (exec.changes, exec.sent);
         let rip = regs.rip;
         send(state, apic, sent);
         let end = stop.map_err(|stop| self.halt(agent, rip, stop))?;
@@ -425,21 +424,5 @@ fn send(state: &mut State, apic: Apic, sent: Vec<Sending>) {
                 Message::Nmi => cpu.nmis.send(0, sending.at_once),
             }
         }
-    }
-}
-
-/// Zeroes stack words between the lowest address stored to in this step and what is live.
-///
-/// Sound because nothing reads them before it writes them: the ABI gives a function no memory below its
-/// red zone, an interrupt may overwrite it at any moment, and the next call does. A program that reads
-/// there (through a dangling reference) is undefined already. `Config::masking` turns it off, and the
-/// verdicts must not change.
-fn clear_dead(layout: &Layout, memory: &mut Memory, low: u64, live: u64) {
-    let mut va = low & !7;
-    while va + 8 <= live {
-        if let Some(location) = layout.kernel(va, 8, Want::Write) {
-            memory.set_word(location / 8, 0);
-        }
-        va += 8;
     }
 }
