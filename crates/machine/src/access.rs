@@ -204,6 +204,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if at.va < self.low_water && at.va >= self.stack.0 {
             self.low_water = at.va;
         }
+        if at.va < self.rsp && at.va >= self.stack.0 {
+            self.stored_below = at.va;
+        }
         Ok(())
     }
 
@@ -251,6 +254,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             if self.system.buffer.is_full() {
                 return Err(self.wait(Wait::Room));
             }
+            self.may_buffer(store)?;
             let made = store.word().made().expect("a store goes to memory");
             self.notice(&[(made, true)])?;
             self.visible = true;

@@ -16,6 +16,7 @@
 //! | `bits`, `frame`, `registered` | parts of numbers; the frame of an interrupt; what set-up said |
 //! | `control`, `layout` | rules of values in control registers, MSRs and CPUID, pure; where things are, permissions |
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
+//! | `frames` | which stack frames are gone: pure |
 //! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
 //! | `requests` | interrupts that were sent and not delivered: pure |
 //! | `buffer`, `walker` | the store buffer of a CPU; its TLB, and what it walks through |
@@ -54,6 +55,8 @@ mod deliver;
 mod env;
 mod exec;
 mod frame;
+mod frames;
+mod gone;
 mod halt;
 mod hypercall;
 mod interrupt;

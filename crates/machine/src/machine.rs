@@ -8,6 +8,7 @@ use mmu::Fill;
 use crate::agent::{Agent, Role};
 use crate::code::Code;
 use crate::cpu::{Activity, Choosing, Cpu};
+use crate::frames::Depth;
 use crate::layout::{self, Layout, Segment, Want};
 use crate::memory::Memory;
 use crate::next::NextOperation;
@@ -65,6 +66,8 @@ pub struct Machine {
     pub(crate) heap_next: u64,
     pub(crate) boot: Memory,
     pub(crate) instructions: u64,
+    /// Of every agent's stack, in this round of a search.
+    pub(crate) depths: Vec<Depth>,
 }
 
 impl Machine {
@@ -105,6 +108,7 @@ impl Machine {
             heap_next,
             boot,
             instructions: 0,
+            depths: Vec::new(),
         })
     }
 

@@ -12,6 +12,7 @@ use crate::code::{Code, Slot};
 use crate::cpu::{Activity, Choosing, Cpu};
 use crate::dead::RED_ZONE;
 use crate::exec::{Accesses, Changes, Exec, Stop};
+use crate::gone;
 use crate::halt::Bad;
 use crate::halt::Gap;
 use crate::halt::Halt;
@@ -148,10 +149,10 @@ impl Machine {
         accesses: &mut A,
         watch: &mut W,
     ) -> Result<End, Halt> {
-        let Machine { layout, code, registered, instructions, config, .. } = self;
+        let Machine { layout, code, registered, instructions, config, depths, .. } = self;
         let State { memory, cpus, freed, .. } = state;
         let apic = Apic::new(&registered.handlers, registered.nmi.is_some(), cpus.len());
-        let Cpu { regs, system, interrupted, .. } =
+        let Cpu { regs, system, interrupted, frames, .. } =
             Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
         let paged = registered.page_tables;
         let mut context = Context {
@@ -175,6 +176,12 @@ impl Machine {
             _ => None,
         };
         exec.masking = config.masking;
+        exec.others = others;
+        if exec.has_frames() {
+            exec.frames = frames[agent.level()];
+            exec.depth = depths[usize::from(agent.0)];
+            exec.lags = exec.frames.lags(regs.gpr[RSP]);
+        }
         exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && context.registered.interrupts();
         exec.raw = context.registered.raw();
@@ -197,6 +204,10 @@ impl Machine {
                 }
                 _ => {}
             }
+        }
+        if exec.has_frames() {
+            frames[agent.level()] = exec.frames;
+            depths[usize::from(agent.0)] = exec.depth;
         }
         let (changes, sent) = (exec.changes, exec.sent);
         let rip = regs.rip;
@@ -258,6 +269,9 @@ impl Machine {
         }
         accesses.touch(agent, store.word(), true);
         accesses.touch(agent, Word::part(agent.cpu(), Part::Buffer), true);
+        if let Some(failure) = gone::drained(&self.layout, &state.cpus, agent.cpu(), store) {
+            return Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) }));
+        }
         state.memory.store(location, size, value);
         let paged = self.registered.page_tables;
         if !paged || !translation::is_entry(&self.layout, accesses, location) {
@@ -314,8 +328,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         limit: u64,
         instructions: &mut u64,
     ) -> Result<End, Stop> {
+        let mut stands = stands;
         for number in 0..limit {
             let rip = regs.rip;
+            if self.lags {
+                if let Some(next) = self.move_floor(rip, regs.gpr[RSP]) {
+                    return Ok(End::Before(next));
+                }
+                stands = false;
+            }
             if (number > 0 || !stands) && self.is_watched(regs) {
                 return Ok(End::Before(NextOperation::irreducible(rip, &[])));
             }
@@ -354,7 +375,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn instruction(&mut self, op: &Op, regs: &mut Regs) -> Result<Option<End>, Stop> {
         self.several = op.copies_memory();
         let bases = segment_bases(regs);
+        self.rsp = regs.gpr[RSP];
         x86::exec(op, regs, self)?;
+        if self.ends_handler {
+            self.leave_stack();
+        } else if regs.gpr[RSP] != self.rsp || self.stored_below != u64::MAX {
+            self.rsp_moved(Some(op), self.rsp, regs.gpr[RSP]);
+        }
         if self.interruptible && segment_bases(regs) != bases {
             // A handler runs with the bases of what it interrupts, and they are no word that agents
             // could be seen to conflict on.
@@ -387,7 +414,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         context: &mut Context<'_>,
     ) -> Result<Option<End>, Stop> {
         match self.hypercall(call, regs, context)? {
-            Outcome::Done(result) => self.finish_call(regs, result).map(|()| None),
+            Outcome::Done(result) => {
+                self.rsp = regs.gpr[RSP];
+                self.finish_call(regs, result)?;
+                self.rsp_moved(None, self.rsp, regs.gpr[RSP]);
+                Ok(None)
+            }
             Outcome::Choose(of) => Ok(Some(End::Choose(of))),
             Outcome::Returned => Ok(Some(End::Returned(self.rip))),
             Outcome::Discard => Err(Stop::Discard),
