@@ -17,6 +17,10 @@ mod entry;
 mod shared;
 
 #[allow(dead_code)]
+#[path = "../../stacks_in_use.rs"]
+mod stacks_in_use;
+
+#[allow(dead_code)]
 #[path = "../../stale.rs"]
 mod stale;
 
@@ -32,6 +36,7 @@ mod nmi;
 mod properties;
 mod registers;
 mod rights;
+mod stacks;
 mod tables;
 mod tlb;
 mod torn;
