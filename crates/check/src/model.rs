@@ -105,7 +105,7 @@ impl Model {
         }
         for entry in finally {
             self.part = Part::FinalCheck;
-            self.machine.observe(state, entry, &mut Unrecorded, watch)?;
+            self.machine.observe(state, entry, &mut Unrecorded(accesses), watch)?;
         }
         Ok(())
     }
@@ -266,15 +266,20 @@ impl Accesses for Recorder<'_> {
     }
 }
 
-/// Final checks run when nothing else moves: their accesses conflict with nothing.
-struct Unrecorded;
+/// Final checks run when nothing else moves: their accesses conflict with nothing. What they must find kept
+/// of stacks is learnt from them as from others.
+struct Unrecorded<'a, A>(&'a mut A);
 
-impl Accesses for Unrecorded {
-    fn is_shared(&self, _: Word) -> bool {
-        false
+impl<A: Accesses> Accesses for Unrecorded<'_, A> {
+    fn is_shared(&self, word: Word) -> bool {
+        word.is_about_keeping() && self.0.is_shared(word)
     }
 
-    fn touch(&mut self, _: Agent, _: Word, _: bool) {}
+    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
+        if word.is_about_keeping() {
+            self.0.touch(agent, word, write);
+        }
+    }
 }
 
 /// Records an invariant's accesses, and remembers what it read.
@@ -284,11 +289,15 @@ struct Reads<'a> {
 }
 
 impl Accesses for Reads<'_> {
-    fn is_shared(&self, _: Word) -> bool {
-        false
+    fn is_shared(&self, word: Word) -> bool {
+        word.is_about_keeping() && self.words.is_shared(word.0)
     }
 
-    fn touch(&mut self, agent: Agent, word: Word, _: bool) {
+    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
+        if word.is_about_keeping() {
+            self.words.touch(agent.0, word.0, write);
+            return;
+        }
         // What it writes goes to a copy that is thrown away; but a LOCKed access is told as a write,
         // and reads.
         self.words.touch(agent.0, word.0, false);

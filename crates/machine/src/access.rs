@@ -120,7 +120,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             None => {
                 let value = match forward {
                     Forward::Value(value) => value,
-                    _ => self.memory.word(word),
+                    _ => {
+                        let (value, dead) = self.memory.word_and_dead(word);
+                        if dead != 0 {
+                            self.dead_part_is_read(location, word, at.size, dead);
+                        }
+                        value
+                    }
                 };
                 if W::ON && word == location / 8 {
                     self.report_load(location, name, at, value);
@@ -130,6 +136,16 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         };
         self.done.push(value);
         Ok(value)
+    }
+
+    /// The part of an access of `size` bytes at `location` that is in `word`, of which bytes are dead.
+    #[cold]
+    fn dead_part_is_read(&mut self, location: u64, word: u64, size: u8, dead: u8) {
+        if word == location / 8 {
+            self.dead_bytes_are_read(word, location % 8, size, dead);
+        } else {
+            self.is_read(word * 8, size - u8::try_from(word * 8 - location).expect("at most 7"));
+        }
     }
 
     /// What the store buffer has for a load; the load waits if it can have nothing now.
@@ -194,6 +210,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if at.va < self.low_water && at.va >= self.stack.0 {
             self.low_water = at.va;
         }
+        if at.va < self.rsp && at.va >= self.stack.0 {
+            self.stored_below = at.va;
+        }
         Ok(())
     }
 
@@ -241,6 +260,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             if self.system.buffer.is_full() {
                 return Err(self.too_many_stores());
             }
+            self.may_buffer(store)?;
             let made = store.word().made().expect("a store goes to memory");
             self.notice(&[(made, true)])?;
             self.visible = true;

@@ -6,9 +6,10 @@ use mmu::Tlb;
 use x86::{Regs, flags};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::agent::{Agent, LEVELS};
+use crate::agent::{Agent, LEVELS, STACKS};
 use crate::bits::{CR0_INITIAL, CR4_INITIAL};
 use crate::buffer::Buffer;
+use crate::frames::Frames;
 use crate::layout;
 use crate::next::NextOperation;
 use crate::registered::Handler;
@@ -88,6 +89,8 @@ pub struct Cpu {
     /// What each level does next. Part of the fingerprint: two ways to one instruction (out of HLT, and
     /// by a jump) may know more or less of what comes, and the search learns by program point.
     pub(crate) next: [Option<NextOperation>; LEVELS],
+    /// Which frames are gone, on the stacks of the thread, the interrupt and the NMI levels.
+    pub(crate) frames: [Frames; STACKS],
 }
 
 impl Cpu {
@@ -119,6 +122,7 @@ impl Cpu {
             nmis: Requests::default(),
             choosing: None,
             next: [None; LEVELS],
+            frames: [Frames::default(); STACKS],
         }
     }
 
@@ -206,6 +210,7 @@ impl Cpu {
         }
         self.pending.words().into_iter().chain(self.nmis.words()).for_each(&mut put);
         s.arenas.iter().for_each(|value| put(*value));
+        self.frames.iter().flat_map(|frames| frames.digest()).for_each(&mut put);
         let (shadow, nmi_shadow) = (s.shadow.holds_interrupts(), s.shadow.holds_nmis());
         let bits = [shadow, s.halting, nmi_shadow, s.nmi_blocked];
         put(bits.iter().fold(0, |sum, bit| sum << 1 | u64::from(*bit)));

@@ -37,6 +37,7 @@
 use crate::agent::Agent;
 use crate::cpu::{Activity, blank_regs};
 use crate::exec::Accesses;
+use crate::gone;
 use crate::halt::Halt;
 use crate::interrupt;
 use crate::layout::Want;
@@ -65,7 +66,7 @@ impl Machine {
     /// Interrupts CPU `agent.cpu()`: `pick` is the rank of the vector, or where the NMI comes from, and
     /// how many times [`ANOTHER`] stays on its way.
     pub(crate) fn deliver<A: Accesses, W: Watch>(
-        &self,
+        &mut self,
         state: &mut State,
         agent: Agent,
         pick: u16,
@@ -113,7 +114,7 @@ impl Machine {
     }
 
     fn enter_handler<A: Accesses>(
-        &self,
+        &mut self,
         state: &mut State,
         agent: Agent,
         handler: Handler,
@@ -131,6 +132,8 @@ impl Machine {
             accesses.touch(agent, Word::memory(location), true);
             state.memory.store(location, 8, value);
         }
+        let cpu = state.cpu_mut(agent.cpu());
+        gone::give(&self.layout, cpu, agent, &mut self.depths, accesses);
     }
 
     /// The agent has returned: a handler to what it interrupted, a thread to idling.

@@ -21,8 +21,10 @@ use crate::agent::Agent;
 use crate::apic::{Apic, Sending};
 use crate::control::Refusal;
 use crate::cpu::System;
+use crate::frames::{Depth, Frames};
 use crate::halt::Failure;
 use crate::layout::Layout;
+use crate::look::Look;
 use crate::memory::Memory;
 use crate::next::{NextOperation, Wait};
 use crate::shadow::Shadow;
@@ -157,6 +159,20 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) lost_at: u64,
     /// Where set-up stopped allocating.
     pub(crate) heap_next: u64,
+    /// What is below the stack pointer becomes dead at the end of a step.
+    pub(crate) masking: bool,
+    /// Which frames on the agent's stack are gone.
+    pub(crate) frames: Frames,
+    /// How much of that stack was in frames.
+    pub(crate) depth: Depth,
+    /// The floor of the frames is behind RSP.
+    pub(crate) lags: bool,
+    /// RSP before this instruction.
+    pub(crate) rsp: u64,
+    /// An address on the agent's stack below that to which this instruction stores; the highest if none.
+    pub(crate) stored_below: u64,
+    /// Every CPU as it was when this step began.
+    pub(crate) others: &'a [Look],
 }
 
 impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
@@ -209,6 +225,13 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             setup: false,
             lost_at: 0,
             heap_next: 0,
+            masking: false,
+            frames: Frames::default(),
+            depth: Depth::new(stack.1),
+            lags: false,
+            rsp: 0,
+            stored_below: u64::MAX,
+            others: &[],
         }
     }
 
@@ -266,6 +289,12 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             self.visible = true;
         }
         self.accesses.touch(self.agent, word, write);
+        if !self.alone
+            && shared
+            && let Some(location) = word.location()
+        {
+            self.may_access(location, write)?;
+        }
         Ok(None)
     }
 

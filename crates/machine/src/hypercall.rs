@@ -83,10 +83,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 done(0)
             }
             Hypercall::Note => {
-                if W::ON {
-                    let text = self.text(a, b)?;
-                    self.report(Access::Note(text));
-                }
+                // Read even if nobody listens: what is told of a run is read in the search, too.
+                let text = self.text(a, b)?;
+                self.report(Access::Note(text));
                 done(0)
             }
             Hypercall::Alloc => Ok(self.allocate(a, b)),
@@ -343,19 +342,17 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 
     /// Reads without being seen: arguments of a hypercall are no accesses of the guest.
-    fn peek(&self, va: u64, size: u8) -> Result<u64, Stop> {
-        self.layout
-            .kernel(va, size, Want::Read)
-            .map(|location| {
-                let value = self.memory.load(location, size);
-                self.system.buffer.overlay(location, size, value)
-            })
-            .ok_or_else(|| {
-                Stop::Unmodelled(format!("a hypercall argument at {va:#x} is not mapped"))
-            })
+    fn peek(&mut self, va: u64, size: u8) -> Result<u64, Stop> {
+        let Some(location) = self.layout.kernel(va, size, Want::Read) else {
+            let what = format!("a hypercall argument at {va:#x} is not mapped");
+            return Err(Stop::Unmodelled(what));
+        };
+        self.is_read(location, size);
+        let value = self.memory.load(location, size);
+        Ok(self.system.buffer.overlay(location, size, value))
     }
 
-    fn text(&self, va: u64, length: u64) -> Result<String, Stop> {
+    fn text(&mut self, va: u64, length: u64) -> Result<String, Stop> {
         if length > LONGEST_TEXT {
             return Err(Stop::Unmodelled(format!("a text of {length} bytes in a hypercall")));
         }

@@ -17,6 +17,7 @@
 //! | `shadow` | what holds interrupts back for one instruction: pure |
 //! | `control`, `layout` | rules of values in control registers, IA32_EFER and CPUID, pure; where things are, permissions |
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
+//! | `frames` | which stack frames are gone: pure |
 //! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
 //! | `msr` | which MSRs exist |
 //! | `cutoff` | when code that runs by itself is cut off |
@@ -25,7 +26,8 @@
 //! | `next` | what an agent stands before |
 //! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
 //! | `state`, `exec` | lists the parts; what an instruction sees: gates, suspension, faults |
-//! | `access`, `look` | accesses to memory, through the store buffer; what a CPU shows of itself |
+//! | `access`, `dead` | accesses to memory, through the store buffer; bytes of stacks that nobody reads again |
+//! | `look` | what a CPU shows of itself |
 //! | `send`, `env` | what an instruction does to interrupts: IPIs, IRETQ, MOV to SS; all else that it asks for |
 //! | `machine`, `translation` | loading, and what can happen next; the user half under page tables: TLBs, freed frames |
 //! | `hypercall`, `interrupt` | what a guest asks of the machine; a handler starts and returns |
@@ -52,10 +54,13 @@ mod code;
 mod control;
 mod cpu;
 mod cutoff;
+mod dead;
 mod deliver;
 mod env;
 mod exec;
 mod frame;
+mod frames;
+mod gone;
 mod halt;
 mod hypercall;
 mod interrupt;

@@ -7,6 +7,7 @@ use crate::agent::{Agent, Role};
 use crate::code::Code;
 use crate::cpu::{Activity, Choosing, Cpu};
 use crate::cutoff::Cutoff;
+use crate::frames::Depth;
 use crate::layout::{self, Layout, Segment, Want};
 use crate::memory::Memory;
 use crate::next::NextOperation;
@@ -32,8 +33,8 @@ pub struct Config {
     pub fill: Fill,
     /// In which order stores become visible.
     pub memory_model: MemoryModel,
-    /// Clear stack memory below the red zone at the end of each step, where no correct program looks,
-    /// so that it does not tell states apart. Off only to check that it changes no verdict.
+    /// Mask what is below the stack pointer at the end of each step, as long as nobody reads it, so that it
+    /// does not tell states apart. Off only to check that it changes no verdict.
     pub masking: bool,
 }
 
@@ -68,6 +69,8 @@ pub struct Machine {
     pub(crate) boot: Memory,
     pub(crate) instructions: u64,
     pub(crate) cutoff: Cutoff,
+    /// Of every agent's stack, in this round of a search.
+    pub(crate) depths: Vec<Depth>,
 }
 
 impl Machine {
@@ -83,6 +86,9 @@ impl Machine {
     ) -> Result<Machine, String> {
         let layout = Layout::new(segments)?;
         let mut boot = Memory::new(layout.size());
+        if config.masking {
+            boot = boot.with_stacks(layout.stacks());
+        }
         for segment in segments {
             for (offset, byte) in (0u64..).zip(&segment.bytes).filter(|(_, byte)| **byte != 0) {
                 let location = segment.va - abi::layout::IMAGE_BASE + offset;
@@ -106,6 +112,7 @@ impl Machine {
             boot,
             instructions: 0,
             cutoff: Cutoff::default(),
+            depths: Vec::new(),
         })
     }
 

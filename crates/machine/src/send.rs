@@ -86,7 +86,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         let changes = (regs.rflags & flags::IF != 0) != on;
         if changes || in_handler {
-            self.operation(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
+            let mut touches = vec![(Word::part(self.agent.cpu(), Part::InterruptFlag), true)];
+            touches.extend(if ends { self.frame_popped() } else { Vec::new() });
+            self.operation(&touches)?;
         }
         if changes && !ends {
             self.report(Access::InterruptFlag { on });

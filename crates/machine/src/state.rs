@@ -111,7 +111,7 @@ impl State {
     /// Bytes this snapshot holds that its neighbour in the search does not, estimated: one CPU and
     /// two leaves of memory with the nodes above them.
     pub fn bytes(&self) -> usize {
-        const LEAF_AND_NODES: usize = 256 + 2 * 16 * 8 + 3 * 16;
+        const LEAF_AND_NODES: usize = 288 + 2 * 16 * 8 + 3 * 16;
         let buffered = self.cpus.iter().map(|cpu| cpu.system.buffer.stores().len()).max();
         let buffered = buffered.unwrap_or(0) * size_of::<Store>();
         size_of::<State>() + self.cpus.len() * 8 + size_of::<Cpu>() + buffered + 2 * LEAF_AND_NODES

@@ -11,13 +11,15 @@ use crate::buffer::Store;
 use crate::code::{Code, Slot};
 use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
 use crate::cutoff::{ASK_EVERY, Cutoff};
+use crate::dead::RED_ZONE;
 use crate::exec::{Accesses, Changes, Exec, Stop};
+use crate::gone;
 use crate::halt::Bad;
 use crate::halt::Gap;
 use crate::halt::Halt;
 use crate::halt::Violation;
 use crate::hypercall::{Context, Outcome};
-use crate::layout::{Layout, Want};
+use crate::layout::Want;
 use crate::look::{Look, look};
 use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP, NMI_UNSENT_TOO_DEEP};
 use crate::memory::Memory;
@@ -32,8 +34,6 @@ use crate::word::{Part, Word};
 /// Instructions after which a step ends even without a visible operation, so that an endless private
 /// loop becomes a cycle of states.
 const STEP_INSTRUCTIONS: u64 = 1 << 16;
-/// SysV ABI: bytes below RSP that a leaf function may use. Precompiled `core` does.
-const RED_ZONE: u64 = 128;
 
 /// How a stretch of instructions ended.
 pub(crate) enum End {
@@ -152,11 +152,20 @@ impl Machine {
         accesses: &mut A,
         watch: &mut W,
     ) -> Result<End, Halt> {
-        let Machine { layout, code, registered, instructions, config, heap_next, cutoff, .. } =
-            self;
+        let Machine {
+            layout,
+            code,
+            registered,
+            instructions,
+            config,
+            heap_next,
+            cutoff,
+            depths,
+            ..
+        } = self;
         let State { memory, cpus, freed, .. } = state;
         let apic = Apic::new(&registered.handlers, registered.nmi.is_some(), cpus.len());
-        let Cpu { regs, system, interrupted, .. } =
+        let Cpu { regs, system, interrupted, frames, .. } =
             Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
         let paged = registered.page_tables;
         let mut context = Context {
@@ -180,6 +189,13 @@ impl Machine {
             Some((Choosing::Translation(access), pick)) => Some((access, pick)),
             _ => None,
         };
+        exec.masking = config.masking;
+        exec.others = others;
+        if exec.has_frames() {
+            exec.frames = frames[agent.level()];
+            exec.depth = depths[usize::from(agent.0)];
+            exec.lags = exec.frames.lags(regs.gpr[RSP]);
+        }
         exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && context.registered.interrupts();
         exec.raw = context.registered.raw();
@@ -196,18 +212,21 @@ impl Machine {
             true => exec.go_alone(regs, code, &mut context, mode.limit, cutoff, instructions),
             false => exec.go(regs, code, &mut context, stands, mode.limit, instructions),
         };
-        let (changes, sent) = (exec.changes, exec.sent);
-        // An NMI within an NMI runs on a stack that is live below it.
-        if config.masking && !matches!(agent.role(), Role::NestedNmi(_)) {
-            let (low, top) = (exec.low_water, exec.stack.1);
-            let live = match stop {
-                Ok(End::Returned(_)) => top,
-                // On another stack: all of this one may be waited for.
-                _ if !stack.contains(&regs.gpr[RSP]) => low,
-                _ => regs.gpr[RSP].saturating_sub(RED_ZONE),
-            };
-            clear_dead(layout, memory, low, live);
+        // The observer's stack is the same in all states; an NMI within an NMI runs on a live one.
+        if config.masking && !mode.alone && !matches!(agent.role(), Role::NestedNmi(_)) {
+            match stop {
+                Ok(End::Returned(_)) => exec.mask(exec.stack.1),
+                Ok(_) if stack.contains(&regs.gpr[RSP]) => {
+                    exec.mask(regs.gpr[RSP].saturating_sub(RED_ZONE));
+                }
+                _ => {}
+            }
         }
+        if exec.has_frames() {
+            frames[agent.level()] = exec.frames;
+            depths[usize::from(agent.0)] = exec.depth;
+        }
+        let (changes, sent) = (exec.changes, exec.sent);
         let rip = regs.rip;
         if !send(state, apic, sent) {
             let what =
@@ -284,6 +303,9 @@ impl Machine {
         }
         accesses.touch(agent, store.word(), true);
         accesses.touch(agent, Word::part(agent.cpu(), Part::Buffer), true);
+        if let Some(failure) = gone::drained(&self.layout, &state.cpus, agent.cpu(), store) {
+            return Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) }));
+        }
         state.memory.store(location, size, value);
         let paged = self.registered.page_tables;
         if !paged || !translation::is_entry(&self.layout, accesses, location) {
@@ -342,8 +364,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         limit: u64,
         instructions: &mut u64,
     ) -> Result<End, Stop> {
+        let mut stands = stands;
         for number in 0..limit {
             let rip = regs.rip;
+            if self.lags {
+                if let Some(next) = self.move_floor(rip, regs.gpr[RSP]) {
+                    return Ok(End::Before(next));
+                }
+                stands = false;
+            }
             if (number > 0 || !stands) && self.is_watched(regs) {
                 return Ok(End::Before(NextOperation::irreducible(rip, &[])));
             }
@@ -408,9 +437,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         self.several = op.copies_memory();
         let bases = segment_bases(regs);
         let before = self.setup.then(|| closures_lose(regs));
+        self.rsp = regs.gpr[RSP];
         x86::exec(op, regs, self)?;
         if before.is_some_and(|before| before != closures_lose(regs)) {
             self.lost_at = self.rip;
+        }
+        if self.ends_handler {
+            self.leave_stack();
+        } else if regs.gpr[RSP] != self.rsp || self.stored_below != u64::MAX {
+            self.rsp_moved(Some(op), self.rsp, regs.gpr[RSP]);
         }
         if self.interruptible && segment_bases(regs) != bases {
             // A handler runs with the bases of what it interrupts, and they are no word that agents
@@ -463,7 +498,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         context: &mut Context<'_>,
     ) -> Result<Option<End>, Stop> {
         match self.hypercall(call, regs, context)? {
-            Outcome::Done(result) => self.finish_call(regs, result).map(|()| None),
+            Outcome::Done(result) => {
+                self.rsp = regs.gpr[RSP];
+                self.finish_call(regs, result)?;
+                self.rsp_moved(None, self.rsp, regs.gpr[RSP]);
+                Ok(None)
+            }
             Outcome::Choose(of) => Ok(Some(End::Choose(of))),
             Outcome::Returned => Ok(Some(End::Returned(self.rip))),
             Outcome::Discard => Err(Stop::Discard),
@@ -511,20 +551,4 @@ fn send(state: &mut State, apic: Apic, sent: Vec<Sending>) -> bool {
         }
     }
     told_apart
-}
-
-/// Zeroes stack words between the lowest address stored to in this step and what is live.
-///
-/// Sound because nothing reads them before it writes them: the ABI gives a function no memory below its
-/// red zone, an interrupt may overwrite it at any moment, and the next call does. A program that reads
-/// there (through a dangling reference) is undefined already. `Config::masking` turns it off, and the
-/// verdicts must not change.
-fn clear_dead(layout: &Layout, memory: &mut Memory, low: u64, live: u64) {
-    let mut va = low & !7;
-    while va + 8 <= live {
-        if let Some(location) = layout.kernel(va, 8, Want::Write) {
-            memory.set_word(location / 8, 0);
-        }
-        va += 8;
-    }
 }

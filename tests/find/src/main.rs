@@ -17,6 +17,10 @@ mod entry;
 mod shared;
 
 #[allow(dead_code)]
+#[path = "../../stacks_in_use.rs"]
+mod stacks_in_use;
+
+#[allow(dead_code)]
 #[path = "../../stale.rs"]
 mod stale;
 
@@ -34,6 +38,7 @@ mod nmi;
 mod properties;
 mod registers;
 mod rights;
+mod stacks;
 mod switches;
 mod tables;
 mod tlb;

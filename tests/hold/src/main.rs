@@ -17,6 +17,10 @@ mod entry;
 mod shared;
 
 #[allow(dead_code)]
+#[path = "../../stacks_in_use.rs"]
+mod stacks_in_use;
+
+#[allow(dead_code)]
 #[path = "../../stale.rs"]
 mod stale;
 
@@ -33,6 +37,7 @@ mod orders;
 mod paging;
 mod private;
 mod rights;
+mod stacks;
 mod steering;
 mod tables;
 mod tlb;
