@@ -136,13 +136,17 @@ impl<M: Model> Search<'_, M> {
             Ending::Violated(what, trail) => {
                 let at = self.place(&trail, &shared);
                 let bound = Some(at.until(&what));
-                self.violated(Violation { what, trail, at, shared }, bound, exceeded)
+                self.violated(
+                    Violation { what, trail, at, shared },
+                    bound,
+                    (exceeded, gap.is_none()),
+                )
             }
             // To say that a state is trapped, all that follows it is needed.
             Ending::Trapped(trail) => {
                 let at = self.place(&trail, &shared);
                 let found = Violation { what: What::Livelock, trail, at, shared };
-                self.violated(found, None, exceeded)
+                self.violated(found, None, (exceeded, gap.is_none()))
             }
             // With more knowledge a round may do with less.
             Ending::Spent(Why::States | Why::Bytes) if exceeded => None,
@@ -155,19 +159,20 @@ impl<M: Model> Search<'_, M> {
     }
 
     /// What a violation found in a round comes to; nothing if another round is due. The simplest one
-    /// is shown no later than at `bound`.
+    /// is shown no later than at `bound`. It is known to be the simplest if a `whole` round was searched up to
+    /// there: what comes after a gap might be simpler.
     fn violated(
         &mut self,
         found: Violation<M::Bad>,
         bound: Option<At>,
-        exceeded: bool,
+        (exceeded, whole): (bool, bool),
     ) -> Option<Outcome<M>> {
         if exceeded {
             self.fall_back(found);
             return None;
         }
         if !self.session.options.reduction {
-            return Some(found.verdict(true));
+            return Some(found.verdict(whole));
         }
         let scope = Scope {
             reduction: false,
@@ -177,7 +182,7 @@ impl<M: Model> Search<'_, M> {
         self.session.told.shortening = true;
         let mut round = Round::new(&mut self.session, scope);
         let ending = round.run();
-        let exceeded = round.exceeded();
+        let (exceeded, whole) = (round.exceeded(), round.gap.is_none());
         self.session.told.shortening = false;
         match ending {
             // What a reduced round left out taught more before it was finished.
@@ -185,20 +190,21 @@ impl<M: Model> Search<'_, M> {
                 self.fall_back(found);
                 None
             }
-            Ending::Violated(what, trail) => self.simplest(what, trail, found.shared),
-            Ending::Trapped(trail) => self.simplest(What::Livelock, trail, found.shared),
+            Ending::Violated(what, trail) => Some(self.retold(what, trail, found.shared, whole)),
+            Ending::Trapped(trail) => Some(self.retold(What::Livelock, trail, found.shared, whole)),
             _ => Some(found.verdict(false)),
         }
     }
 
-    fn simplest(
+    fn retold(
         &mut self,
         what: What<M::Bad>,
         trail: Vec<Choice>,
         shared: Vec<u32>,
-    ) -> Option<Outcome<M>> {
+        shortest: bool,
+    ) -> Outcome<M> {
         let at = self.place(&trail, &shared);
-        Some(Violation { what, trail, at, shared }.verdict(true))
+        Violation { what, trail, at, shared }.verdict(shortest)
     }
 
     /// Remembers a violation for the case that no round is final. That a run goes on for ever is not
