@@ -306,8 +306,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     #[cold]
     fn report_store(&mut self, store: Store, at: At, buffered: bool) {
         let Store { location, size, value, .. } = store;
+        // The second half of a store that crosses two words begins a word.
+        let half = if location % 8 == at.va % 8 { 0 } else { 8 - at.va % 8 };
         let access = Access::Store {
-            va: at.va,
+            va: at.va.wrapping_add(half),
             size,
             old: self.memory.load(location, size),
             value: value & crate::memory::mask(size),
