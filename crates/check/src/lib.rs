@@ -27,6 +27,8 @@ use std::time::Instant;
 use machine::STORE_BUFFER;
 use outcome::Bounds;
 
+pub use image::{InputError, read_file};
+
 pub use guest::{Guest, LoadError, Scenario};
 pub use judge::replay;
 pub use machine::{Config, Cutoff, Fill, MemoryModel};

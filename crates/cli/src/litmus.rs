@@ -15,6 +15,7 @@ use crate::args::{self, Format, Litmus, Model};
 use crate::commands::quoted;
 use crate::error::{Error, LitmusError};
 use crate::exit::Exit;
+use crate::input;
 use crate::interrupt;
 use crate::memory;
 use crate::ordered;
@@ -163,8 +164,7 @@ fn memory_model(model: Model) -> litmus::Model {
 }
 
 fn read(path: &Path) -> Result<String, LitmusError> {
-    fs::read_to_string(path)
-        .map_err(|reason| LitmusError::Unreadable { path: path.to_owned(), reason })
+    input::text(path).map_err(|reason| LitmusError::Unreadable { path: path.to_owned(), reason })
 }
 
 fn read_log(path: &Path) -> Result<Log, LitmusError> {
