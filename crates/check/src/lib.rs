@@ -127,6 +127,11 @@ pub fn check(
     progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Checked {
     let start = Instant::now();
+    let defaults = explore::Options::default();
+    let bytes = limits.bytes.unwrap_or(defaults.bytes);
+    if let Some(why) = guest.too_large_for(bytes) {
+        return judge::cannot_start(guest, scenario, why);
+    }
     let mut model = match model::Model::new(guest, scenario, limits.config) {
         Ok(model) => model,
         Err(why) => return judge::cannot_start(guest, scenario, why),
@@ -134,10 +139,9 @@ pub fn check(
     let deadline = limits.seconds.and_then(|seconds| explore::deadline(start, seconds));
     let interrupted = limits.interrupted.clone();
     model.set_budget(model::Budget { deadline, interrupted });
-    let defaults = explore::Options::default();
     let options = explore::Options {
         states: limits.states.unwrap_or(defaults.states),
-        bytes: limits.bytes.unwrap_or(defaults.bytes),
+        bytes,
         deadline,
         reduction: limits.reduction,
         every_access: limits.every_access,

@@ -290,3 +290,30 @@ fn two_folders_with_one_target_folder_are_each_checked_themselves() {
         assert_eq!(exit, 0, "{told}{err}");
     }
 }
+
+#[test]
+fn an_image_that_would_use_up_the_memory_is_undecided_before_it_is_searched() {
+    let folder = example();
+    let guest = folder.path().join("guest");
+    let mut bytes = fs::read(&guest).expect("copied");
+    let number = |bytes: &[u8], at: usize| {
+        u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes")) as usize
+    };
+    // The last segment claims 256 MiB more, of which nothing is in the file.
+    let (table, count) = (number(&bytes, 32), usize::from(bytes[56]));
+    let headers = (0..count).map(|header| table + header * 56);
+    let loads = headers.filter(|at| bytes[*at..*at + 4] == 1u32.to_le_bytes());
+    let last = loads.max_by_key(|at| number(&bytes, at + 16)).expect("a segment") + 40;
+    let claimed = number(&bytes, last) + (256 << 20);
+    bytes[last..last + 8].copy_from_slice(&claimed.to_le_bytes());
+    fs::write(&guest, bytes).expect("written");
+
+    let (exit, told, err) = check(folder.path(), &[BUG, "--memory", "512M"]);
+    assert_eq!(exit, 3, "{told}{err}");
+    // Lines are broken anywhere.
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("the budget of a scenario is 512 MiB"), "{told}");
+    assert!(told.contains("give a larger --memory"), "{told}");
+    let list = run(lamprey(folder.path()).args(["list", "--image", "guest"]));
+    assert!(list.0 == 0 && list.1.contains(BUG), "{}", list.2);
+}

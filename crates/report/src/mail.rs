@@ -110,8 +110,9 @@ fn image(outcome: &Outcome) -> String {
 fn model(outcome: &Outcome) -> String {
     let cpus = (outcome.cpus > 0).then(|| count(outcome.cpus.into(), "CPU"));
     let mut parts: Vec<String> = cpus.into_iter().collect();
-    parts.push(outcome.bounds.memory_model.clone());
-    parts.extend(outcome.bounds.others.iter().cloned());
+    let bounds = &outcome.bounds;
+    let all = [&bounds.memory_model].into_iter().chain(&bounds.others);
+    parts.extend(all.filter(|bound| !bound.is_empty()).cloned());
     let model = parts.join(", ");
     match &outcome.finding {
         Some(finding) => format!("{model}; {}", run(outcome, finding)),
