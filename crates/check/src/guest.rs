@@ -4,7 +4,7 @@ use std::path::Path;
 
 use abi::hypercall::Hypercall;
 use abi::layout::{IMAGE_BASE, VERSION};
-use abi::table::{SCENARIO_WORDS, SECTION};
+use abi::table::{BUILT_SECTION, SCENARIO_WORDS, SECTION};
 use image::{Image, ImageError};
 use machine::Segment;
 use outcome::ImageId;
@@ -120,6 +120,15 @@ impl Guest {
     /// Its scenarios, in the order of their sources.
     pub fn scenarios(&self) -> &[Scenario] {
         &self.scenarios
+    }
+
+    /// What it was built for, by its library's own words.
+    pub(crate) fn built_for(&self) -> String {
+        let section = self.image.section(BUILT_SECTION);
+        let text = section.and_then(|(_, bytes)| str::from_utf8(bytes).ok());
+        let is_fit =
+            |text: &&str| (1..=80).contains(&text.len()) && !text.contains(char::is_control);
+        text.filter(is_fit).unwrap_or("an unknown target").into()
     }
 
     /// Why a check with this budget of memory should not begin, if the image alone would use it up.

@@ -116,7 +116,7 @@ pub fn bounds(config: Config, page_tables: bool, nmi_budget: Option<u64>) -> Bou
         MemoryModel::Tso => ("x86-TSO", Some(format!("{STORE_BUFFER} buffered stores"))),
     };
     let others = buffers.into_iter().chain(others).collect();
-    Bounds { memory_model: memory_model.into(), others }
+    Bounds { memory_model: memory_model.into(), built_for: String::new(), others }
 }
 
 /// Checks `scenario`. `progress` is called about every thousand steps; `Break` ends the search.
