@@ -48,6 +48,13 @@ impl Frames {
         *self = Frames { floor: rsp, low, orderly: true };
     }
 
+    /// The agent has returned. Where nothing is gone, that is as if it had never started.
+    pub(crate) fn rest(&mut self) {
+        if self.low >= self.floor {
+            *self = Frames::default();
+        }
+    }
+
     /// RSP moves in a way that says nothing of frames: from now on the stack is not judged.
     pub(crate) fn disturb(&mut self) {
         self.orderly = false;
@@ -123,8 +130,20 @@ mod tests {
         frames.follow(TOP - 8, Some(0xf00));
         assert!(frames.is_gone(0xf00) && frames.is_gone(0xf07) && !frames.is_gone(0xe00));
         assert!(!frames.is_gone(TOP - 8), "the return address");
+        frames.rest();
         frames.give(TOP - 40, None);
         assert!(frames.is_gone(0xf00), "an earlier handler's frame stays gone");
+    }
+
+    #[test]
+    fn a_handler_that_leaves_nothing_leaves_no_trace() {
+        let mut frames = Frames::default();
+        frames.give(TOP - 8, None);
+        frames.follow(0xe00, None);
+        frames.follow(TOP, None);
+        assert_ne!(frames, Frames::default());
+        frames.rest();
+        assert_eq!(frames, Frames::default());
     }
 
     #[test]

@@ -367,7 +367,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 Err(stop) => return Err(stop),
             }
         }
-        Ok(End::Before(NextOperation::new(regs.rip, &[])))
+        self.credit = false;
+        let lags = self.lags.then(|| self.move_floor(regs.rip, regs.gpr[RSP])).flatten();
+        Ok(End::Before(lags.unwrap_or(NextOperation::new(regs.rip, &[]))))
     }
 
     /// Executes one instruction.

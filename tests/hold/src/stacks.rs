@@ -2,9 +2,14 @@
 
 use core::arch::{asm, naked_asm};
 use core::hint::black_box;
+use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
+use lamprey::paging::USER;
+
+use crate::cpu::load_cr3;
+use crate::entry::frame;
 use crate::stacks_in_use::{Request, Stack, on_stack, prepare, read, rsp, switch};
 
 const VECTOR: u8 = 40;
@@ -224,6 +229,37 @@ fn local_in_the_red_zone() {
         }
     });
     lamprey::cpu(2, || COUNT.store(1, Release));
+}
+
+/// Page tables in a frame that is gone: walks find what was left there.
+#[lamprey::scenario]
+fn tables_in_a_frame_that_is_gone() {
+    #[repr(align(4096))]
+    struct Table(#[expect(dead_code)] [u64; 512]);
+    #[inline(never)]
+    fn enter(page: u64) {
+        // Nothing was here before: all other entries are 0.
+        let mut tables = [const { MaybeUninit::<Table>::uninit() }; 4];
+        let mut next = page;
+        for table in &mut tables {
+            let entry: *mut u64 = table.as_mut_ptr().cast();
+            // SAFETY: the first word of a table.
+            unsafe { entry.write(next | USER) };
+            next = lamprey::physical_address(entry.cast());
+        }
+        black_box(&mut tables);
+        load_cr3(next);
+    }
+    lamprey::page_tables(4);
+    let page = frame(7).pa();
+    lamprey::cpu(0, move || {
+        enter(page);
+        COUNT.fetch_add(1, SeqCst);
+        let got = lamprey::user::read::<u64>(0);
+        lamprey::require!(matches!(got, Ok(7)), "mapped", "{got:?}");
+        lamprey::mark!("read");
+    });
+    counting();
 }
 
 /// Frames of several sizes, made and left as by `alloca`, leave nothing that tells states apart.
