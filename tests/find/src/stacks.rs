@@ -6,7 +6,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use crate::cpu::x2apic_send;
-use crate::stacks_in_use::{Request, Stack, leave_behind, read, uninitialised, write};
+use crate::stacks_in_use::{Request, Stack, leaf, leave_behind, read, uninitialised, write};
 
 const VECTOR: u8 = 40;
 
@@ -259,6 +259,15 @@ fn filled_too_late() {
             write(buffer, 1);
         }
     });
+}
+
+/// A local in the red zone of a leaf function that need not wait for who reads it.
+#[lamprey::scenario(finds = "stack-use-after-return")]
+fn local_of_a_leaf_function() {
+    // SAFETY: it follows the ABI.
+    lamprey::cpu(0, || unsafe { leaf(SLOT.as_ptr(), FLAG.as_ptr(), 7) });
+    serve();
+    lamprey::cpu(2, || FLAG.store(1, Release));
 }
 
 /// A handler on the same CPU runs the request.

@@ -1,6 +1,6 @@
 //! Stacks within stacks, and requests on a stack that are waited for.
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU64;
@@ -10,7 +10,7 @@ use lamprey::paging::USER;
 
 use crate::cpu::load_cr3;
 use crate::entry::frame;
-use crate::stacks_in_use::{Request, Stack, on_stack, prepare, read, rsp, switch};
+use crate::stacks_in_use::{Request, Stack, leaf, on_stack, prepare, read, rsp, switch};
 
 const VECTOR: u8 = 40;
 
@@ -200,16 +200,6 @@ fn request_is_answered_by_a_handler() {
 /// A local in the red zone of a leaf function, which another CPU reads while that waits.
 #[lamprey::scenario]
 fn local_in_the_red_zone() {
-    /// Stores its argument below RSP, hands that out, and waits for the count.
-    #[unsafe(naked)]
-    unsafe extern "C" fn leaf(_value: u64) {
-        naked_asm!(
-            "mov [rsp - 16], rdi", "lea rax, [rsp - 16]", "mov [rip + {slot}], rax",
-            "2:", "cmp qword ptr [rip + {count}], 0", "je 2b",
-            "ret",
-            slot = sym SLOT, count = sym COUNT,
-        )
-    }
     #[inline(never)]
     fn deep() {
         black_box([1u64; 8]);
@@ -218,7 +208,7 @@ fn local_in_the_red_zone() {
         // What is below was in a frame.
         deep();
         // SAFETY: it follows the ABI.
-        unsafe { leaf(7) }
+        unsafe { leaf(SLOT.as_ptr(), COUNT.as_ptr(), 7) }
     });
     lamprey::cpu(1, || {
         let local = SLOT.load(Acquire);
@@ -228,7 +218,6 @@ fn local_in_the_red_zone() {
             lamprey::mark!("read");
         }
     });
-    lamprey::cpu(2, || COUNT.store(1, Release));
 }
 
 /// Page tables in a frame that is gone: walks find what was left there.
