@@ -24,12 +24,11 @@ mod trail;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use machine::STORE_BUFFER;
 use outcome::Bounds;
 
 pub use guest::{Guest, LoadError, Scenario};
 pub use judge::replay;
-pub use machine::{Config, Fill, MemoryModel};
+pub use machine::{Config, Cutoff, Fill, MemoryModel};
 pub use trail::{ReplayError, Trail, TrailError};
 
 /// What a check may use, and what may be switched off to see that it changes no verdict.
@@ -48,6 +47,9 @@ pub struct Limits {
     pub every_access: bool,
     /// What the modelled machine is like.
     pub config: Config,
+    /// When set-up, invariants and final checks are cut off although there is time left. The search itself
+    /// hears of it through `progress`.
+    pub interrupted: Cutoff,
 }
 
 impl Default for Limits {
@@ -60,6 +62,7 @@ impl Default for Limits {
             reduction: true,
             every_access: false,
             config,
+            interrupted: Cutoff::default(),
         }
     }
 }
@@ -105,12 +108,11 @@ pub fn bounds(config: Config, page_tables: bool, nmi_budget: Option<u64>) -> Bou
         (true, Fill::Eager) => "no TLB",
     };
     let others = ["IPIs".into(), nmis, user.into()];
-    let (memory_model, buffers) = match config.memory_model {
-        MemoryModel::Sc => ("SC", None),
-        MemoryModel::Tso => ("x86-TSO", Some(format!("{STORE_BUFFER} buffered stores"))),
+    let memory_model = match config.memory_model {
+        MemoryModel::Sc => "SC",
+        MemoryModel::Tso => "x86-TSO",
     };
-    let others = buffers.into_iter().chain(others).collect();
-    Bounds { memory_model: memory_model.into(), others }
+    Bounds { memory_model: memory_model.into(), others: others.into() }
 }
 
 /// Checks `scenario`. `progress` is called about every thousand steps; `Break` ends the search.
@@ -125,11 +127,14 @@ pub fn check(
         Ok(model) => model,
         Err(why) => return judge::cannot_start(guest, scenario, why),
     };
+    let deadline = limits.seconds.and_then(|seconds| explore::deadline(start, seconds));
+    let interrupted = limits.interrupted.clone();
+    model.set_budget(model::Budget { deadline, interrupted });
     let defaults = explore::Options::default();
     let options = explore::Options {
         states: limits.states.unwrap_or(defaults.states),
         bytes: limits.bytes.unwrap_or(defaults.bytes),
-        deadline: limits.seconds.and_then(|seconds| explore::deadline(start, seconds)),
+        deadline,
         reduction: limits.reduction,
         every_access: limits.every_access,
         ..defaults

@@ -280,6 +280,10 @@ pub(crate) struct Litmus {
     /// Compare with this log of herd or litmus7: the sets of final states must be equal
     #[arg(long, env = "LAMPREY_EXPECT", value_name = "LOG", hide_env_values = true)]
     pub(crate) expect: Option<PathBuf>,
+    /// Compare with this log of a processor, by litmus7: each state it has shown must be among the
+    /// final states
+    #[arg(long, value_name = "LOG", conflicts_with = "expect")]
+    pub(crate) expect_subset: Option<PathBuf>,
     /// Form of the report; see `help formats`
     #[arg(long, env = "LAMPREY_FORMAT", value_name = "FORMAT", default_value = "text")]
     #[arg(hide_env_values = true)]

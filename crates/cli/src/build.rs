@@ -124,6 +124,8 @@ fn command(workspace: &Workspace, script: &Path, look: &Look) -> Command {
     }
     command.env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(script));
     command.env("CARGO_TARGET_DIR", &workspace.target);
+    // A folder for intermediate files that several workspaces share would mix their artefacts again.
+    command.env("CARGO_BUILD_BUILD_DIR", &workspace.target);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }

@@ -20,6 +20,10 @@ use crate::memory;
 use crate::ordered;
 use crate::ui::Ui;
 
+/// Most bytes of a test or an index, and of a log.
+const MOST_OF_A_TEST: u64 = 1 << 20;
+const MOST_OF_A_LOG: u64 = 1 << 30;
+
 /// What became of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -31,6 +35,8 @@ enum Verdict {
     /// The file is no test.
     Refused,
     Interrupted,
+    /// No test: the log lists none of those that were run.
+    Unmatched,
 }
 
 impl Verdict {
@@ -50,6 +56,7 @@ impl Verdict {
             Verdict::Undecided => Exit::Undecided,
             Verdict::Refused => Exit::Refused,
             Verdict::Interrupted => Exit::Interrupted,
+            Verdict::Unmatched => Exit::Nothing,
         }
     }
 
@@ -61,6 +68,7 @@ impl Verdict {
             Verdict::Undecided => "undecided",
             Verdict::Refused => "refused",
             Verdict::Interrupted => "interrupted",
+            Verdict::Unmatched => "of other tests",
         }
     }
 
@@ -73,6 +81,7 @@ impl Verdict {
             Verdict::Undecided => "undecided",
             Verdict::Refused => "not readable",
             Verdict::Interrupted => "interrupted",
+            Verdict::Unmatched => "of other tests",
         }
     }
 }
@@ -91,7 +100,8 @@ struct Told {
 /// Carries out `litmus`.
 pub(crate) fn litmus(args: &Litmus, ui: &mut Ui) -> Result<Exit, Error> {
     let began = Instant::now();
-    let log = args.expect.as_deref().map(read_log).transpose()?;
+    let log_path = args.expect.as_ref().or(args.expect_subset.as_ref());
+    let log = log_path.map(|path| read_log(path)).transpose()?;
     let files = files(&args.paths)?;
     if files.is_empty() {
         return Err(LitmusError::Nothing.into());
@@ -121,12 +131,18 @@ pub(crate) fn litmus(args: &Litmus, ui: &mut Ui) -> Result<Exit, Error> {
             ui.print(&told.out)
         },
     )?;
-    if let (Some(log), Some(path)) = (&log, &args.expect) {
-        tell_unmatched(log, &names, path, ui)?;
+    if let (Some(log), Some(path)) = (&log, log_path)
+        && let Err(error) = tell_unmatched(log, &names, path, ui)
+    {
+        // A file that is no test, or a difference, is not hidden by a log of other tests.
+        ui.error(error.to_string());
+        verdicts.push(Verdict::Unmatched);
     }
-    let summary = summary(&verdicts, args.model, began.elapsed().as_secs_f64());
+    verdicts.sort_by_key(|verdict| *verdict == Verdict::Unmatched);
+    let run = verdicts.iter().filter(|verdict| **verdict != Verdict::Unmatched).count();
+    let summary = summary(&verdicts[..run], args.model, began.elapsed().as_secs_f64());
     ui.state("Summary", &summary);
-    let order = [Exit::Refused, Exit::Violated, Exit::Undecided];
+    let order = [Exit::Refused, Exit::Violated, Exit::Nothing, Exit::Undecided];
     let verdict = |exit: &Exit| verdicts.iter().any(|verdict| verdict.exit() == *exit);
     Ok(worst.or_else(|| order.into_iter().find(verdict)).unwrap_or(Exit::Passed))
 }
@@ -162,30 +178,55 @@ fn memory_model(model: Model) -> litmus::Model {
     }
 }
 
-fn read(path: &Path) -> Result<String, LitmusError> {
-    fs::read_to_string(path)
-        .map_err(|reason| LitmusError::Unreadable { path: path.to_owned(), reason })
+/// The text of a regular file of at most `most` bytes.
+fn read(path: &Path, most: u64) -> Result<String, LitmusError> {
+    let unreadable = |reason| LitmusError::Unreadable { path: path.to_owned(), reason };
+    let known = fs::metadata(path).map_err(unreadable)?;
+    if !known.is_file() {
+        return Err(unreadable(io::Error::other("it is no regular file")));
+    }
+    if known.len() > most {
+        let size = known.len();
+        let reason = format!("it has {size} bytes, more than the {most} that are read");
+        return Err(unreadable(io::Error::other(reason)));
+    }
+    let bytes = fs::read(path).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        unreadable(io::Error::other(format!("line {line} is no text in UTF-8")))
+    })
 }
 
 fn read_log(path: &Path) -> Result<Log, LitmusError> {
-    let text = read(path)?;
+    let text = read(path, MOST_OF_A_LOG)?;
     Log::parse(&text).map_err(|reason| LitmusError::Log { path: path.to_owned(), reason })
 }
 
 /// The tests in these files, indexes and folders. Those of a folder are sorted.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LitmusError> {
     let mut files = Vec::new();
+    collect(paths, &mut Vec::new(), &mut files)?;
+    Ok(files)
+}
+
+/// `open` are the indexes that lead here.
+fn collect(
+    paths: &[PathBuf],
+    open: &mut Vec<PathBuf>,
+    files: &mut Vec<PathBuf>,
+) -> Result<(), LitmusError> {
     for path in paths {
         let is_index = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('@'));
         if path.is_dir() {
-            in_folder(path, &mut files)?;
+            in_folder(path, files)?;
         } else if is_index {
-            in_index(path, &mut files)?;
+            in_index(path, open, files)?;
         } else {
             files.push(path.clone());
         }
     }
-    Ok(files)
+    Ok(())
 }
 
 fn in_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LitmusError> {
@@ -205,17 +246,24 @@ fn in_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LitmusError>
 }
 
 /// herd's `@all`: a path per line, from the folder of the index; `#` begins a comment.
-fn in_index(index: &Path, all: &mut Vec<PathBuf>) -> Result<(), LitmusError> {
+fn in_index(
+    index: &Path,
+    open: &mut Vec<PathBuf>,
+    all: &mut Vec<PathBuf>,
+) -> Result<(), LitmusError> {
+    let unreadable = |reason| LitmusError::Unreadable { path: index.to_owned(), reason };
+    let whole = fs::canonicalize(index).map_err(unreadable)?;
+    if open.contains(&whole) {
+        return Err(unreadable(io::Error::other("the index names itself, or one that names it")));
+    }
     let folder = index.parent().unwrap_or(Path::new(""));
-    let text = read(index)?;
+    let text = read(index, MOST_OF_A_TEST)?;
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let paths: Vec<PathBuf> =
         lines.filter(|line| !line.is_empty()).map(|line| folder.join(line)).collect();
-    if let Some(path) = paths.iter().find(|path| *path == index) {
-        let reason = io::Error::other("the index names itself");
-        return Err(LitmusError::Unreadable { path: path.clone(), reason });
-    }
-    all.extend(files(&paths)?);
+    open.push(whole);
+    collect(&paths, open, all)?;
+    open.pop();
     Ok(())
 }
 
@@ -255,7 +303,7 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn run(&self, path: &Path) -> Told {
         let file = path.display().to_string();
-        let parsed = read(path)
+        let parsed = read(path, MOST_OF_A_TEST)
             .map_err(|error| error.to_string())
             .and_then(|text| litmus::parse(&file, &text).map_err(|error| error.to_string()));
         let test = match parsed {
@@ -339,8 +387,13 @@ impl Runner<'_> {
             all.push(("the result in the file".to_owned(), difference));
         }
         let listed = self.log.and_then(|log| log.tests.get(&test.name));
-        if let (Some(listed), Some(path)) = (listed, &self.args.expect) {
-            let (line, difference) = litmus::compare(test, &found.states, listed);
+        let compare = match self.args.expect {
+            Some(_) => litmus::compare,
+            None => litmus::compare_subset,
+        };
+        let path = self.args.expect.as_ref().or(self.args.expect_subset.as_ref());
+        if let (Some(listed), Some(path)) = (listed, path) {
+            let (line, difference) = compare(test, &found.states, listed);
             all.push((format!("{}:{line}", quoted(path)), difference));
         }
         all

@@ -258,3 +258,35 @@ fn a_new_crate_fails_passes_when_mended_and_says_when_it_does_not_build() {
     assert_eq!((exit, &*told), (2, ""));
     assert!(err.contains("mine/Cargo.toml: the guests do not build"), "{err}");
 }
+
+#[test]
+fn two_folders_with_one_target_folder_are_each_checked_themselves() {
+    let folder = folder();
+    let (exit, _, err) = run(lamprey(folder.path()).args(["new", "mine"]));
+    assert_eq!(exit, 0, "{err}");
+    // As worktrees before and after a fix: the same names, and all times the same.
+    let copy = |to: &str| {
+        let line = format!("mkdir {to} && cp -pr mine {to}/mine");
+        assert_eq!(run(&mut shell(folder.path(), &line)).0, 0);
+        folder.path().join(to).join("mine")
+    };
+    let (before, after) = (copy("before"), copy("after"));
+    let source = after.join("src/main.rs");
+    let text = fs::read_to_string(&source).expect("made");
+    let bug = "            let left = references.load(Relaxed) - 1;\n            \
+               references.store(left, Relaxed);\n";
+    fs::write(&source, text.replace(bug, "").replace("// let left", "let left")).expect("written");
+    let line = "touch -r before/mine/src/main.rs after/mine/src/main.rs";
+    assert_eq!(run(&mut shell(folder.path(), line)).0, 0);
+
+    let check = |of: &Path| {
+        let shared = folder.path().join("shared");
+        run(lamprey(of).args(["check", "-q"]).env("CARGO_TARGET_DIR", shared))
+    };
+    for _ in 0..2 {
+        let (exit, told, err) = check(&before);
+        assert_eq!(exit, 1, "{told}{err}");
+        let (exit, told, err) = check(&after);
+        assert_eq!(exit, 0, "{told}{err}");
+    }
+}

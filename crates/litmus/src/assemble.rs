@@ -3,13 +3,15 @@
 //! Each thread is a function: its initial registers, its instructions, then a store of every observed
 //! register to a word of its own, which no other thread touches.
 
+use std::ops::Range;
+
 use abi::layout::IMAGE_BASE;
 use iced_x86::{
     BlockEncoder, BlockEncoderOptions, Code, Instruction, InstructionBlock, MemoryOperand, Register,
 };
 use machine::Segment;
 
-use crate::test::{DATA_OFFSET, Place, RESULT_OFFSET, Test, Thread, address, result_address};
+use crate::test::{DATA, DATA_OFFSET, Place, Test, Thread, result_address};
 
 /// The machine cannot take the test.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,38 +35,48 @@ pub(crate) struct Image {
     pub(crate) stub: u64,
     /// The first instruction of each thread.
     pub(crate) entries: Vec<u64>,
+    /// The instructions of each thread that the test gives, without what is put around them.
+    pub(crate) own: Vec<Range<u64>>,
 }
 
 /// Assembles a test.
 pub(crate) fn assemble(test: &Test) -> Result<Image, Refused> {
     // UD2, where every thread returns to.
     let mut code = vec![0x0f, 0x0b];
-    let mut entries = Vec::new();
+    let (mut entries, mut own) = (Vec::new(), Vec::new());
     for (number, thread) in (0u8..).zip(&test.threads) {
         code.resize(code.len().next_multiple_of(16), 0xcc);
         let entry = IMAGE_BASE + u64::try_from(code.len()).map_err(|_| Refused::Long)?;
         entries.push(entry);
         let instructions = function(test, number, thread);
         let block = InstructionBlock::new(&instructions, entry);
-        let encoded = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE)
+        let options = BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS;
+        let encoded = BlockEncoder::encode(64, block, options)
             .map_err(|error| Refused::Encoding(error.to_string()))?;
+        let place = |at: usize| entry + u64::from(encoded.new_instruction_offsets[at]);
+        let first = thread.registers.len();
+        own.push(place(first)..place(first + thread.code.len()));
         code.extend(encoded.code_buffer);
     }
     let size = u64::try_from(code.len()).map_err(|_| Refused::Long)?;
     if size > DATA_OFFSET {
         return Err(Refused::Long);
     }
-    let data: Vec<u8> =
-        test.locations.iter().flat_map(|location| location.initial.to_le_bytes()).collect();
+    let words = test.words();
+    let end = words.last_key_value().map_or(DATA.start, |(last, _)| last + 8);
+    let data = (DATA.start..end)
+        .step_by(8)
+        .flat_map(|word| words.get(&word).copied().unwrap_or_default().to_le_bytes())
+        .collect();
     let code = Segment { va: IMAGE_BASE, bytes: code, size, writable: false, executable: true };
     let data = Segment {
-        va: address(0),
+        va: DATA.start,
         bytes: data,
-        size: RESULT_OFFSET - DATA_OFFSET + 8 * u64::try_from(test.observables.len()).unwrap_or(0),
+        size: result_address(test.observables.len()) - DATA.start,
         writable: true,
         executable: false,
     };
-    Ok(Image { segments: vec![code, data], stub: IMAGE_BASE, entries })
+    Ok(Image { segments: vec![code, data], stub: IMAGE_BASE, entries, own })
 }
 
 /// The whole function of a thread. The test's own instructions are numbered from 1, and branches name

@@ -1,6 +1,6 @@
 //! Litmus tests: small programs of a few threads, and all the states they can end in.
 //!
-//! [`parse()`] reads herd's `X86_64` format, [`run()`] takes the test through every interleaving of the
+//! [`parse()`] reads herd's formats `X86_64` and `X86`, [`run()`] takes the test through every interleaving of the
 //! modelled machine, [`Report`] says what came out in herd's form, and [`Log`] reads what herd or litmus7
 //! printed, so that the sets of final states can be [compared](compare()).
 //!
@@ -37,12 +37,12 @@ mod states;
 mod test;
 
 pub use assemble::Refused;
-pub use log::{Difference, Listed, Log, LogError, compare};
+pub use log::{Difference, Listed, Log, LogError, compare, compare_subset};
 pub use parse::parse;
 pub use report::Report;
 pub use run::{Budget, Final, Undecided, run};
 pub use source::ParseError;
 pub use test::{
     Expected, Formula, Location, MAX_LOCATIONS, MAX_THREADS, Model, OBSERVATIONS, Observable,
-    Place, Quantifier, Shape, State, Term, Test, Thread, address,
+    Place, Quantifier, Shape, State, Term, Test, Thread,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::report::Report;
 use crate::states::Reader;
-use crate::test::{State, Test};
+use crate::test::{OBSERVATIONS, State, Test};
 
 /// What a log says of its tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,6 +146,33 @@ pub fn compare(test: &Test, states: &[State], listed: &[Listed]) -> (usize, Diff
     let compared = || listed.iter().map(|one| (one.line, compare_one(test, states, one)));
     let agrees = compared().find(|(_, difference)| difference.is_none());
     agrees.or_else(|| compared().next()).expect("something is listed")
+}
+
+/// Which states a processor has shown, as a log lists them under the name of `test`, that are not among
+/// its final states, and the line of the log. A processor need not show all that is allowed; of several
+/// runs that are listed, each must be a part.
+///
+/// # Panics
+///
+/// If nothing is listed.
+pub fn compare_subset(test: &Test, states: &[State], listed: &[Listed]) -> (usize, Difference) {
+    let compared = || listed.iter().map(|one| (one.line, subset(test, states, one)));
+    let differs = compared().find(|(_, difference)| !difference.is_none());
+    differs.or_else(|| compared().next()).expect("something is listed")
+}
+
+fn subset(test: &Test, states: &[State], listed: &Listed) -> Difference {
+    if listed.states.is_some() {
+        return Difference { extra: Vec::new(), ..compare_one(test, states, listed) };
+    }
+    // An observation says that states of either kind were seen, never that there are no others.
+    let report = Report::new(test, states);
+    let [_, sometimes, always] = OBSERVATIONS;
+    let seen = listed.observation.as_deref().unwrap_or_default();
+    let positive = (seen == sometimes || seen == always) && report.positive == 0;
+    let negative = seen != always && seen != "" && report.negative == 0;
+    let other = format!("the log observes {seen}, the model {}", report.observation());
+    Difference { other: (positive || negative).then_some(other), ..Difference::default() }
 }
 
 /// Where no states are listed, only the observation is compared.

@@ -70,7 +70,11 @@ impl<'t> Report<'t> {
             let values = observables.iter().zip(state);
             values
                 .map(|(observable, value)| {
-                    (observable.name.clone(), self.test.value(observable, *value))
+                    let name = match observable.element {
+                        Some((at, _)) => format!("{}[{at}]", observable.name),
+                        None => observable.name.clone(),
+                    };
+                    (name, self.test.value(observable, *value))
                 })
                 .collect()
         };
@@ -98,7 +102,7 @@ pub struct Object {
     pub positive: usize,
     /// Final states that do not.
     pub negative: usize,
-    /// Values by `0:rax` and `[x]`; texts, as they may be names of locations.
+    /// Values by `0:rax`, `[x]` and `t[0]`; texts, as they may be names of locations.
     pub states: Vec<BTreeMap<String, String>>,
 }
 
@@ -145,7 +149,10 @@ fn formula(test: &Test, what: &Formula, around: u8) -> String {
                 Term::Number(value) => {
                     observable.shape.number(observable.shape.cut(value)).to_string()
                 }
-                Term::Address(location) => test.locations[location].name.clone(),
+                Term::Address(location) => {
+                    let address = test.locations[location].address;
+                    test.place(address).expect("it is a location")
+                }
                 Term::Observable(other) => test.observables[other].name.clone(),
             };
             format!("{}={right}", observable.name)

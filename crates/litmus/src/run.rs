@@ -2,15 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::time::Instant;
 
 use abi::hypercall::Hypercall;
 use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
-use machine::{Accesses, Agent, Bad, Config, Entry, Gap, Halt, Machine, MemoryModel, Word};
+use machine::{
+    Access, Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Seen,
+    Watch, Word,
+};
 
 use crate::assemble::{Image, Refused, assemble};
-use crate::test::{Model, Place, State, Test, address, result_address};
+use crate::test::{Location, Model, Place, State, Test, result_address};
 
 /// All final states of a test, sorted, and what it took to find them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,21 @@ pub enum Undecided {
         vector: u8,
         /// CR2, for a page fault.
         va: u64,
+    },
+    /// An access to what is no location, or to more than one.
+    #[error(
+        "P{thread}: {instruction} accesses {bytes} at {place}; an access must stay within one location: \
+         declare a wider type or an array"
+    )]
+    Outside {
+        /// The thread.
+        thread: u8,
+        /// The instruction, disassembled.
+        instruction: String,
+        /// How many.
+        bytes: String,
+        /// Where, as seen from the nearest location below.
+        place: String,
     },
     /// From some state no end can be reached.
     #[error("some runs never end")]
@@ -111,7 +129,7 @@ pub fn run(
     });
     match found.verdict {
         Verdict::Pass => {}
-        Verdict::Violated { what: What::Bad(bad), .. } => return Err(searched.fault(&bad)),
+        Verdict::Violated { what: What::Bad(wrong), .. } => return Err(searched.told(&wrong)),
         Verdict::Violated { what: What::Deadlock | What::Livelock, .. } => {
             return Err(Undecided::Endless);
         }
@@ -141,6 +159,50 @@ fn told(test: &Test, ends: BTreeSet<State>) -> Vec<State> {
     printed.into_iter().collect()
 }
 
+/// What ends a search without states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wrong {
+    Fault(Bad),
+    Outside(Outside),
+}
+
+/// An access that no location has all bytes of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outside {
+    thread: u8,
+    rip: u64,
+    va: u64,
+    size: u8,
+}
+
+/// Looks at the accesses of a test's own instructions; keeps the first that leaves its location.
+struct Bounds<'a> {
+    test: &'a Test,
+    own: &'a [Range<u64>],
+    outside: Option<Outside>,
+}
+
+impl Watch for Bounds<'_> {
+    const ON: bool = true;
+
+    fn seen(&mut self, seen: Seen) {
+        // A store was seen when it entered the store buffer.
+        let (Access::Load { va, size, .. } | Access::Store { va, size, .. }) = seen.access else {
+            return;
+        };
+        let thread = seen.agent.cpu();
+        let is_own = self.own[usize::from(thread)].contains(&seen.rip);
+        let end = va.saturating_add(u64::from(size));
+        let within =
+            |location: &Location| location.extent.start <= va && end <= location.extent.end;
+        if is_own && !self.test.locations.iter().any(within) {
+            self.outside.get_or_insert(Outside { thread, rip: seen.rip, va, size });
+        }
+    }
+
+    fn retired(&mut self, _: Agent, _: u64, _: Flow, _: u64) {}
+}
+
 /// A test as the search sees it.
 struct Searched<'t> {
     machine: Machine,
@@ -156,7 +218,7 @@ impl Searched<'_> {
         let value = |(number, observable): (usize, &crate::test::Observable)| {
             let va = match observable.place {
                 Place::Register(..) => result_address(number),
-                Place::Location(location) => address(location),
+                Place::Location(location) => self.test.locations[location].address,
             };
             let value = self.machine.peek(state, va, 8).expect("data is mapped");
             observable.shape.cut(value)
@@ -164,37 +226,62 @@ impl Searched<'_> {
         self.test.observables.iter().enumerate().map(value).collect()
     }
 
-    fn fault(&self, bad: &Bad) -> Undecided {
-        let (vector, va) = match &bad.what {
-            machine::Violation::Fault(fault) => (fault.vector, fault.va),
-            machine::Violation::Failure(_) | machine::Violation::Endless => {
-                unreachable!("a test calls nothing and runs nothing alone")
-            }
+    /// Runs `step` on the machine, and looks at its accesses.
+    fn bounded<T>(
+        &mut self,
+        words: &mut Words,
+        step: impl FnOnce(&mut Machine, &mut Recorder<'_>, &mut Bounds<'_>) -> Result<T, Halt>,
+    ) -> Result<T, Stop<Wrong, Gap>> {
+        let mut bounds = Bounds { test: self.test, own: &self.image.own, outside: None };
+        let mut recorder = Recorder { words, numbers: &self.numbers };
+        let result = step(&mut self.machine, &mut recorder, &mut bounds).map_err(stop)?;
+        match bounds.outside {
+            Some(outside) => Err(Stop::Violation(Wrong::Outside(outside))),
+            None => Ok(result),
+        }
+    }
+
+    fn told(&self, wrong: &Wrong) -> Undecided {
+        let rip = match wrong {
+            Wrong::Fault(bad) => bad.rip,
+            Wrong::Outside(outside) => outside.rip,
         };
-        let text = self.machine.disassembly(bad.rip);
-        let instruction = text.unwrap_or_else(|| format!("the instruction at {:#x}", bad.rip));
-        Undecided::Fault { thread: bad.agent.cpu(), instruction, vector, va }
+        let text = self.machine.disassembly(rip);
+        let instruction = text.unwrap_or_else(|| format!("the instruction at {rip:#x}"));
+        match wrong {
+            Wrong::Fault(bad) => {
+                let (vector, va) = match &bad.what {
+                    machine::Violation::Fault(fault) => (fault.vector, fault.va),
+                    machine::Violation::Failure(_) | machine::Violation::Endless => {
+                        unreachable!("a test calls nothing and runs nothing alone")
+                    }
+                };
+                Undecided::Fault { thread: bad.agent.cpu(), instruction, vector, va }
+            }
+            Wrong::Outside(Outside { thread, va, size, .. }) => {
+                let bytes = if *size == 1 { "1 byte".into() } else { format!("{size} bytes") };
+                let place = self.test.place(*va).unwrap_or_else(|| format!("{va:#x}"));
+                Undecided::Outside { thread: *thread, instruction, bytes, place }
+            }
+        }
     }
 }
 
 impl explore::Model for Searched<'_> {
     type State = machine::State;
-    type Bad = Bad;
+    type Bad = Wrong;
     type Gap = Gap;
 
     fn round_begins(&mut self) {
         self.ends.clear();
     }
 
-    fn initial(&mut self, words: &mut Words) -> Result<machine::State, Stop<Bad, Gap>> {
+    fn initial(&mut self, words: &mut Words) -> Result<machine::State, Stop<Wrong, Gap>> {
         let entries: Vec<Entry> =
             self.image.entries.iter().map(|entry| Entry { function: *entry, data: 0 }).collect();
-        let result = self.machine.start_threads(
-            &entries,
-            &mut Recorder { words, numbers: &self.numbers },
-            &mut (),
-        );
-        result.map_err(stop)
+        self.bounded(words, |machine, recorder, bounds| {
+            machine.start_threads(&entries, recorder, bounds)
+        })
     }
 
     fn choices(&self, state: &machine::State, out: &mut Vec<Choice>) {
@@ -206,20 +293,14 @@ impl explore::Model for Searched<'_> {
         state: &mut machine::State,
         choice: Choice,
         words: &mut Words,
-    ) -> Result<(), Stop<Bad, Gap>> {
+    ) -> Result<(), Stop<Wrong, Gap>> {
         let agent = Agent(choice.agent);
-        self.machine
-            .step(
-                state,
-                agent,
-                choice.pick,
-                &mut Recorder { words, numbers: &self.numbers },
-                &mut (),
-            )
-            .map_err(stop)
+        self.bounded(words, |machine, recorder, bounds| {
+            machine.step(state, agent, choice.pick, recorder, bounds)
+        })
     }
 
-    fn inspect(&mut self, state: &machine::State, _: &mut Words) -> Result<(), Stop<Bad, Gap>> {
+    fn inspect(&mut self, state: &machine::State, _: &mut Words) -> Result<(), Stop<Wrong, Gap>> {
         if state.ended() {
             let end = self.final_state(state);
             self.ends.insert(end);
@@ -271,11 +352,12 @@ fn agents(first: Agent) -> explore::Agents {
     (first.0..Agent::COUNT).fold(0, |mask, agent| mask | 1 << agent)
 }
 
-fn stop(halt: Halt) -> Stop<Bad, Gap> {
+fn stop(halt: Halt) -> Stop<Wrong, Gap> {
     match halt {
-        Halt::Bad(bad) => Stop::Violation(bad),
+        Halt::Bad(bad) => Stop::Violation(Wrong::Fault(bad)),
         Halt::Gap(gap) => Stop::Unmodelled(gap),
         Halt::Discarded => Stop::Discarded,
+        Halt::CutOff { .. } => unreachable!("nothing in a litmus test runs by itself"),
     }
 }
 

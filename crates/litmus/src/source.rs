@@ -71,7 +71,7 @@ impl<'t> Source<'t> {
                 }
                 // The text that documents a test stands alone on its lines.
                 Some(_)
-                    if open.is_empty() && starts_line(text, at) && text[at..].starts_with('"') =>
+                    if open.is_empty() && text.as_bytes()[at] == b'"' && starts_line(text, at) =>
                 {
                     at += text[at + 1..].find('"').map_or(0, |end| end + 1) + 1;
                     continue;
@@ -87,7 +87,33 @@ impl<'t> Source<'t> {
             return Err(source.error(*start..start + 2, "this comment has no end"));
         }
         source.clean = String::from_utf8(clean).expect("whole comments were replaced by spaces");
+        source.take_out_commands()?;
         Ok(source)
+    }
+
+    /// Takes out blocks from a line `<<` to a line `>>`: commands to the tools that came before herd,
+    /// which old collections of tests still have behind the condition.
+    fn take_out_commands(&mut self) -> Result<(), ParseError> {
+        let mut clean = std::mem::take(&mut self.clean).into_bytes();
+        let (mut at, mut open) = (0, None);
+        for line in self.text.split_inclusive('\n') {
+            let end = at + line.len();
+            if open.is_none() && line.trim() == "<<" {
+                open = Some(at..end);
+            }
+            if open.is_some() {
+                blank(&mut clean[at..end]);
+            }
+            if line.trim() == ">>" {
+                open = None;
+            }
+            at = end;
+        }
+        if let Some(line) = open {
+            return Err(self.error(line, "this block of commands has no end: a line `>>`"));
+        }
+        self.clean = String::from_utf8(clean).expect("whole lines were replaced by spaces");
+        Ok(())
     }
 
     /// An error at some bytes of the text.

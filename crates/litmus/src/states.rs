@@ -1,18 +1,28 @@
 //! Final states as text, both ways.
 
 use crate::source::number;
-use crate::test::{Observable, Place, State, Test, address};
+use crate::test::{DATA, Location, Observable, Place, State, Test};
 
 impl Test {
     /// A state as herd prints it: `0:rax=0; [x]=1;`.
     pub fn line(&self, state: &[u64]) -> String {
         let values = self.observables[..self.printed].iter().zip(state);
-        let words: Vec<String> = values
-            .map(|(observable, value)| {
-                format!("{}={};", observable.name, self.value(observable, *value))
-            })
-            .collect();
-        words.join(" ")
+        let mut line = String::new();
+        for (observable, value) in values {
+            let value = self.value(observable, *value);
+            let (before, after) = match observable.element {
+                None => (format!("{}=", observable.name), ";"),
+                Some((at, of)) => {
+                    let before =
+                        if at == 0 { format!("{}={{", observable.name) } else { "".into() };
+                    (before, if at + 1 == of { "};" } else { "," })
+                }
+            };
+            let begins = observable.element.is_none_or(|(at, _)| at == 0);
+            let blank = if begins && !line.is_empty() { " " } else { "" };
+            line += &format!("{blank}{before}{value}{after}");
+        }
+        line
     }
 
     /// The lines of states, in the order in which they are printed.
@@ -22,12 +32,22 @@ impl Test {
         lines
     }
 
-    /// A value as it is printed: a number, or the name of the location at that address.
+    /// A value as it is printed: a number, or the location at that address.
     pub fn value(&self, observable: &Observable, value: u64) -> String {
-        let pointed = (0..self.locations.len()).find(|location| address(*location) == value);
-        match pointed {
-            Some(location) if observable.shape.bytes == 8 => self.locations[location].name.clone(),
-            _ => observable.shape.number(value).to_string(),
+        let address = || self.place(value).filter(|_| observable.shape.address);
+        address().unwrap_or_else(|| observable.shape.number(value).to_string())
+    }
+
+    /// An address as seen from the nearest location below it: `x`, `t[1]`, `x+4`.
+    pub(crate) fn place(&self, address: u64) -> Option<String> {
+        let below = |known: &&Location| known.address <= address;
+        let nearest = self.locations.iter().filter(below).max_by_key(|known| known.address)?;
+        // The first element of an array is where the array is.
+        let name = nearest.name.strip_suffix("[0]").unwrap_or(&nearest.name);
+        match address - nearest.address {
+            0 => Some(name.to_owned()),
+            offset if DATA.contains(&address) => Some(format!("{name}+{offset}")),
+            _ => None,
         }
     }
 }
@@ -49,11 +69,23 @@ impl<'t> Reader<'t> {
         for part in line.split(';').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, value) =
                 part.split_once('=').ok_or_else(|| format!("`{part}` is no `NAME=VALUE`"))?;
+            let (name, value) = (name.trim(), value.trim());
             let at = printed
                 .iter()
-                .position(|observable| self.is_named(observable, name.trim()))
-                .ok_or_else(|| format!("`{}` is not observed by this test", name.trim()))?;
-            state[at] = Some(printed[at].shape.cut(self.value(value.trim())?));
+                .position(|observable| self.is_named(observable, name))
+                .ok_or_else(|| format!("`{name}` is not observed by this test"))?;
+            let elements = value.strip_prefix('{').and_then(|value| value.strip_suffix('}'));
+            let count = printed[at].element.map_or(1, |(_, of)| of);
+            let values: Vec<&str> = match elements {
+                Some(elements) => elements.split(',').map(str::trim).collect(),
+                None => vec![value],
+            };
+            if elements.is_some() != printed[at].element.is_some() || values.len() != count {
+                return Err(format!("`{name}` has not {count} values here"));
+            }
+            for (value, at) in values.into_iter().zip(at..) {
+                state[at] = Some(printed[at].shape.cut(self.value(value)?));
+            }
         }
         let missing = printed.iter().zip(&state).find(|(_, value)| value.is_none());
         if let Some((observable, _)) = missing {
@@ -63,12 +95,18 @@ impl<'t> Reader<'t> {
     }
 
     fn is_named(&self, observable: &Observable, name: &str) -> bool {
-        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         match observable.place {
-            Place::Location(location) => self.test.locations[location].name == bare,
+            Place::Location(_) => {
+                let bare = |name: &str| {
+                    let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+                    inner.map_or_else(|| name.to_owned(), str::to_owned)
+                };
+                bare(&observable.name) == bare(name)
+            }
             Place::Register(..) => {
                 let plain = name.to_ascii_lowercase().replace(['%', ' '], "");
-                plain.strip_prefix('p').unwrap_or(&plain) == observable.name
+                let plain = plain.strip_prefix('p').unwrap_or(&plain);
+                plain == observable.name.to_ascii_lowercase()
             }
         }
     }
@@ -81,7 +119,14 @@ impl<'t> Reader<'t> {
         if let Some(value) = number(digits) {
             return Ok(if negative { value.wrapping_neg() } else { value });
         }
-        let pointed = self.test.locations.iter().position(|location| location.name == word);
-        pointed.map(address).ok_or_else(|| format!("`{word}` is neither a number nor a location"))
+        let (name, offset) = match word.split_once('+') {
+            Some((name, offset)) => (name, number(offset)),
+            None => (word, Some(0)),
+        };
+        let is_named =
+            |known: &&Location| known.name == name || known.name.strip_suffix("[0]") == Some(name);
+        let known = self.test.locations.iter().find(is_named);
+        let address = known.zip(offset).map(|(known, offset)| known.address.wrapping_add(offset));
+        address.ok_or_else(|| format!("`{word}` is neither a number nor a location"))
     }
 }

@@ -1,26 +1,29 @@
 //! What a litmus test is, once it is read.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use abi::layout::IMAGE_BASE;
 use iced_x86::{Instruction, Register};
 
 /// Most threads of a test.
 pub const MAX_THREADS: usize = abi::layout::MAX_CPUS;
-/// Most locations of a test: one page of words.
+/// Most locations of a test; each element of an array is one.
 pub const MAX_LOCATIONS: usize = 512;
 
 /// Code is below this offset into the image, locations from it on.
 pub(crate) const DATA_OFFSET: u64 = 1 << 16;
-/// Result words begin a page after the locations.
-pub(crate) const RESULT_OFFSET: u64 = DATA_OFFSET + 4096;
+/// Bytes for locations.
+const DATA_BYTES: u64 = 1 << 14;
+/// Result words come after the locations.
+pub(crate) const RESULT_OFFSET: u64 = DATA_OFFSET + DATA_BYTES;
 
-/// The address of the location with this number: an aligned 8-byte word of its own.
-pub fn address(location: usize) -> u64 {
-    IMAGE_BASE + DATA_OFFSET + 8 * small(location)
-}
+/// The addresses of all locations that a test could have.
+pub(crate) const DATA: Range<u64> = IMAGE_BASE + DATA_OFFSET..IMAGE_BASE + RESULT_OFFSET;
 
 /// The address of the word that keeps the final value of a register.
 pub(crate) fn result_address(observable: usize) -> u64 {
-    IMAGE_BASE + RESULT_OFFSET + 8 * small(observable)
+    DATA.end + 8 * small(observable)
 }
 
 fn small(number: usize) -> u64 {
@@ -64,11 +67,16 @@ pub struct Thread {
     pub code: Vec<Instruction>,
 }
 
-/// A word of memory with a name.
+/// A variable, or an element of an array.
 #[derive(Clone, Debug)]
 pub struct Location {
-    /// Its name.
+    /// Its name: `x`, `t[1]`.
     pub name: String,
+    /// Its address.
+    pub address: u64,
+    /// The addresses of the variable, or of the whole array: what an access may touch. It begins a word,
+    /// and the word after its last one belongs to no location.
+    pub extent: Range<u64>,
     /// How its value is printed.
     pub shape: Shape,
     /// Initial value.
@@ -82,30 +90,44 @@ pub struct Shape {
     pub bytes: u8,
     /// Two's complement.
     pub signed: bool,
+    /// An address of a location is kept whole.
+    pub address: bool,
 }
 
 impl Shape {
+    /// What has no declared type: an `int`, unless it holds an address.
+    pub const UNTYPED: Shape = Shape { bytes: 4, signed: true, address: true };
+    /// A pointer.
+    pub(crate) const POINTER: Shape = Shape { bytes: 8, signed: true, address: true };
+
     /// A signed value of `bytes` bytes.
     pub(crate) const fn signed(bytes: u8) -> Shape {
-        Shape { bytes, signed: true }
+        Shape { bytes, signed: true, address: bytes == 8 }
     }
 
-    /// The bits of `value` that fit.
+    /// The bits of `value` that count.
     pub fn cut(self, value: u64) -> u64 {
+        if self.address && DATA.contains(&value) {
+            return value;
+        }
         value & (u64::MAX >> (64 - 8 * u32::from(self.bytes)))
     }
 
     /// Does `value`, in two's complement, fit, with a sign or without?
     pub(crate) fn holds(self, value: u64) -> bool {
         let bits = 8 * u32::from(self.bytes);
-        bits == 64 || value >> bits == 0 || value >= u64::MAX << (bits - 1)
+        bits == 64
+            || value >> bits == 0
+            || value >= u64::MAX << (bits - 1)
+            || self.address && DATA.contains(&value)
     }
 
-    /// `value`, which fits, as a number.
+    /// `value`, which is [cut](Self::cut), as a number.
     pub(crate) fn number(self, value: u64) -> i128 {
         let sign = 1 << (8 * u32::from(self.bytes) - 1);
         let number = i128::from(value);
-        if self.signed && value & sign != 0 { number - 2 * i128::from(sign) } else { number }
+        let negative = self.signed && value & sign != 0 && !DATA.contains(&value);
+        if negative { number - 2 * i128::from(sign) } else { number }
     }
 }
 
@@ -125,8 +147,11 @@ pub struct Observable {
     pub place: Place,
     /// Width and sign.
     pub shape: Shape,
-    /// As it is printed: `0:rax`, `[x]`.
+    /// As it is printed: `0:rax`, `[x]`; an element of an array whose elements are all told has the
+    /// array's.
     pub name: String,
+    /// Of an array whose elements are all told: which of how many this is.
+    pub element: Option<(usize, usize)>,
 }
 
 /// How a condition is meant.
@@ -202,6 +227,19 @@ impl Model {
 }
 
 impl Test {
+    /// The initial memory: all words that locations have, by address.
+    pub fn words(&self) -> BTreeMap<u64, u64> {
+        let mut words = BTreeMap::new();
+        for location in &self.locations {
+            let Range { start, end } = location.extent;
+            (start..end).step_by(8).for_each(|word| _ = words.entry(word).or_insert(0));
+            let within = location.address % 8;
+            let word = words.get_mut(&(location.address - within)).expect("part of the extent");
+            *word |= location.initial << (8 * within);
+        }
+        words
+    }
+
     /// Does `formula` hold in a state with a value for every observable?
     pub fn holds(&self, formula: &Formula, state: &[u64]) -> bool {
         match formula {
@@ -212,7 +250,7 @@ impl Test {
                 let value = state[*observable];
                 match *term {
                     Term::Number(number) => value == shape.cut(number),
-                    Term::Address(location) => value == shape.cut(address(location)),
+                    Term::Address(location) => value == shape.cut(self.locations[location].address),
                     Term::Observable(other) => {
                         let other_shape = self.observables[other].shape;
                         shape.number(value) == other_shape.number(state[other])

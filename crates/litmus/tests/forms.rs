@@ -82,7 +82,7 @@ fn conditions_are_printed_without_needless_parentheses() {
 #[test]
 fn values_have_the_width_and_sign_of_what_is_asked_for() {
     let test = read(
-        "X86_64 t\n{ uint8_t b; int16_t w; 0:rsi=d; int64_t q=-5; uint32_t 0:rdx; }\nP0 ;\n\
+        "X86_64 t\n{ uint8_t b; int16_t w; 0:rsi=d; int64_t q=-5; uint32_t 0:rdx; int64_t 0:rax; }\nP0 ;\n\
          movb $-1,(b) ;\n movw $-2,(w) ;\n movl $-3,(%rsi) ;\n movq $-4,%rax ;\n movq $-4,%rdx ;\n\
          locations [b; w; d; q; 0:al; 0:rdx]\nforall (0:rax=-4 /\\ 0:eax=0xfffffffc)",
     );
@@ -95,13 +95,13 @@ fn values_have_the_width_and_sign_of_what_is_asked_for() {
 #[test]
 fn every_operand_of_the_format_is_understood() {
     let test = read(
-        "X86_64 t\n{ x=7; 0:rsi=x; 0:rbx=1; p=x; *q=y; }\nP0 ;\n\
+        "X86_64 t\n{ x=7; 0:rsi=x; 0:rbx=1; p=x; *q=y; int64_t 0:r13; }\nP0 ;\n\
          movq (x),%rax ;\n movq [x],%rcx ;\n MOVQ x(%rip),%RDX ;\n movq -8(%rsi,%rbx,8),%rdi ;\n\
          movq 0[%rsi],%r8 ;\n movq $x,%r9 ;\n movq 5,%r10 ;\n leaq 8(%rsi),%r11 ;\n\
          LOCK ; incq (%rsi) ;\n xchgq (x),%r12 ;\n movabsq $0x1234567890,%r13 ;\n\
          movb $255,(z) ;\n addq $-1,%rbx ;\n je L ;\n movq $9,%rbx ;\n L: M: ;\n mov (x),%r14l ;\n\
          forall (0:rax=7 /\\ 0:rcx=7 /\\ 0:rdx=7 /\\ 0:rdi=7 /\\ 0:r8=7 /\\ 0:r9=x /\\ 0:r10=5 /\\\n\
-         0:r12=8 /\\ 0:r13=0x1234567890 /\\ z=-1 /\\ 0:rbx=0 /\\ p=x /\\ q=y /\\ 0:r9=[p] /\\ 0:r14b=0)",
+         0:r12=8 /\\ 0:r13=0x1234567890 /\\ z=255 /\\ 0:rbx=0 /\\ p=x /\\ q=y /\\ 0:r9=[p] /\\ 0:r14b=0)",
     );
     let report = ends(&test, Model::Tso);
     assert!(Report::new(&test, &report).is_ok(), "{:?}", test.lines(&report));
@@ -242,6 +242,64 @@ fn a_name_may_be_listed_more_than_once() {
     };
     assert_eq!([of(1), of(2)], [(1, vec![]), (5, vec![])]);
     assert_eq!(of(3), (1, vec!["[x]=1;".into()]));
+}
+
+#[test]
+fn an_access_must_stay_within_its_location() {
+    let outside = [
+        ("{ uint64_t x; 0:rsi=x; }", "movl $1,64(%rsi)", "4 bytes at x+64"),
+        ("{ uint64_t x; uint64_t y; 0:rsi=x; }", "movq $1,4(%rsi)", "4 bytes at x+8"),
+        ("{ uint32_t x; 0:rsi=x; }", "movb 4(%rsi),%al", "1 byte at x+4"),
+        ("{ int t[3]; 0:rsi=t; 0:rbx=2; }", "movq (%rsi,%rbx,4),%rax", "8 bytes at t[2]"),
+        ("{ int t[3]; 0:rsi=t; }", "incl -4(%rsi)", "4 bytes at "),
+    ];
+    for (initial, instruction, told) in outside {
+        let test = read(&format!("X86_64 t\n{initial}\nP0 ;\n {instruction} ;\nexists (true)"));
+        let why = run(&test, Model::Tso, &Budget::default(), &|| false)
+            .expect_err(instruction)
+            .to_string();
+        assert!(why.starts_with("P0: ") && why.contains(&format!(" accesses {told}")), "{why}");
+    }
+    let within = "X86_64 t\n{ int t[3]={1,2,3}; 0:rsi=t; }\nP0 ;\n movq 4(%rsi),%rax ;\n \
+        movl $4,8(%rsi) ;\nlocations [t; 0:rax int64_t;]\nforall (t[2]=4)";
+    let test = read(within);
+    assert_eq!(test.lines(&ends(&test, Model::Tso)), ["0:rax=12884901890; t={1,2,4}; t[2]=4;"]);
+}
+
+#[test]
+fn a_processor_need_not_show_every_state() {
+    let test = read(SB);
+    let states = ends(&test, Model::Tso);
+    let with = |text: &str| {
+        let log = Log::parse(text).expect("a log");
+        litmus::compare_subset(&test, &states, &log.tests["SB"]).1
+    };
+    let histogram = |lines: &[&str]| {
+        let count = lines.len();
+        format!("Test SB Allowed\nHistogram ({count} states)\n{}\n", lines.join("\n"))
+    };
+    let few = histogram(&["9 :>0:rax=1; 1:rax=0;", "8 :>0:rax=0; 1:rax=1;"]);
+    assert!(with(&few).is_none());
+    let more = histogram(&["9 :>0:rax=1; 1:rax=0;", "1 :>0:rax=2; 1:rax=1;"]);
+    assert_eq!(with(&more).missing, ["0:rax=2; 1:rax=1;"]);
+    // Two runs of one test: both must be parts.
+    assert_eq!(with(&(few + &more)).missing, ["0:rax=2; 1:rax=1;"]);
+    assert!(with("Observation SB Never 0 100\n").is_none());
+    assert!(with("Observation SB Sometimes 1 100\n").is_none());
+    let sc = ends(&test, Model::Sc);
+    let log = Log::parse("Observation SB Always 7 0\n").expect("a log");
+    let other = litmus::compare_subset(&test, &sc, &log.tests["SB"]).1.other;
+    assert_eq!(other.as_deref(), Some("the log observes Always, the model Never"));
+}
+
+#[test]
+fn a_test_says_what_is_known_under_tso() {
+    let of = |kinds: &str| {
+        read(&format!("X86 t\n{{ }}\nP0 ;\n MOV [x],$1 ;\nfinal (x=0);\nwith\n{kinds}")).result
+    };
+    assert_eq!(of("sc: exists; tso: ~exists; default: exists;"), Some("Never"));
+    assert_eq!(of("tso: exists;"), None);
+    assert_eq!(of("cc: ~exists;\n<<\nshow generated/t.tex\n>>\n"), None);
 }
 
 #[test]

@@ -76,7 +76,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         } else {
             self.layout.kernel(va, at.size, want)
         };
-        location.ok_or_else(|| self.page_fault(va, at.size, want))
+        if let Some(location) = location {
+            return Ok(location);
+        }
+        if !user && self.layout.kernel(va, at.size, Want::Read).is_none() {
+            self.kernel_half(va, at.size)?;
+        }
+        Err(self.page_fault(va, at.size, want))
     }
 
     fn page_fault(&mut self, va: u64, size: u8, want: Want) -> Stop {
@@ -252,7 +258,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn buffer_store(&mut self, store: Store, at: At) -> Result<(), Stop> {
         if self.system.latch.get(self.done.len()).is_none() {
             if self.system.buffer.is_full() {
-                return Err(self.wait(Wait::Room));
+                return Err(self.too_many_stores());
             }
             self.may_buffer(store)?;
             let made = store.word().made().expect("a store goes to memory");
@@ -265,6 +271,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         self.done.push(0);
         Ok(())
+    }
+
+    #[cold]
+    fn too_many_stores(&self) -> Stop {
+        let cpu = self.agent.cpu();
+        Stop::Unmodelled(format!(
+            "more than {} stores in the store buffer of CPU{cpu}: a loop that stores and never drains",
+            buffer::MOST
+        ))
     }
 
     /// Buffering a store is a visible operation where an interrupt could come before it or an invariant
@@ -291,8 +306,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     #[cold]
     fn report_store(&mut self, store: Store, at: At, buffered: bool) {
         let Store { location, size, value, .. } = store;
+        // The second half of a store that crosses two words begins a word.
+        let half = if location % 8 == at.va % 8 { 0 } else { 8 - at.va % 8 };
         let access = Access::Store {
-            va: at.va,
+            va: at.va.wrapping_add(half),
             size,
             old: self.memory.load(location, size),
             value: value & crate::memory::mask(size),

@@ -30,7 +30,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// A violation or a gap, in set-up or before a first visible operation.
+    /// A violation or a gap, in set-up or before a first visible operation; or the set-up is cut off.
     pub fn start<A: Accesses, W: Watch>(
         &mut self,
         entry: u64,
@@ -142,7 +142,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// A violation or a gap.
+    /// A violation or a gap, or `entry` is cut off.
     pub fn observe<A: Accesses, W: Watch>(
         &mut self,
         state: &State,

@@ -14,6 +14,7 @@ use crate::layout;
 use crate::next::NextOperation;
 use crate::registered::Handler;
 use crate::requests::Requests;
+use crate::shadow::Shadow;
 use crate::walker::UserAccess;
 
 /// What a CPU's thread is doing.
@@ -35,10 +36,8 @@ pub(crate) struct System {
     pub(crate) cr3: u64,
     pub(crate) cr4: u64,
     pub(crate) tsc_aux: u64,
-    /// Interrupts are inhibited for one more instruction (STI, MOV to SS).
-    pub(crate) shadow: bool,
-    /// So are NMIs (MOV to SS).
-    pub(crate) nmi_shadow: bool,
+    /// What is inhibited for one more instruction.
+    pub(crate) shadow: Shadow,
     /// NMIs wait for the next IRET (SDM vol. 3 §6.7.1).
     pub(crate) nmi_blocked: bool,
     pub(crate) halting: bool,
@@ -104,8 +103,7 @@ impl Cpu {
                 cr3: 0,
                 cr4: CR4_INITIAL,
                 tsc_aux: u64::from(number),
-                shadow: false,
-                nmi_shadow: false,
+                shadow: Shadow::None,
                 nmi_blocked: false,
                 halting: false,
                 in_service: 0,
@@ -172,7 +170,7 @@ impl Cpu {
         let class = |rank: usize| handlers[rank].vector >> 4;
         let open = self.interrupted.is_empty()
             && self.interrupt_flag()
-            && !self.system.shadow
+            && !self.system.shadow.holds_interrupts()
             && self.is_between_instructions();
         let served = self.system.in_service.checked_ilog2();
         let served = served.and_then(|rank| usize::try_from(rank).ok()).map(class);
@@ -182,7 +180,9 @@ impl Cpu {
 
     /// Would an NMI be delivered now, if there were one?
     pub(crate) fn takes_nmi(&self) -> bool {
-        !self.system.nmi_blocked && !self.system.nmi_shadow && self.is_between_instructions()
+        !self.system.nmi_blocked
+            && !self.system.shadow.holds_nmis()
+            && self.is_between_instructions()
     }
 
     /// No instruction is suspended, and the store buffer is empty, as delivery wants it (SDM vol. 3
@@ -211,7 +211,8 @@ impl Cpu {
         self.pending.words().into_iter().chain(self.nmis.words()).for_each(&mut put);
         s.arenas.iter().for_each(|value| put(*value));
         self.frames.iter().flat_map(|frames| frames.digest()).for_each(&mut put);
-        let bits = [s.shadow, s.halting, s.nmi_shadow, s.nmi_blocked];
+        let (shadow, nmi_shadow) = (s.shadow.holds_interrupts(), s.shadow.holds_nmis());
+        let bits = [shadow, s.halting, nmi_shadow, s.nmi_blocked];
         put(bits.iter().fold(0, |sum, bit| sum << 1 | u64::from(*bit)));
         put(match self.activity {
             Activity::Running => 0,

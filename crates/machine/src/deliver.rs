@@ -28,8 +28,8 @@
 //!
 //! NMIs that were sent are delivered once each; one more is kept while they are blocked. Others come out
 //! of nowhere, as from a watchdog, as many as the scenario allows. They need no latch: one that comes
-//! while NMIs are blocked is one that comes when they are no longer. They *may* come; so where nothing
-//! else can go on they do not, and a CPU that waits for one is stuck.
+//! while NMIs are blocked is one that comes when they are no longer. They *may* come and need not
+//! ([`Machine::is_optional`]): a CPU that waits for one is stuck.
 //!
 //! An NMI handler that unblocks NMIs by an IRETQ of its own can be interrupted by another; a third is a
 //! [`Gap`](crate::Gap).
@@ -64,7 +64,7 @@ impl Machine {
     }
 
     /// Interrupts CPU `agent.cpu()`: `pick` is the rank of the vector, or where the NMI comes from, and
-    /// whether [`ANOTHER`] stays on its way.
+    /// how many times [`ANOTHER`] stays on its way.
     pub(crate) fn deliver<A: Accesses, W: Watch>(
         &mut self,
         state: &mut State,
@@ -74,7 +74,7 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let number = agent.cpu();
-        let (pick, another) = (pick & !ANOTHER, pick & ANOTHER != 0);
+        let (pick, stay) = (pick % ANOTHER, u8::try_from(pick / ANOTHER).expect("a byte"));
         let part = |part| Word::part(number, part);
         accesses.touch(agent, part(Part::InterruptFlag), true);
         // It has waited for an empty store buffer.
@@ -94,7 +94,7 @@ impl Machine {
                 state.nmi_budget -= 1;
             } else {
                 accesses.touch(agent, part(Part::Nmi), true);
-                state.cpu_mut(number).nmis.take(0, another);
+                state.cpu_mut(number).nmis.take(0, stay);
             }
             state.cpu_mut(number).system.nmi_blocked = true;
             nmi.handler
@@ -102,7 +102,7 @@ impl Machine {
             accesses.touch(agent, part(Part::Pending), true);
             let handler = self.registered.handlers[usize::from(pick)];
             let cpu = state.cpu_mut(number);
-            cpu.pending.take(pick, another);
+            cpu.pending.take(pick, stay);
             cpu.system.in_service |= u64::from(handler.raw) << pick;
             handler
         };

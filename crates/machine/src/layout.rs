@@ -241,6 +241,14 @@ pub(crate) fn owner(agent: Agent) -> Agent {
     }
 }
 
+/// Is `va` in the arena of some agent?
+pub(crate) fn in_an_arena(va: u64) -> bool {
+    let offset = va.checked_sub(slot_base(0));
+    offset.is_some_and(|offset| {
+        offset / SLOT_BYTES < u64::from(RUNNING_AGENTS) && offset % SLOT_BYTES < ARENA_BYTES
+    })
+}
+
 fn slot_base(agent: u8) -> u64 {
     HEAP_BASE + SETUP_BYTES + u64::from(agent) * SLOT_BYTES
 }

@@ -14,10 +14,13 @@
 //! | --- | --- |
 //! | `agent`, `word` | who acts, and on what |
 //! | `bits`, `frame`, `registered` | parts of numbers; the frame of an interrupt; what set-up said |
-//! | `control`, `layout` | rules of values in control registers, MSRs and CPUID, pure; where things are, permissions |
+//! | `shadow` | what holds interrupts back for one instruction: pure |
+//! | `control`, `layout` | rules of values in control registers, IA32_EFER and CPUID, pure; where things are, permissions |
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
 //! | `frames` | which stack frames are gone: pure |
 //! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
+//! | `msr` | which MSRs exist |
+//! | `cutoff` | when code that runs by itself is cut off |
 //! | `requests` | interrupts that were sent and not delivered: pure |
 //! | `buffer`, `walker` | the store buffer of a CPU; its TLB, and what it walks through |
 //! | `next` | what an agent stands before |
@@ -50,6 +53,7 @@ mod buffer;
 mod code;
 mod control;
 mod cpu;
+mod cutoff;
 mod dead;
 mod deliver;
 mod env;
@@ -64,10 +68,12 @@ mod layout;
 mod look;
 mod machine;
 mod memory;
+mod msr;
 mod next;
 mod registered;
 mod requests;
 mod send;
+mod shadow;
 mod state;
 mod step;
 mod translation;
@@ -77,8 +83,8 @@ mod watch;
 mod word;
 
 pub use agent::{Agent, Role};
-pub use buffer::STORE_BUFFER;
 pub use cpu::{Activity, Cpu};
+pub use cutoff::Cutoff;
 pub use exec::Accesses;
 pub use halt::{Bad, Failure, Gap, Halt, Violation};
 pub use layout::{Layout, Segment};

@@ -17,6 +17,7 @@ use crate::{Context, first_line};
 /// | `key` | as [`first_line`] |
 /// | `cpus`, `states`, `transitions`, `transitions_all`, `instructions`, `depth`, `rounds`, `shared_words` | figures of the search |
 /// | `switches` | of the counterexample; else the bound up to which every run is known |
+/// | `livelocks_apart` | whether that bound does not hold for livelocks |
 /// | `steps` | of the trail |
 /// | `seconds`, `peak_memory`, `bytes_per_state` | wall-clock seconds, bytes, bytes |
 /// | `warnings` | list of sentences, whatever the verdict |
@@ -47,6 +48,7 @@ pub fn json(outcome: &Outcome, context: &Context) -> Value {
         "instructions": stats.instructions,
         "depth": stats.depth,
         "switches": finding.map_or(stats.switches, |finding| finding.switches),
+        "livelocks_apart": stats.livelocks_apart,
         "rounds": stats.rounds,
         "shared_words": stats.shared_words,
         "steps": finding.map(|finding| finding.steps),

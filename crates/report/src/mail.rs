@@ -69,7 +69,10 @@ fn without_finding(text: &mut Text, outcome: &Outcome) {
     let why = outcome.reason.as_ref().map(why).unwrap_or_else(|| ".".into());
     let bound = match outcome.stats.switches {
         0 => String::new(),
-        n => format!(", and no counterexample up to {}", count(n.into(), "switch")),
+        n => {
+            let apart = if outcome.stats.livelocks_apart { ", livelocks apart" } else { "" };
+            format!(", and no counterexample up to {}{apart}", count(n.into(), "switch"))
+        }
     };
     let verdict = match outcome.verdict {
         Verdict::Pass => format!("No run within the bounds violates anything: {states}."),

@@ -113,7 +113,10 @@ pub(crate) enum Kind {
     Loope,
     Loopne,
     Nop,
+    /// Whatever is #UD: UD0 to UD2, and all that does not exist.
     Ud,
+    /// More than 15 bytes.
+    TooLong,
     /// INT3 and INT n; `imm` is the vector.
     Int,
     Iretq,
@@ -122,6 +125,8 @@ pub(crate) enum Kind {
     Mfence,
     Sfence,
     Lfence,
+    /// CLFLUSH, CLFLUSHOPT, CLWB.
+    Clflush,
     Cli,
     Sti,
     Hlt,

@@ -211,12 +211,14 @@ fn local_in_the_red_zone() {
         unsafe { leaf(SLOT.as_ptr(), COUNT.as_ptr(), 7) }
     });
     lamprey::cpu(1, || {
-        let local = SLOT.load(Acquire);
-        if local != 0 {
-            lamprey::require!(read(local) == 7, "kept", "{}", read(local));
-            COUNT.store(1, Release);
-            lamprey::mark!("read");
+        let mut local = 0;
+        while local == 0 {
+            local = SLOT.load(Acquire);
         }
+        let found = read(local);
+        lamprey::require!(found == 7, "kept", "{found}");
+        COUNT.store(1, Release);
+        lamprey::mark!("read");
     });
 }
 

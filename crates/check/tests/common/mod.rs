@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use outcome::Outcome;
+
 include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/lamprey/flags.rs"));
 
 /// The folder of the repository.
@@ -42,4 +44,11 @@ pub(crate) fn build(folder: &str, package: &str) -> PathBuf {
         String::from_utf8_lossy(&output.stderr)
     );
     target.join(TARGET).join("lamprey").join(package)
+}
+
+/// What is wrong if the simplest run under x86-TSO has more switches than that without store buffers.
+pub(crate) fn needs_more_switches(tso: &Outcome, sc: &Outcome) -> Option<String> {
+    let (tso, sc) = (tso.finding.as_ref()?, sc.finding.as_ref()?);
+    (tso.switches > sc.switches)
+        .then(|| format!("{} switches, and {} under x86-TSO", sc.switches, tso.switches))
 }

@@ -1,13 +1,20 @@
-//! The program: columns of AT&T instructions.
+//! The program: columns of instructions.
 
 use std::collections::HashMap;
 
 use iced_x86::{Code, Instruction, MemoryOperand, Mnemonic, Register};
 
 use super::operands::{self, NO_RSP, Name, Operand};
-use super::{Parser, thread_number};
-use crate::source::ParseError;
-use crate::test::{MAX_THREADS, Thread, address};
+use super::{Dialect, Parser, thread_number};
+use crate::source::{ParseError, number};
+use crate::test::{DATA, MAX_THREADS, Shape, Thread};
+
+const SEGMENTS: [&str; 6] = ["cs", "ds", "es", "fs", "gs", "ss"];
+
+/// What is said of an instruction that has the destination first in herd, last in AT&T's order.
+const TWO_ORDERS: &str = "herd has the destination of this instruction first, AT&T last, and with two \
+                          registers the order cannot be told; write the test for X86, where the \
+                          destination always comes first, or use memory";
 
 /// Labels of a thread, and the branches to them.
 #[derive(Default)]
@@ -16,15 +23,32 @@ struct Labels<'t> {
     places: HashMap<&'t str, usize>,
     /// Branch, its label, and the token that names it.
     uses: Vec<(usize, &'t str, usize)>,
+    /// Returns, which are branches to the end.
+    returns: Vec<usize>,
 }
 
 /// An operand and what is known of it beside its form.
-struct Told {
-    operand: Operand,
+pub(super) struct Told {
+    pub(super) operand: Operand,
     /// Width in bytes, of a register.
-    bytes: Option<u8>,
+    pub(super) bytes: Option<u8>,
     /// The location it accesses, as far as that is known.
-    location: Option<usize>,
+    pub(super) location: Option<usize>,
+    /// The address it accesses, if no register has part in it.
+    pub(super) address: Option<u64>,
+}
+
+impl Told {
+    pub(super) fn immediate(value: u64) -> Told {
+        // The bits of a number and of its two's complement are the same.
+        let value = i64::from_ne_bytes(value.to_ne_bytes());
+        Told { operand: Operand::Immediate(value), bytes: None, location: None, address: None }
+    }
+
+    pub(super) fn register(register: Register) -> Told {
+        let bytes = u8::try_from(register.size()).ok();
+        Told { operand: Operand::Register(register), bytes, location: None, address: None }
+    }
 }
 
 impl<'t> Parser<'_, 't> {
@@ -51,6 +75,8 @@ impl<'t> Parser<'_, 't> {
                 let target = u64::try_from(place + 1).expect("few instructions");
                 thread.code[branch].set_near_branch64(target);
             }
+            let end = u64::try_from(thread.code.len() + 1).expect("few instructions");
+            labels.returns.iter().for_each(|at| thread.code[*at].set_near_branch64(end));
         }
         Ok(())
     }
@@ -123,6 +149,15 @@ impl<'t> Parser<'_, 't> {
         let mut instruction = match name {
             Name::Plain(code) => operands::plain(code),
             Name::Branch(code) => self.branch(code, thread, labels)?,
+            Name::Return => {
+                labels.returns.push(self.threads[thread].code.len());
+                operands::branch(Code::Jmp_rel32_64)
+            }
+            Name::Nop => {
+                self.operand_of_nop()?;
+                operands::plain(Code::Nopd)
+            }
+            Name::Flush => self.flush(thread, first)?,
             Name::Sized(mnemonic, bytes) => self.sized(mnemonic, bytes, thread, first)?,
         };
         if locked {
@@ -143,6 +178,9 @@ impl<'t> Parser<'_, 't> {
         }
         let why = match word.to_ascii_lowercase() {
             name if name.starts_with("movnt") => ": non-temporal stores are not modelled",
+            name if name.starts_with("uxch") => {
+                ": XCHG with memory is LOCKed, whether it says so or not; write `xchg`"
+            }
             _ => "",
         };
         self.error(format!("the instruction `{word}` is not supported{why}"))
@@ -160,10 +198,48 @@ impl<'t> Parser<'_, 't> {
         }
         labels.uses.push((self.threads[thread].code.len(), label, self.at));
         self.at += 1;
-        Ok(Instruction::with_branch(code, 0).expect("a form of a branch"))
+        Ok(operands::branch(code))
     }
 
-    /// An instruction with operands, the last of which AT&T writes the destination.
+    /// The operand of a NOP of several bytes, which is not accessed (SDM vol. 2 NOP): compilers' own are
+    /// written in many ways.
+    fn operand_of_nop(&mut self) -> Result<(), ParseError> {
+        while !matches!(self.peek(), "|" | ";" | "") {
+            let word = self.peek();
+            let is_part = matches!(word, "%" | "(" | ")" | "[" | "]" | "," | ":" | "-" | "+" | "*")
+                || number(word).is_some()
+                || operands::register(&word.to_ascii_lowercase()).is_some()
+                || SEGMENTS.contains(&word);
+            if !is_part {
+                return Err(self.wanted("the operand of NOP, or nothing,", "here"));
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    /// CLFLUSH, CLFLUSHOPT, CLWB: a NOP. They change no byte that any processor can read, so that only
+    /// their order against other accesses could be noticed. CLFLUSH is ordered with respect to stores,
+    /// LOCKed instructions and fences (SDM vol. 2 CLFLUSH), which are in this order anyway, and nothing
+    /// makes a later load wait for it: the manual lets loads pass it. CLFLUSHOPT and CLWB promise less.
+    fn flush(&mut self, thread: usize, first: usize) -> Result<Instruction, ParseError> {
+        let told = self.operand(thread)?;
+        if !matches!(told.operand, Operand::Memory(_)) {
+            let message = "what is flushed is in memory: `(x)`";
+            return Err(self.source.error(self.since(first), message));
+        }
+        self.touches(&told, 1, first)?;
+        Ok(operands::plain(Code::Nopd))
+    }
+
+    fn operand(&mut self, thread: usize) -> Result<Told, ParseError> {
+        match self.dialect {
+            Dialect::Att => self.att_operand(thread),
+            Dialect::Intel => self.intel_operand(thread),
+        }
+    }
+
+    /// An instruction with operands.
     fn sized(
         &mut self,
         mnemonic: Mnemonic,
@@ -176,27 +252,26 @@ impl<'t> Parser<'_, 't> {
             told.push(self.operand(thread)?);
         }
         let here = self.since(first);
-        let width = suffix.or_else(|| told.iter().rev().find_map(|told| told.bytes));
-        let width = width.or_else(|| {
-            let location = told.iter().find_map(|told| told.location)?;
-            self.locations[location].shape.map(|shape| shape.bytes)
-        });
+        self.destination_first(mnemonic, &mut told, first)?;
+        let width = suffix.or_else(|| self.width(mnemonic, &told));
         let Some(bytes) = width else {
             let message = "the width is not known; write it as a suffix: b, w, l or q";
             return Err(self.source.error(here, message));
         };
-        if mnemonic != Mnemonic::Lea {
-            for location in told.iter().filter_map(|told| told.location) {
-                let known = &mut self.locations[location];
-                known.widest = known.widest.max(bytes);
+        if bytes > 4 && self.dialect == Dialect::Intel {
+            let message = "X86 accesses at most 4 bytes; write the test for X86_64";
+            return Err(self.source.error(here, message));
+        }
+        if mnemonic == Mnemonic::Lea {
+            if self.dialect == Dialect::Intel {
+                let message =
+                    "an address has 64 bits, more than X86 can keep; write the test for X86_64";
+                return Err(self.source.error(here, message));
             }
+        } else {
+            told.iter().try_for_each(|told| self.touches(told, bytes, first))?;
         }
-        told.reverse();
-        let mut operands: Vec<Operand> = told.into_iter().map(|told| told.operand).collect();
-        let either_way = matches!(mnemonic, Mnemonic::Xchg | Mnemonic::Test);
-        if either_way && matches!(operands[..], [Operand::Register(_), Operand::Memory(_)]) {
-            operands.swap(0, 1);
-        }
+        let operands: Vec<Operand> = told.into_iter().map(|told| told.operand).collect();
         operands::instruction(mnemonic, bytes, &operands).ok_or_else(|| {
             let bits = 8 * u32::from(bytes);
             let message = format!("no {bits}-bit form of this instruction takes these operands");
@@ -204,50 +279,96 @@ impl<'t> Parser<'_, 't> {
         })
     }
 
-    fn operand(&mut self, thread: usize) -> Result<Told, ParseError> {
-        match self.peek() {
-            "%" => {
-                let register = self.register()?;
-                let bytes = u8::try_from(register.size()).ok();
-                Ok(Told { operand: Operand::Register(register), bytes, location: None })
+    /// Puts the operands into the order of the manual. AT&T's is the reverse; of CMPXCHG and CMOVC herd
+    /// has the manual's for `X86_64`, too, so both are read where a memory operand tells them apart.
+    fn destination_first(
+        &self,
+        mnemonic: Mnemonic,
+        told: &mut [Told],
+        first: usize,
+    ) -> Result<(), ParseError> {
+        use Operand::{Memory, Register};
+        let swapped = |operands: &[Told], register_first: bool| match operands {
+            [one, two] if register_first => {
+                matches!((&one.operand, &two.operand), (Memory(_), Register(_)))
             }
-            "$" => {
-                self.at += 1;
-                let word = self.peek();
-                let value = if Self::is_name(word) {
-                    let location = self.location(word)?;
-                    self.at += 1;
-                    address(location)
-                } else {
-                    self.number("after `$`")?
-                };
-                Ok(immediate(value))
-            }
-            "(" | "[" => self.memory(thread, 0, None),
-            word if Self::is_name(word) => {
-                if !matches!(self.ahead(1), "(" | "[") {
-                    let message = format!("a location is written `({word})`");
-                    return Err(self.error(message));
+            [one, two] => matches!((&one.operand, &two.operand), (Register(_), Memory(_))),
+            _ => false,
+        };
+        let registers =
+            told.len() == 2 && told.iter().all(|told| matches!(told.operand, Register(_)));
+        let is_move = operands::is_conditional_move(mnemonic);
+        if self.dialect == Dialect::Att {
+            match mnemonic {
+                // Herd's own form of it.
+                Mnemonic::Cmovb if registers => return Ok(()),
+                _ if registers && (is_move || mnemonic == Mnemonic::Cmpxchg) => {
+                    return Err(self.source.error(self.since(first), TWO_ORDERS));
                 }
-                let location = self.location(word)?;
-                self.at += 1;
-                self.memory(thread, 0, Some(location))
+                _ => told.reverse(),
             }
-            _ => {
-                let value = self.number("as an operand")?;
-                match self.peek() {
-                    "(" | "[" => self.memory(thread, value, None),
-                    _ => Ok(immediate(value)),
-                }
+            // Only one order has a form.
+            if is_move && swapped(told, true)
+                || mnemonic == Mnemonic::Cmpxchg && swapped(told, false)
+            {
+                told.swap(0, 1);
             }
         }
+        // Both orders are the same.
+        if matches!(mnemonic, Mnemonic::Xchg | Mnemonic::Test) && swapped(told, false) {
+            told.swap(0, 1);
+        }
+        Ok(())
     }
 
-    fn register(&mut self) -> Result<Register, ParseError> {
-        self.expect("%", "before the register")?;
+    /// The width of an instruction without a suffix, whose operands are given.
+    fn width(&self, mnemonic: Mnemonic, told: &[Told]) -> Option<u8> {
+        if operands::is_set(mnemonic) {
+            return Some(1);
+        }
+        // The count of a shift has no say.
+        let told = if operands::is_shift(mnemonic) { &told[..1] } else { told };
+        let register = told.iter().find_map(|told| told.bytes);
+        register.or_else(|| {
+            let location = told.iter().find_map(|told| told.location);
+            let shape = location.map(|location| self.locations[location].shape());
+            let default = (self.dialect == Dialect::Intel).then_some(Shape::UNTYPED);
+            shape.or(default).map(|shape| shape.bytes)
+        })
+    }
+
+    /// Takes note of an access of `bytes` bytes, which must stay within its location.
+    fn touches(&mut self, told: &Told, bytes: u8, first: usize) -> Result<(), ParseError> {
+        if !matches!(told.operand, Operand::Memory(_)) {
+            return Ok(());
+        }
+        if let Some(location) = told.location {
+            let known = &mut self.locations[location];
+            known.widest = known.widest.max(bytes);
+        }
+        let Some(address) = told.address else { return Ok(()) };
+        let end = address.wrapping_add(u64::from(bytes));
+        let is_within = self
+            .locations
+            .iter()
+            .any(|known| known.address <= address && end <= known.address + known.bytes());
+        if is_within || !DATA.contains(&address) && told.location.is_none() {
+            return Ok(());
+        }
+        let known = told.location.map(|location| &self.locations[location]);
+        let (name, size) = known.map_or(("the location", 0), |known| (&known.name, known.bytes()));
+        let message = format!(
+            "the access leaves `{name}`, which has {size} bytes; declare a wider type or an array"
+        );
+        Err(self.source.error(self.since(first), message))
+    }
+
+    /// A register by its name alone.
+    pub(super) fn bare_register(&mut self) -> Result<Register, ParseError> {
         let word = self.peek();
         let register = operands::register(&word.to_ascii_lowercase())
             .ok_or_else(|| self.error(format!("`{word}` is no general-purpose register")))?;
+        self.exists(register)?;
         if register.full_register() == Register::RSP {
             return Err(self.error(NO_RSP));
         }
@@ -255,63 +376,45 @@ impl<'t> Parser<'_, 't> {
         Ok(register)
     }
 
-    /// What is in the brackets of a memory operand: `x`, `%rip`, or base, index and scale.
-    fn memory(
-        &mut self,
+    pub(super) fn scale(&mut self) -> Result<u32, ParseError> {
+        let scale = match self.next() {
+            "1" => 1,
+            "2" => 2,
+            "4" => 4,
+            "8" => 8,
+            _ => {
+                self.at -= 1;
+                return Err(self.error("the scale is 1, 2, 4 or 8"));
+            }
+        };
+        Ok(scale)
+    }
+
+    /// The memory operand with these registers, which begins at token `first`.
+    pub(super) fn memory_operand(
+        &self,
         thread: usize,
+        first: usize,
+        (base, index, scale): (Register, Register, u32),
+        location: Option<usize>,
         displacement: u64,
-        mut location: Option<usize>,
     ) -> Result<Told, ParseError> {
-        let first = self.at;
-        let close = if self.next() == "(" { ")" } else { "]" };
-        let (mut base, mut index, mut scale) = (Register::None, Register::None, 1);
-        if Self::is_name(self.peek()) && location.is_none() {
-            location = Some(self.location(self.peek())?);
-            self.at += 1;
-        } else if self.peek() == "%" && self.ahead(1).eq_ignore_ascii_case("rip") {
-            self.at += 2;
-            if location.is_none() {
-                return Err(self
-                    .source
-                    .error(self.since(first), "%rip needs a location before it"));
-            }
-        } else {
-            if self.peek() == "%" {
-                base = self.register()?;
-            }
-            if self.accept(",") {
-                index = self.register()?;
-                if self.accept(",") {
-                    scale = match self.next() {
-                        "1" => 1,
-                        "2" => 2,
-                        "4" => 4,
-                        "8" => 8,
-                        _ => {
-                            self.at -= 1;
-                            return Err(self.error("the scale is 1, 2, 4 or 8"));
-                        }
-                    };
-                }
-            }
-        }
-        self.expect(close, "to close the memory operand")?;
         if [base, index].iter().any(|register| *register != Register::None && !register.is_gpr64())
         {
             let message = "addresses are 64 bits wide: base and index must be, too";
             return Err(self.source.error(self.since(first), message));
         }
-        let displacement = location.map_or(0, address).wrapping_add(displacement);
-        // The bits of the register file and of an address are the same.
-        let displacement = i64::from_ne_bytes(displacement.to_ne_bytes());
-        if i32::try_from(displacement).is_err() {
+        let start = location.map_or(0, |location| self.locations[location].address);
+        let address = start.wrapping_add(displacement);
+        let signed = i64::from_ne_bytes(address.to_ne_bytes());
+        if i32::try_from(signed).is_err() {
             return Err(self
                 .source
                 .error(self.since(first), "the displacement has more than 32 bits"));
         }
-        let size = if base == Register::None && index == Register::None { 8 } else { 1 };
-        let memory =
-            MemoryOperand::new(base, index, scale, displacement, size, false, Register::None);
+        let is_fixed = base == Register::None && index == Register::None;
+        let size = if is_fixed { 8 } else { 1 };
+        let memory = MemoryOperand::new(base, index, scale, signed, size, false, Register::None);
         let known = |register: Register| {
             let found = self
                 .pointers
@@ -320,11 +423,7 @@ impl<'t> Parser<'_, 't> {
             found.map(|known| known.2)
         };
         let location = location.or_else(|| known(base)).or_else(|| known(index));
-        Ok(Told { operand: Operand::Memory(memory), bytes: None, location })
+        let address = is_fixed.then_some(address);
+        Ok(Told { operand: Operand::Memory(memory), bytes: None, location, address })
     }
-}
-
-fn immediate(value: u64) -> Told {
-    let value = i64::from_ne_bytes(value.to_ne_bytes());
-    Told { operand: Operand::Immediate(value), bytes: None, location: None }
 }

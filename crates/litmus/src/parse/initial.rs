@@ -2,12 +2,16 @@
 
 use iced_x86::Register;
 
-use super::{Parser, operands};
-use crate::source::ParseError;
-use crate::test::{Shape, Thread, address};
+use super::{Dialect, Parser, operands};
+use crate::source::{ParseError, number};
+use crate::test::{MAX_LOCATIONS, Shape, Thread};
+
+/// Most elements of an array.
+const MAX_COUNT: u64 = 512;
+const _: () = assert!(MAX_LOCATIONS == 512, "each element is a location");
 
 /// Width and sign of a C type.
-fn shape(name: &str) -> Option<Shape> {
+pub(super) fn shape(name: &str) -> Option<Shape> {
     let (bytes, signed) = match name {
         "char" | "int8_t" => (1, true),
         "uint8_t" => (1, false),
@@ -19,12 +23,13 @@ fn shape(name: &str) -> Option<Shape> {
         "uint64_t" | "uintptr_t" | "size_t" => (8, false),
         _ => return None,
     };
-    Some(Shape { bytes, signed })
+    Some(Shape { address: bytes == 8, signed, bytes })
 }
 
 impl Parser<'_, '_> {
     pub(super) fn initial_state(&mut self) -> Result<(), ParseError> {
         self.expect("{", "before the initial state")?;
+        self.reserve_arrays();
         while !self.accept("}") {
             if self.accept(";") {
                 continue;
@@ -35,6 +40,28 @@ impl Parser<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// A location has its address as soon as it is named, which may be before its declaration, so arrays
+    /// are looked for first.
+    fn reserve_arrays(&mut self) {
+        let mut depth = 0u32;
+        for at in 0.. {
+            match self.ahead(at) {
+                "{" => depth += 1,
+                "}" if depth == 0 => return,
+                "}" => depth -= 1,
+                "" => return,
+                "[" if at >= 2 => {
+                    let (kind, name) = (self.ahead(at - 2), self.ahead(at - 1));
+                    let count = number(self.ahead(at + 1)).filter(|count| *count <= MAX_COUNT);
+                    if let (Some(shape), Some(count)) = (shape(kind), count) {
+                        self.arrays.push((name, count * u64::from(shape.bytes)));
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     fn entry(&mut self) -> Result<(), ParseError> {
@@ -52,33 +79,82 @@ impl Parser<'_, '_> {
         if bracket {
             self.expect("]", "after the location")?;
         } else if self.peek() == "[" {
-            return Err(self.error("arrays are not supported; give each element a name"));
+            return self.array(location, declared, name);
         }
         if declared.is_some() {
             self.locations[location].shape = declared;
         }
         if self.accept("=") {
-            let name = name.to_owned();
-            if self.locations[location].initial.is_some() {
+            if self.locations[location].has_value {
                 return Err(self.error(format!("a second initial value of `{name}`")));
             }
             let first = self.at;
             let (value, points_to) = self.initial_value()?;
-            let shape = self.locations[location].shape.unwrap_or(Shape::signed(8));
-            self.fits(value, shape, &name, first)?;
+            let shape = self.locations[location].shape();
+            self.fits(value, shape, name, first)?;
+            if points_to.is_some() && self.dialect == Dialect::Intel {
+                let message = "an address has 8 bytes, more than X86 can load; give it to a \
+                               register, or write the test for X86_64";
+                return Err(self.source.error(self.since(first), message));
+            }
             let known = &mut self.locations[location];
-            known.initial = Some(shape.cut(value));
-            if points_to.is_some() {
-                known.widest = 8;
+            known.initial = vec![shape.cut(value)];
+            known.has_value = true;
+        }
+        Ok(())
+    }
+
+    /// `[3]` or `[3]={1,2,3}`, after type and name.
+    fn array(
+        &mut self,
+        location: usize,
+        shape: Option<Shape>,
+        name: &str,
+    ) -> Result<(), ParseError> {
+        let Some(shape) = shape else {
+            return Err(self.error(format!("an array needs a type: `int {name}[2];`")));
+        };
+        if self.locations[location].shape.is_some() || self.locations[location].has_value {
+            return Err(self.error(format!("a second declaration of `{name}`")));
+        }
+        self.at += 1;
+        let first = self.at;
+        let count = self.number("of elements")?;
+        let Some(count) =
+            usize::try_from(count).ok().filter(|count| (1..=MAX_LOCATIONS).contains(count))
+        else {
+            let message = format!("an array has 1 to {MAX_LOCATIONS} elements");
+            return Err(self.source.error(self.since(first), message));
+        };
+        self.expect("]", "after the number of elements")?;
+        let mut initial = Vec::new();
+        if self.accept("=") {
+            self.expect("{", "before the elements")?;
+            loop {
+                let first = self.at;
+                let (value, _) = self.initial_value()?;
+                self.fits(value, shape, name, first)?;
+                initial.push(shape.cut(value));
+                if !self.accept(",") {
+                    break;
+                }
+            }
+            self.expect("}", "after the elements")?;
+            if initial.len() != count {
+                let given = initial.len();
+                let message = format!("`{name}` has {count} elements, and {given} are given");
+                return Err(self.source.error(self.since(first), message));
             }
         }
+        let known = &mut self.locations[location];
+        (known.shape, known.count, known.initial) = (Some(shape), Some(count), initial);
         Ok(())
     }
 
     /// The type before a name, if there is one.
     fn declared_shape(&mut self) -> Result<Option<Shape>, ParseError> {
         if self.accept("*") {
-            return Ok(Some(Shape { bytes: 8, signed: true }));
+            return Ok(Some(Shape::POINTER));
         }
         let follows = self.ahead(1);
         let is_type = !self.is_register()
@@ -93,7 +169,7 @@ impl Parser<'_, '_> {
         let known = shape(self.peek())
             .ok_or_else(|| self.error(format!("the type `{}` is not known", self.peek())))?;
         self.at += 1;
-        Ok(Some(if self.accept("*") { Shape::signed(8) } else { known }))
+        Ok(Some(if self.accept("*") { Shape::POINTER } else { known }))
     }
 
     fn initial_register(&mut self, declared: Option<Shape>) -> Result<(), ParseError> {
@@ -103,7 +179,7 @@ impl Parser<'_, '_> {
             return Err(self.source.error(self.since(first), operands::NO_RSP));
         }
         if let Some(shape) = declared {
-            self.typed.push((thread, register, shape));
+            self.typed.push((name.clone(), shape));
         }
         // Threads are counted when the program is read.
         while self.threads.len() <= usize::from(thread) {
@@ -116,9 +192,19 @@ impl Parser<'_, '_> {
             }
             let value_at = self.at;
             let (value, points_to) = self.initial_value()?;
+            // Of an untyped register an `int` is told, but the test may use all of it.
+            let shape = match self.dialect {
+                Dialect::Att if shape == Shape::UNTYPED => Shape::signed(8),
+                _ => shape,
+            };
             self.fits(value, shape, &name, value_at)?;
+            let value = match self.dialect {
+                Dialect::Att => shape.cut(value),
+                // A 32-bit value is zero-extended.
+                Dialect::Intel => Shape { signed: false, ..shape }.cut(value),
+            };
             let registers = &mut self.threads[usize::from(thread)].registers;
-            registers.push((register, shape.cut(value)));
+            registers.push((register, value));
             if let Some(location) = points_to {
                 self.pointers.push((thread, register, location));
             }
@@ -133,7 +219,7 @@ impl Parser<'_, '_> {
         if Self::is_name(word) {
             let location = self.location(word)?;
             self.at += 1;
-            return Ok((address(location), Some(location)));
+            return Ok((self.locations[location].address, Some(location)));
         }
         Ok((self.number("as the initial value")?, None))
     }

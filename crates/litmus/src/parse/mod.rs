@@ -1,12 +1,14 @@
 //! From the text of a test to a [`Test`]: header, initial state, program, condition.
 //!
-//! The format is that of herd7 for `X86_64`. Whatever this reader does not know is an error with its
-//! place; nothing is skipped but comments, the documentation of a test and its `Key=Value` lines.
+//! The formats are those of herd7 for `X86_64` and `X86`. Whatever this reader does not know is an error
+//! with its place; nothing is skipped but comments, the documentation of a test and its `Key=Value` lines.
 
+mod att;
 mod code;
 mod condition;
 mod expected;
 mod initial;
+mod intel;
 mod operands;
 
 use std::ops::Range;
@@ -14,7 +16,21 @@ use std::ops::Range;
 use iced_x86::Register;
 
 use crate::source::{ParseError, Source, Token, number};
-use crate::test::{Location, MAX_LOCATIONS, MAX_THREADS, Observable, Place, Shape, Test, Thread};
+use crate::test::{
+    DATA, Location, MAX_LOCATIONS, MAX_THREADS, Observable, Place, Shape, Test, Thread,
+};
+
+/// Most bytes of a test: published ones have a few thousand.
+const MAX_BYTES: usize = 1 << 20;
+
+/// How instructions are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    /// `X86_64`: AT&T, the destination last.
+    Att,
+    /// `X86`: Intel, the destination first; 32-bit registers.
+    Intel,
+}
 
 /// Reads a test; `file` is what errors call it.
 ///
@@ -23,9 +39,16 @@ use crate::test::{Location, MAX_LOCATIONS, MAX_THREADS, Observable, Place, Shape
 /// The first thing that is wrong with it.
 pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
     let source = Source::new(file, text)?;
-    let (name, body) = header(&source)?;
+    if text.len() > MAX_BYTES {
+        let message = format!(
+            "the file has {} bytes, and a litmus test at most {MAX_BYTES}; is this one?",
+            text.len()
+        );
+        return Err(source.error(0..0, message));
+    }
+    let (dialect, name, body) = header(&source)?;
     let tokens = source.tokens(body)?;
-    let mut parser = Parser::new(&source, tokens);
+    let mut parser = Parser::new(&source, tokens, dialect);
     parser.initial_state()?;
     parser.program()?;
     let condition = parser.condition()?;
@@ -33,7 +56,7 @@ pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
     let mut test = Test {
         name,
         threads: parser.threads,
-        locations: parser.locations.into_iter().map(Declared::location).collect(),
+        locations: parser.locations.into_iter().flat_map(Declared::cells).collect(),
         observables,
         printed: condition.printed,
         filter: condition.filter,
@@ -42,31 +65,31 @@ pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
         expected: Vec::new(),
         result: None,
     };
-    // Only now the width of every location is known.
-    for observable in &mut test.observables {
-        if let Place::Location(location) = observable.place {
-            observable.shape = test.locations[location].shape;
-        }
-    }
     test.expected = expected::expected(&source, &test)?;
-    test.result = expected::result(&source)?;
+    test.result = expected::result(&source)?.or(condition.result);
     Ok(test)
 }
 
-/// The name of the test, and where the initial state begins.
-fn header(source: &Source<'_>) -> Result<(String, usize), ParseError> {
+/// How instructions are written, the name of the test, and where the initial state begins.
+fn header(source: &Source<'_>) -> Result<(Dialect, String, usize), ParseError> {
     let clean = &source.clean;
     let start = clean.find(|c: char| !c.is_whitespace()).unwrap_or(clean.len());
     let end = clean[start..].find('\n').map_or(clean.len(), |length| start + length);
     let mut words = clean[start..end].split_whitespace();
     let architecture = words.next().unwrap_or_default();
-    if architecture != "X86_64" {
-        let message = match architecture {
-            "" => "the file is empty; a test begins with `X86_64 NAME`".to_owned(),
-            other => format!("a test begins with `X86_64 NAME`, this one with `{other}`"),
-        };
-        return Err(source.error(start..start + architecture.len(), message));
-    }
+    let dialect = match architecture {
+        "X86_64" | "x86_64" => Dialect::Att,
+        "X86" | "x86" => Dialect::Intel,
+        "" => {
+            let message = "the file is empty; a test begins with `X86_64 NAME` or `X86 NAME`";
+            return Err(source.error(start..start, message));
+        }
+        other => {
+            let message =
+                format!("a test begins with `X86_64 NAME` or `X86 NAME`, this one with `{other}`");
+            return Err(source.error(start..start + other.len(), message));
+        }
+    };
     let Some(name) = words.next() else {
         return Err(source.error(start..end, "the test has no name"));
     };
@@ -74,7 +97,7 @@ fn header(source: &Source<'_>) -> Result<(String, usize), ParseError> {
     let mut quoted = false;
     for line in clean[end..].split_inclusive('\n') {
         if !quoted && line.trim_start().starts_with('{') {
-            return Ok((name.to_owned(), at));
+            return Ok((dialect, name.trim_end_matches(';').to_owned(), at));
         }
         // The documentation may have several lines.
         let begins = !quoted && line.trim_start().starts_with('"');
@@ -86,50 +109,84 @@ fn header(source: &Source<'_>) -> Result<(String, usize), ParseError> {
     Err(source.error(clean.len()..clean.len(), "the test has no initial state: `{ … }`"))
 }
 
-/// A location as far as it is known.
+/// A variable or an array, as far as it is known.
 struct Declared {
     name: String,
+    address: u64,
     shape: Option<Shape>,
+    /// Elements of an array.
+    count: Option<usize>,
     /// Bytes of the widest access.
     widest: u8,
-    /// As given; 0 otherwise.
-    initial: Option<u64>,
+    /// As given, an element each; 0 otherwise.
+    initial: Vec<u64>,
+    /// It is named in the initial state with a value.
+    has_value: bool,
 }
 
 impl Declared {
-    fn location(self) -> Location {
-        Location { shape: self.shape(), name: self.name, initial: self.initial.unwrap_or_default() }
+    /// The variable, or the elements.
+    fn cells(self) -> impl Iterator<Item = Location> {
+        let (shape, extent) = (self.shape(), self.address..self.address + self.bytes());
+        (0..self.count.unwrap_or(1)).map(move |at| Location {
+            name: self.count.map_or(self.name.clone(), |_| format!("{}[{at}]", self.name)),
+            address: self.address + offset(at, shape.bytes),
+            extent: extent.clone(),
+            shape,
+            initial: self.initial.get(at).copied().unwrap_or_default(),
+        })
     }
 
     fn shape(&self) -> Shape {
-        match (self.shape, self.widest) {
-            (Some(shape), widest) => Shape { bytes: shape.bytes.max(widest), ..shape },
-            (None, 0) => Shape::signed(8),
-            (None, widest) => Shape::signed(widest),
+        self.shape.unwrap_or(Shape::UNTYPED)
+    }
+
+    /// How much an access may touch. What has no declared type is an `int` of which a test that accesses
+    /// more wants more, and may hold an address.
+    fn bytes(&self) -> u64 {
+        let holds_address = self.initial.iter().any(|value| DATA.contains(value));
+        match (self.shape, self.count) {
+            (Some(shape), count) => offset(count.unwrap_or(1), shape.bytes),
+            // A test reaches it by addresses alone, or not at all.
+            (None, _) if holds_address || self.widest == 0 => 8,
+            (None, _) => u64::from(self.widest.max(Shape::UNTYPED.bytes)),
         }
     }
 }
 
+/// The offset of element `at` in an array.
+fn offset(at: usize, bytes: u8) -> u64 {
+    u64::try_from(at).expect("few elements") * u64::from(bytes)
+}
+
 /// Reads tokens.
 struct Parser<'s, 't> {
+    dialect: Dialect,
     source: &'s Source<'t>,
     tokens: Vec<Token>,
     at: usize,
     locations: Vec<Declared>,
+    /// Bytes of the arrays that the initial state declares.
+    arrays: Vec<(&'t str, u64)>,
+    /// Where the next location begins.
+    free: u64,
     threads: Vec<Thread>,
-    /// Registers with a declared type.
-    typed: Vec<(u8, Register, Shape)>,
+    /// Registers with a declared type, as they are printed.
+    typed: Vec<(String, Shape)>,
     /// Registers that start with the address of a location.
     pointers: Vec<(u8, Register, usize)>,
 }
 
 impl<'s, 't> Parser<'s, 't> {
-    fn new(source: &'s Source<'t>, tokens: Vec<Token>) -> Self {
+    fn new(source: &'s Source<'t>, tokens: Vec<Token>, dialect: Dialect) -> Self {
         Parser {
+            dialect,
             source,
             tokens,
             at: 0,
             locations: Vec::new(),
+            arrays: Vec::new(),
+            free: DATA.start,
             threads: Vec::new(),
             typed: Vec::new(),
             pointers: Vec::new(),
@@ -225,16 +282,31 @@ impl<'s, 't> Parser<'s, 't> {
         if let Some(known) = self.locations.iter().position(|known| known.name == name) {
             return Ok(known);
         }
-        if self.locations.len() == MAX_LOCATIONS {
-            return Err(self.error(format!("more than {MAX_LOCATIONS} locations")));
+        let array = self.arrays.iter().find(|known| known.0 == name);
+        let bytes = array.map_or(8, |known| known.1.next_multiple_of(8));
+        // The word after it belongs to nothing, so that an access across its end is seen.
+        let (address, free) = (self.free, self.free + bytes + 8);
+        if self.locations.len() == MAX_LOCATIONS || free > DATA.end {
+            let room = DATA.end - DATA.start;
+            let message = format!("more than {MAX_LOCATIONS} locations, or {room} bytes of them");
+            return Err(self.error(message));
         }
+        self.free = free;
         self.locations.push(Declared {
             name: name.to_owned(),
+            address,
             shape: None,
+            count: None,
             widest: 0,
-            initial: None,
+            initial: Vec::new(),
+            has_value: false,
         });
         Ok(self.locations.len() - 1)
+    }
+
+    /// The number, among all variables and elements of arrays, of the first of `location`.
+    fn first_cell(&self, location: usize) -> usize {
+        self.locations[..location].iter().map(|known| known.count.unwrap_or(1)).sum()
     }
 
     /// The number of a location that the initial state or the program names.
@@ -251,7 +323,12 @@ impl<'s, 't> Parser<'s, 't> {
             return Ok(());
         }
         let bytes = if shape.bytes == 1 { "byte" } else { "bytes" };
-        let message = format!("{name} cannot have this value: it has {} {bytes}", shape.bytes);
+        let mend = match shape == Shape::UNTYPED {
+            true => format!(" of an `int`; declare it in the initial state: `int64_t {name};`"),
+            false => String::new(),
+        };
+        let message =
+            format!("{name} cannot have this value: it has {} {bytes}{mend}", shape.bytes);
         Err(self.source.error(self.since(first), message))
     }
 
@@ -260,7 +337,7 @@ impl<'s, 't> Parser<'s, 't> {
         self.ahead(1) == ":" && thread_number(self.peek()).is_some()
     }
 
-    /// `0:rax`: thread, full-width register, and width of what is named.
+    /// `0:rax`: thread, full-width register, shape of what is named, and how it is printed.
     fn register_of_thread(&mut self) -> Result<(u8, Register, Shape, String), ParseError> {
         let thread = thread_number(self.peek()).ok_or_else(|| self.wanted("a thread", "here"))?;
         if usize::from(thread) >= MAX_THREADS {
@@ -273,27 +350,44 @@ impl<'s, 't> Parser<'s, 't> {
         let register = operands::register(&name).ok_or_else(|| {
             self.error(format!("`{}` is no general-purpose register", self.peek()))
         })?;
+        self.exists(register)?;
         if matches!(register, Register::AH | Register::BH | Register::CH | Register::DH) {
             let whole = name.replace('h', "x");
             return Err(self.error(format!("`{name}` is the second byte of r{whole}: name that")));
         }
         self.at += 1;
-        let bytes = u8::try_from(register.size()).expect("at most 8");
-        Ok((thread, register.full_register(), Shape::signed(bytes), format!("{thread}:{name}")))
+        // herd knows whole registers, and takes them for an `int`.
+        let whole = match self.dialect {
+            Dialect::Att => 8,
+            Dialect::Intel => 4,
+        };
+        let shape = match u8::try_from(register.size()).expect("at most 8") {
+            bytes if bytes == whole => Shape::UNTYPED,
+            bytes => Shape::signed(bytes),
+        };
+        let name = match self.dialect {
+            Dialect::Att => name,
+            Dialect::Intel => name.to_ascii_uppercase(),
+        };
+        Ok((thread, register.full_register(), shape, format!("{thread}:{name}")))
     }
 
-    /// A register or location whose final value is asked for.
-    fn observable(&mut self) -> Result<Observable, ParseError> {
+    /// That a test of this kind can name `register`, the next token.
+    fn exists(&self, register: Register) -> Result<(), ParseError> {
+        let is_new = register.full_register().number() >= 8 || register.size() > 4;
+        let is_new = is_new || matches!(register, Register::SPL | Register::BPL);
+        let is_new = is_new || matches!(register, Register::SIL | Register::DIL);
+        if self.dialect == Dialect::Intel && is_new {
+            let message = "X86 has no such register; write the test for X86_64";
+            return Err(self.error(message));
+        }
+        Ok(())
+    }
+
+    /// Registers or locations whose final values are asked for: one, or the elements of an array.
+    fn observables(&mut self) -> Result<Vec<Observable>, ParseError> {
         if self.is_register() {
-            let first = self.at;
-            let (thread, register, shape, name) = self.register_of_thread()?;
-            if usize::from(thread) >= self.threads.len() {
-                let message = format!("the test has no thread P{thread}");
-                return Err(self.source.error(self.since(first), message));
-            }
-            let typed = self.typed.iter().find(|known| (known.0, known.1) == (thread, register));
-            let shape = typed.map_or(shape, |known| known.2);
-            return Ok(Observable { place: Place::Register(thread, register), shape, name });
+            return Ok(vec![self.observable_register()?]);
         }
         let bracket = self.accept("[");
         let word = self.peek();
@@ -301,12 +395,59 @@ impl<'s, 't> Parser<'s, 't> {
             return Err(self.wanted("a register or a location", "here"));
         }
         let location = self.known_location(word)?;
+        let (first, count) = (self.first_cell(location), self.locations[location].count);
+        let shape = self.locations[location].shape();
         self.at += 1;
         if bracket {
             self.expect("]", "after the location")?;
         }
-        let place = Place::Location(location);
-        Ok(Observable { place, shape: Shape::signed(8), name: format!("[{word}]") })
+        if !self.accept("[") {
+            let of = |at| Observable {
+                place: Place::Location(first + at),
+                shape,
+                name: if count.is_some() { word.to_owned() } else { format!("[{word}]") },
+                element: count.map(|count| (at, count)),
+            };
+            return Ok((0..count.unwrap_or(1)).map(of).collect());
+        }
+        let number = self.at;
+        let at = self.number("of an element")?;
+        let at = usize::try_from(at).ok().filter(|at| *at < count.unwrap_or(0));
+        let Some(at) = at else {
+            let message = match count {
+                Some(count) => format!("`{word}` has the elements 0 to {}", count - 1),
+                None => format!("`{word}` is no array; declare it: `int {word}[2];`"),
+            };
+            return Err(self.source.error(self.since(number), message));
+        };
+        self.expect("]", "after the number of the element")?;
+        let place = Place::Location(first + at);
+        Ok(vec![Observable { place, shape, name: format!("{word}[{at}]"), element: None }])
+    }
+
+    /// A single register or location.
+    fn observable(&mut self) -> Result<Observable, ParseError> {
+        let first = self.at;
+        let mut all = self.observables()?;
+        match all.len() {
+            1 => Ok(Observable { element: None, ..all.remove(0) }),
+            _ => {
+                let message = "a whole array is not compared; name an element: `t[0]`";
+                Err(self.source.error(self.since(first), message))
+            }
+        }
+    }
+
+    fn observable_register(&mut self) -> Result<Observable, ParseError> {
+        let first = self.at;
+        let (thread, register, shape, name) = self.register_of_thread()?;
+        if usize::from(thread) >= self.threads.len() {
+            let message = format!("the test has no thread P{thread}");
+            return Err(self.source.error(self.since(first), message));
+        }
+        let typed = self.typed.iter().find(|known| known.0 == name);
+        let shape = typed.map_or(shape, |known| known.1);
+        Ok(Observable { place: Place::Register(thread, register), shape, name, element: None })
     }
 }
 

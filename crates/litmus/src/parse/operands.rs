@@ -9,7 +9,7 @@ pub(super) const NO_RSP: &str =
     "rsp is the stack of the modelled machine; a test may use every other register";
 
 /// Instructions with operands; they take the suffixes `b`, `w`, `l`, `q`.
-const SIZED: [(&str, Mnemonic); 17] = [
+const SIZED: [(&str, Mnemonic); 23] = [
     ("mov", Mnemonic::Mov),
     ("add", Mnemonic::Add),
     ("or", Mnemonic::Or),
@@ -27,18 +27,57 @@ const SIZED: [(&str, Mnemonic); 17] = [
     ("cmpxchg", Mnemonic::Cmpxchg),
     ("lea", Mnemonic::Lea),
     ("movabs", Mnemonic::Mov),
+    ("shl", Mnemonic::Shl),
+    ("sal", Mnemonic::Shl),
+    ("shr", Mnemonic::Shr),
+    ("sar", Mnemonic::Sar),
+    ("rol", Mnemonic::Rol),
+    ("ror", Mnemonic::Ror),
 ];
+
+/// What comes after `set` and `cmov`, with its synonyms.
+const CONDITIONS: [(&[&str], Mnemonic, Mnemonic); 16] = [
+    (&["o"], Mnemonic::Seto, Mnemonic::Cmovo),
+    (&["no"], Mnemonic::Setno, Mnemonic::Cmovno),
+    (&["b", "c", "nae"], Mnemonic::Setb, Mnemonic::Cmovb),
+    (&["ae", "nb", "nc"], Mnemonic::Setae, Mnemonic::Cmovae),
+    (&["e", "z"], Mnemonic::Sete, Mnemonic::Cmove),
+    (&["ne", "nz"], Mnemonic::Setne, Mnemonic::Cmovne),
+    (&["be", "na"], Mnemonic::Setbe, Mnemonic::Cmovbe),
+    (&["a", "nbe"], Mnemonic::Seta, Mnemonic::Cmova),
+    (&["s"], Mnemonic::Sets, Mnemonic::Cmovs),
+    (&["ns"], Mnemonic::Setns, Mnemonic::Cmovns),
+    (&["p", "pe"], Mnemonic::Setp, Mnemonic::Cmovp),
+    (&["np", "po"], Mnemonic::Setnp, Mnemonic::Cmovnp),
+    (&["l", "nge"], Mnemonic::Setl, Mnemonic::Cmovl),
+    (&["ge", "nl"], Mnemonic::Setge, Mnemonic::Cmovge),
+    (&["le", "ng"], Mnemonic::Setle, Mnemonic::Cmovle),
+    (&["g", "nle"], Mnemonic::Setg, Mnemonic::Cmovg),
+];
+
+pub(super) fn is_set(mnemonic: Mnemonic) -> bool {
+    CONDITIONS.iter().any(|(_, set, _)| *set == mnemonic)
+}
+
+pub(super) fn is_conditional_move(mnemonic: Mnemonic) -> bool {
+    CONDITIONS.iter().any(|(_, _, cmov)| *cmov == mnemonic)
+}
+
+pub(super) fn is_shift(mnemonic: Mnemonic) -> bool {
+    use Mnemonic::{Rol, Ror, Sar, Shl, Shr};
+    matches!(mnemonic, Shl | Shr | Sar | Rol | Ror)
+}
 
 const PLAIN: [(&str, Code); 5] = [
     ("mfence", Code::Mfence),
     ("sfence", Code::Sfence),
     ("lfence", Code::Lfence),
-    ("nop", Code::Nopd),
+    ("pause", Code::Pause),
     ("endbr64", Code::Endbr64),
 ];
 
 /// Branches; `jlt` and `jgt` are herd's.
-const BRANCHES: [(&str, Code); 25] = [
+const BRANCHES: [(&str, Code); 33] = [
     ("jmp", Code::Jmp_rel32_64),
     ("jo", Code::Jo_rel32_64),
     ("jno", Code::Jno_rel32_64),
@@ -63,7 +102,15 @@ const BRANCHES: [(&str, Code); 25] = [
     ("jle", Code::Jle_rel32_64),
     ("jg", Code::Jg_rel32_64),
     ("jgt", Code::Jg_rel32_64),
+    ("jnle", Code::Jg_rel32_64),
     ("jnl", Code::Jge_rel32_64),
+    ("jnae", Code::Jb_rel32_64),
+    ("jna", Code::Jbe_rel32_64),
+    ("jnbe", Code::Ja_rel32_64),
+    ("jpe", Code::Jp_rel32_64),
+    ("jpo", Code::Jnp_rel32_64),
+    ("jnge", Code::Jl_rel32_64),
+    ("jng", Code::Jle_rel32_64),
 ];
 
 /// What a name says.
@@ -75,12 +122,24 @@ pub(super) enum Name {
     Plain(Code),
     /// Takes a label.
     Branch(Code),
+    /// Ends the thread.
+    Return,
+    /// May have an operand, which means nothing.
+    Nop,
+    /// Writes a cache line back to memory, or drops it.
+    Flush,
 }
 
 /// What the lower-case `name` says, if it is known.
 pub(super) fn name(name: &str) -> Option<Name> {
     fn find<T: Copy>(list: &[(&str, T)], name: &str) -> Option<T> {
         list.iter().find(|(known, _)| *known == name).map(|(_, what)| *what)
+    }
+    match name {
+        "ret" | "retq" => return Some(Name::Return),
+        "nop" | "nopw" | "nopl" | "nopq" => return Some(Name::Nop),
+        "clflush" | "clflushopt" | "clwb" => return Some(Name::Flush),
+        _ => {}
     }
     if let Some(code) = find(&PLAIN, name) {
         return Some(Name::Plain(code));
@@ -91,6 +150,9 @@ pub(super) fn name(name: &str) -> Option<Name> {
     if let Some(mnemonic) = find(&SIZED, name) {
         return Some(Name::Sized(mnemonic, None));
     }
+    if let Some(conditional) = conditional(name) {
+        return Some(conditional);
+    }
     let (stem, suffix) = name.split_at_checked(name.len().checked_sub(1)?)?;
     let bytes = match suffix {
         "b" => 1,
@@ -100,6 +162,26 @@ pub(super) fn name(name: &str) -> Option<Name> {
         _ => return None,
     };
     find(&SIZED, stem).map(|mnemonic| Name::Sized(mnemonic, Some(bytes)))
+}
+
+/// `setnb`, `cmovc`; CMOVcc with a suffix, too, where that is not part of a condition.
+fn conditional(name: &str) -> Option<Name> {
+    let find = |condition: &str| CONDITIONS.iter().find(|(names, ..)| names.contains(&condition));
+    if let Some(condition) = name.strip_prefix("set") {
+        return find(condition).map(|(_, set, _)| Name::Sized(*set, None));
+    }
+    let condition = name.strip_prefix("cmov")?;
+    if let Some((_, _, cmov)) = find(condition) {
+        return Some(Name::Sized(*cmov, None));
+    }
+    let (stem, suffix) = condition.split_at_checked(condition.len().checked_sub(1)?)?;
+    let bytes = match suffix {
+        "w" => 2,
+        "l" => 4,
+        "q" => 8,
+        _ => return None,
+    };
+    find(stem).map(|(_, _, cmov)| Name::Sized(*cmov, Some(bytes)))
 }
 
 /// A general-purpose register by its lower-case name.
@@ -144,6 +226,7 @@ impl Operand {
             _ => (false, false, bytes),
         };
         match *self {
+            Operand::Register(given) if kind == Kind::cl => given == Register::CL,
             Operand::Register(given) => {
                 register && width == bytes && given.size() == usize::from(bytes)
             }
@@ -168,7 +251,12 @@ fn forms(mnemonic: Mnemonic) -> &'static [Code] {
     static FORMS: OnceLock<HashMap<Mnemonic, Vec<Code>>> = OnceLock::new();
     let forms = FORMS.get_or_init(|| {
         let mut forms: HashMap<Mnemonic, Vec<Code>> = HashMap::new();
-        let sized = |code: &Code| SIZED.iter().any(|(_, mnemonic)| *mnemonic == code.mnemonic());
+        let sized = |code: &Code| {
+            let mnemonic = code.mnemonic();
+            SIZED.iter().any(|(_, known)| *known == mnemonic)
+                || is_set(mnemonic)
+                || is_conditional_move(mnemonic)
+        };
         for code in Code::values().filter(sized).filter(|code| code.op_code().mode64()) {
             forms.entry(code.mnemonic()).or_default().push(code);
         }
@@ -213,6 +301,11 @@ fn with(code: Code, operands: &[Operand]) -> Option<Instruction> {
         _ => return None,
     };
     made.ok()
+}
+
+/// A branch, whose target is set later.
+pub(super) fn branch(code: Code) -> Instruction {
+    Instruction::with_branch(code, 0).expect("a form of a branch")
 }
 
 /// The instruction without operands.

@@ -18,14 +18,13 @@ mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use litmus::{Model, Place, State, Test, address};
+use litmus::{Model, Place, State, Test};
 use traces::Trace;
 
 /// All final states of `test` that `model` allows.
 pub(crate) fn outcomes(test: &Test, model: Model) -> BTreeSet<State> {
     let threads = traces::traces(test);
-    let start: Memory =
-        (0..test.locations.len()).map(|at| (address(at), test.locations[at].initial)).collect();
+    let start: Memory = test.words();
     let mut all = BTreeSet::new();
     let mut chosen: Vec<&Trace> = Vec::new();
     candidates(&threads, &mut chosen, &mut |candidate| {
@@ -63,7 +62,10 @@ fn state(test: &Test, candidate: &[&Trace], memory: &Memory) -> State {
         Place::Register(thread, register) => {
             candidate[usize::from(thread)].registers[register.number()]
         }
-        Place::Location(location) => memory[&address(location)],
+        Place::Location(location) => {
+            let address = test.locations[location].address;
+            memory[&(address & !7)] >> (8 * (address % 8))
+        }
     };
     test.observables
         .iter()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use iced_x86::{Encoder, OpKind};
-use litmus::{Test, Thread, address};
+use litmus::{Test, Thread};
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Lowered, Op, Regs, Segment, Table};
 
 /// More instructions than a test without loops executes.
@@ -53,7 +53,7 @@ pub(crate) struct Trace {
 /// All traces of each thread.
 pub(crate) fn traces(test: &Test) -> Vec<Vec<Trace>> {
     let mut stores: BTreeSet<(u64, u8, u64)> =
-        (0..test.locations.len()).map(|at| (address(at), 8, test.locations[at].initial)).collect();
+        test.words().into_iter().map(|(word, value)| (word, 8, value)).collect();
     let programs: Vec<Vec<(Op, u64)>> = test.threads.iter().map(program).collect();
     let mut round = 0;
     loop {
@@ -98,6 +98,7 @@ fn program(thread: &Thread) -> Vec<(Op, u64)> {
         match x86::lower(&encoder.take_buffer(), place(number)) {
             Lowered::Op(op) => (op, place(number)),
             Lowered::Unsupported { text, .. } => panic!("{text} is not in the interpreter"),
+            Lowered::Incomplete => panic!("an instruction that is cut off"),
         }
     });
     instructions.collect()
