@@ -28,7 +28,7 @@
 
 use x86::Op;
 
-use crate::agent::{Agent, Role};
+use crate::agent::{Agent, Role, STACKS};
 use crate::buffer::Store;
 use crate::cpu::Cpu;
 use crate::dead::RED_ZONE;
@@ -44,6 +44,27 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Is there a rule about frames for the agent at work?
     pub(crate) fn has_frames(&self) -> bool {
         !self.alone && !matches!(self.agent.role(), Role::NestedNmi(_))
+    }
+
+    /// A step begins with this RSP.
+    pub(crate) fn take_up_stack(&mut self, rsp: u64, frames: &[Frames; STACKS], depths: &[Depth]) {
+        if (self.stack.0..=self.stack.1).contains(&rsp) {
+            // What an earlier step has left below is dead as soon as RSP has risen above it.
+            self.low_water = rsp.saturating_sub(RED_ZONE).max(self.stack.0);
+        }
+        if self.has_frames() {
+            self.frames = frames[self.agent.level()];
+            self.depth = depths[usize::from(self.agent.0)];
+            self.lags = self.frames.lags(rsp);
+        }
+    }
+
+    /// The step ends.
+    pub(crate) fn put_down_stack(&self, frames: &mut [Frames; STACKS], depths: &mut [Depth]) {
+        if self.has_frames() {
+            frames[self.agent.level()] = self.frames;
+            depths[usize::from(self.agent.0)] = self.depth;
+        }
     }
 
     /// An instruction has moved RSP from where it was, or has stored below it.

@@ -109,7 +109,7 @@ fn local_of_a_coroutine_below() {
         // SAFETY: the first stack waits in `switch`.
         unsafe { switch(SECOND.as_ptr(), FIRST.load(Relaxed)) }
         black_box(&local);
-        loop {}
+        unreachable!("nobody switches back")
     }
     lamprey::cpu(0, || {
         let top = (rsp() - 16384) & !15;
