@@ -45,6 +45,7 @@ fn stop(halt: Halt) -> Stop<Bad, Gap> {
         Halt::Bad(bad) => Stop::Violation(bad),
         Halt::Gap(gap) => Stop::Unmodelled(gap),
         Halt::Discarded => Stop::Discarded,
+        Halt::CutOff { .. } => panic!("nothing runs by itself"),
     }
 }
 

@@ -126,6 +126,17 @@ pub(crate) fn programs() -> impl Strategy<Value = Vec<Thread>> {
     (first, second).prop_map(|(first, second)| vec![first, second])
 }
 
+const ADD_RSP: [u8; 3] = [0x48, 0x81, 0xc4];
+const SUB_RSP: [u8; 3] = [0x48, 0x81, 0xec];
+const ADD_R13_RAX: [u8; 3] = [0x49, 0x01, 0xc5];
+/// MOV and ADD without their memory operands.
+const STORE_R13: [u8; 2] = [0x4c, 0x89];
+const ADD_TO_R12: [u8; 2] = [0x4c, 0x03];
+
+fn quadwords(n: u8) -> i32 {
+    8 * i32::from(n)
+}
+
 /// Machine code.
 #[derive(Default)]
 struct Code(Vec<u8>);
@@ -160,12 +171,6 @@ impl Code {
     }
 
     fn op(&mut self, op: Op, pushed: &mut u32) {
-        const ADD_RSP: [u8; 3] = [0x48, 0x81, 0xc4];
-        const SUB_RSP: [u8; 3] = [0x48, 0x81, 0xec];
-        const ADD_R13_RAX: [u8; 3] = [0x49, 0x01, 0xc5];
-        /// Without its memory operand.
-        const STORE_R13: [u8; 2] = [0x4c, 0x89];
-        let quadwords = |n: u8| 8 * i32::from(n);
         match op {
             Op::Count { word } => {
                 self.bytes(&[0xb8, 1, 0, 0, 0]);
@@ -188,35 +193,10 @@ impl Code {
                 self.on_stack(opcode, 5, -quadwords(at));
             }
             // add r12, [rsp - at]
-            Op::ReadBelow { at } => self.on_stack(&[0x4c, 0x03], 4, -quadwords(at)),
-            Op::Call { size, at } | Op::CallUninitialised { size, at } => {
-                let mut body = Code::default();
-                body.bytes(&SUB_RSP);
-                body.bytes(&quadwords(size).to_le_bytes());
-                if matches!(op, Op::Call { .. }) {
-                    body.on_stack(&STORE_R13, 5, quadwords(at));
-                } else {
-                    body.on_stack(&[0x4c, 0x03], 4, quadwords(at));
-                }
-                body.bytes(&ADD_RSP);
-                body.bytes(&quadwords(size).to_le_bytes());
-                body.bytes(&[0xc3]);
-                // call to right behind the jump over it.
-                self.bytes(&[0xe8, 2, 0, 0, 0, 0xeb, u8::try_from(body.0.len()).expect("short")]);
-                self.bytes(&body.0);
-            }
-            Op::Alloca { word, at } => {
-                // mov rbp, rsp; mov rcx, [r15 + word]; and ecx, 7; shl ecx, 4
-                self.bytes(&[0x48, 0x89, 0xe5]);
-                self.in_data(&[0x49, 0x8b], 1, 7, 8 * word);
-                self.bytes(&[0x83, 0xe1, 7, 0xc1, 0xe1, 4]);
-                self.bytes(&SUB_RSP);
-                self.bytes(&64i32.to_le_bytes());
-                // sub rsp, rcx; mov [rsp + at], r13; mov rsp, rbp
-                self.bytes(&[0x48, 0x29, 0xcc]);
-                self.on_stack(&STORE_R13, 5, quadwords(at));
-                self.bytes(&[0x48, 0x89, 0xec]);
-            }
+            Op::ReadBelow { at } => self.on_stack(&ADD_TO_R12, 4, -quadwords(at)),
+            Op::Call { size, at } => self.call(size, at, &STORE_R13, 5),
+            Op::CallUninitialised { size, at } => self.call(size, at, &ADD_TO_R12, 4),
+            Op::Alloca { word, at } => self.alloca(word, at),
             Op::Push => {
                 self.bytes(&[0x41, 0x55]);
                 *pushed += 1;
@@ -247,6 +227,33 @@ impl Code {
                 self.through(matches!(op, Op::ReadHanded));
             }
         }
+    }
+
+    /// A call of a function with a frame of `size` in which it accesses a quadword.
+    fn call(&mut self, size: u8, at: u8, opcode: &[u8], reg: u8) {
+        let mut body = Code::default();
+        body.bytes(&SUB_RSP);
+        body.bytes(&quadwords(size).to_le_bytes());
+        body.on_stack(opcode, reg, quadwords(at));
+        body.bytes(&ADD_RSP);
+        body.bytes(&quadwords(size).to_le_bytes());
+        body.bytes(&[0xc3]);
+        // To right behind the jump over it.
+        self.bytes(&[0xe8, 2, 0, 0, 0, 0xeb, u8::try_from(body.0.len()).expect("short")]);
+        self.bytes(&body.0);
+    }
+
+    fn alloca(&mut self, word: u8, at: u8) {
+        // mov rbp, rsp; mov rcx, [r15 + word]; and ecx, 7; shl ecx, 4
+        self.bytes(&[0x48, 0x89, 0xe5]);
+        self.in_data(&[0x49, 0x8b], 1, 7, 8 * word);
+        self.bytes(&[0x83, 0xe1, 7, 0xc1, 0xe1, 4]);
+        self.bytes(&SUB_RSP);
+        self.bytes(&64i32.to_le_bytes());
+        // sub rsp, rcx; mov [rsp + at], r13; mov rsp, rbp
+        self.bytes(&[0x48, 0x29, 0xcc]);
+        self.on_stack(&STORE_R13, 5, quadwords(at));
+        self.bytes(&[0x48, 0x89, 0xec]);
     }
 
     /// `add r12, [rcx]`, or `mov [rcx], r13`, unless RCX is null.
