@@ -54,6 +54,20 @@ pub(crate) unsafe extern "C" fn on_stack(_top: u64, _f: extern "C" fn()) {
     )
 }
 
+/// A leaf function: stores `value` below RSP, puts the address of that into `*slot`, and waits for `*done`.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn leaf(_slot: *mut u64, _done: *mut u64, _value: u64) {
+    naked_asm!(
+        "mov [rsp - 16], rdx",
+        "lea rax, [rsp - 16]",
+        "mov [rdi], rax",
+        "2:",
+        "cmp qword ptr [rsi], 0",
+        "je 2b",
+        "ret",
+    )
+}
+
 /// RSP.
 #[inline(always)]
 pub(crate) fn rsp() -> u64 {

@@ -178,7 +178,7 @@ pub(crate) struct Check {
     #[arg(long, env = "LAMPREY_NO_REDUCTION", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) no_reduction: bool,
-    /// Tell states apart by dead stack memory, too: slower, and gives the same verdicts
+    /// Keep what is left below stack pointers even if nobody reads it: slower, same verdicts
     #[arg(long, env = "LAMPREY_NO_MASKING", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) no_masking: bool,

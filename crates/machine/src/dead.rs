@@ -75,9 +75,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
     }
 
-    /// The step ends: on the agent's own stack what is below `live` becomes dead, as far as this step can
-    /// have left anything there.
-    pub(crate) fn mask(&mut self, live: u64) {
+    /// The step ends with this RSP, or with the return of the agent: on its own stack what is below its red
+    /// zone, or all, becomes dead, as far as this step can have left anything there.
+    pub(crate) fn mask(&mut self, rsp: u64, has_returned: bool) {
+        // The observer's stack is the same in all states; an NMI within an NMI runs on a live one.
+        let is_masked = self.masking && self.has_frames();
+        if !is_masked || !(has_returned || (self.stack.0..=self.stack.1).contains(&rsp)) {
+            return;
+        }
+        let live = if has_returned { self.stack.1 } else { rsp.saturating_sub(RED_ZONE) };
         let low = self.low_water & !7;
         if low + 8 > live || self.accesses.is_shared(Word::kept_stack(self.agent)) {
             return;

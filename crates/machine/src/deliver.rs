@@ -145,6 +145,9 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let cpu = state.cpu_mut(agent.cpu());
+        if let Some(frames) = cpu.frames.get_mut(agent.level()) {
+            frames.rest();
+        }
         let access = match interrupt::leave(cpu) {
             Ok(Some(vector)) => Access::IpiDone { vector },
             Ok(None) => {

@@ -18,12 +18,14 @@ pub(crate) struct Frames {
     low: u64,
     /// RSP has moved as frames come and go.
     orderly: bool,
+    /// The lowest word of the red zone that the owner has stored to since RSP moved; the highest if none.
+    red_zone: u64,
 }
 
 impl Default for Frames {
     /// Of an agent that has not started.
     fn default() -> Frames {
-        Frames { floor: 0, low: u64::MAX, orderly: false }
+        Frames { floor: 0, low: u64::MAX, orderly: false, red_zone: u64::MAX }
     }
 }
 
@@ -45,7 +47,14 @@ impl Frames {
     /// The stack is given to its agent with this RSP. The frames of an earlier handler stay gone.
     pub(crate) fn give(&mut self, rsp: u64, lowest_shared: Option<u64>) {
         let low = self.low.min(lowest_shared.unwrap_or(u64::MAX));
-        *self = Frames { floor: rsp, low, orderly: true };
+        *self = Frames { floor: rsp, low, orderly: true, red_zone: u64::MAX };
+    }
+
+    /// The agent has returned. Where nothing is gone, that is as if it had never started.
+    pub(crate) fn rest(&mut self) {
+        if self.low >= self.floor {
+            *self = Frames::default();
+        }
     }
 
     /// RSP moves in a way that says nothing of frames: from now on the stack is not judged.
@@ -53,15 +62,31 @@ impl Frames {
         self.orderly = false;
     }
 
+    /// The owner stores at `va` in the red zone.
+    pub(crate) fn use_red_zone(&mut self, va: u64) {
+        self.red_zone = self.red_zone.min(va & !7);
+    }
+
+    /// RSP moves: what was in the red zone is no more.
+    pub(crate) fn leave_red_zone(&mut self) {
+        self.red_zone = u64::MAX;
+    }
+
+    /// Where the frames end with this RSP.
+    pub(crate) fn end(self, rsp: u64) -> u64 {
+        rsp.min(self.red_zone)
+    }
+
     /// Is the floor behind RSP?
     pub(crate) fn lags(self, rsp: u64) -> bool {
-        self.floor != if self.orderly { rsp } else { 0 }
+        self.floor != if self.orderly { self.end(rsp) } else { 0 }
     }
 
     /// The addresses of which it changes whether they are gone when the floor follows RSP.
     pub(crate) fn changing(self, rsp: u64) -> (u64, u64) {
         if self.orderly {
-            (self.floor.min(rsp), self.floor.max(rsp))
+            let end = self.end(rsp);
+            (self.floor.min(end), self.floor.max(end))
         } else {
             (self.low.min(self.floor), self.floor)
         }
@@ -71,15 +96,15 @@ impl Frames {
     pub(crate) fn follow(&mut self, rsp: u64, lowest_shared: Option<u64>) {
         if self.orderly {
             self.low = self.low.min(lowest_shared.unwrap_or(u64::MAX));
-            self.floor = rsp;
+            self.floor = self.end(rsp);
         } else {
             *self = Frames::default();
         }
     }
 
     /// For the fingerprint.
-    pub(crate) fn digest(self) -> [u64; 2] {
-        [self.floor << 1 | u64::from(self.orderly), self.low]
+    pub(crate) fn digest(self) -> [u64; 3] {
+        [self.floor << 1 | u64::from(self.orderly), self.low, self.red_zone]
     }
 }
 
@@ -123,8 +148,33 @@ mod tests {
         frames.follow(TOP - 8, Some(0xf00));
         assert!(frames.is_gone(0xf00) && frames.is_gone(0xf07) && !frames.is_gone(0xe00));
         assert!(!frames.is_gone(TOP - 8), "the return address");
+        frames.rest();
         frames.give(TOP - 40, None);
         assert!(frames.is_gone(0xf00), "an earlier handler's frame stays gone");
+    }
+
+    #[test]
+    fn a_handler_that_leaves_nothing_leaves_no_trace() {
+        let mut frames = Frames::default();
+        frames.give(TOP - 8, None);
+        frames.follow(0xe00, None);
+        frames.follow(TOP, None);
+        assert_ne!(frames, Frames::default());
+        frames.rest();
+        assert_eq!(frames, Frames::default());
+    }
+
+    #[test]
+    fn the_red_zone_that_is_used_is_a_frame_until_rsp_moves() {
+        let mut frames = Frames::default();
+        frames.give(TOP, Some(0xf00));
+        frames.use_red_zone(0xf05);
+        assert!(frames.lags(TOP) && frames.is_gone(0xf00));
+        frames.follow(TOP, Some(0xf00));
+        assert!(!frames.lags(TOP) && !frames.is_gone(0xf00));
+        frames.leave_red_zone();
+        frames.follow(TOP - 8, None);
+        assert!(frames.is_gone(0xf00));
     }
 
     #[test]

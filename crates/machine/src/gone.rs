@@ -20,14 +20,15 @@
 //!
 //! # What is not judged
 //!
-//! - The stack of an agent that has moved RSP in another way than [`Op::moves_frame`] knows, and
-//!   one whose owner stores to a shared word in the red zone: there a word below RSP may be live.
+//! - The stack of an agent that has moved RSP in another way than [`Op::moves_frame`] knows: there a word below
+//!   RSP may be live.
+//! - The red zone down to where its owner has stored since RSP moved last: that is a frame of a leaf function.
 //! - The stack of NMIs from an NMI within an NMI on, which runs on the frames of the first.
 //! - What the owner itself does, and what set-up, invariants and final checks do.
 
 use x86::Op;
 
-use crate::agent::{Agent, Role};
+use crate::agent::{Agent, Role, STACKS};
 use crate::buffer::Store;
 use crate::cpu::Cpu;
 use crate::dead::RED_ZONE;
@@ -45,6 +46,27 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         !self.alone && !matches!(self.agent.role(), Role::NestedNmi(_))
     }
 
+    /// A step begins with this RSP.
+    pub(crate) fn take_up_stack(&mut self, rsp: u64, frames: &[Frames; STACKS], depths: &[Depth]) {
+        if (self.stack.0..=self.stack.1).contains(&rsp) {
+            // What an earlier step has left below is dead as soon as RSP has risen above it.
+            self.low_water = rsp.saturating_sub(RED_ZONE).max(self.stack.0);
+        }
+        if self.has_frames() {
+            self.frames = frames[self.agent.level()];
+            self.depth = depths[usize::from(self.agent.0)];
+            self.lags = self.frames.lags(rsp);
+        }
+    }
+
+    /// The step ends.
+    pub(crate) fn put_down_stack(&self, frames: &mut [Frames; STACKS], depths: &mut [Depth]) {
+        if self.has_frames() {
+            frames[self.agent.level()] = self.frames;
+            depths[usize::from(self.agent.0)] = self.depth;
+        }
+    }
+
     /// An instruction has moved RSP from where it was, or has stored below it.
     #[inline]
     pub(crate) fn rsp_moved(&mut self, op: Option<&Op>, from: u64, rsp: u64) {
@@ -54,8 +76,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         let on_stack = (self.stack.0..=self.stack.1).contains(&rsp);
         let orderly = on_stack && op.is_none_or(|op| from == rsp || op.moves_frame(from, rsp));
-        let in_red_zone = stored_below < rsp && stored_below >= rsp.saturating_sub(RED_ZONE);
-        if orderly && !in_red_zone && self.depth.low <= rsp && self.frames.is_orderly() {
+        if from != rsp {
+            self.frames.leave_red_zone();
+        }
+        if stored_below < rsp && stored_below >= rsp.saturating_sub(RED_ZONE).max(self.stack.0) {
+            self.frames.use_red_zone(stored_below);
+        }
+        if orderly && self.frames.is_orderly() && self.depth.low <= self.frames.end(rsp) {
             let (from, to) = self.depth.among_shared(self.frames.changing(rsp));
             if from >= to {
                 self.frames.follow(rsp, None);
@@ -63,38 +90,30 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 return;
             }
         }
-        self.rsp_moved_far(orderly, in_red_zone.then_some(stored_below), rsp);
+        self.rsp_moved_far(on_stack, orderly, rsp);
     }
 
     /// The same where something may follow from it.
     #[cold]
-    fn rsp_moved_far(&mut self, orderly: bool, in_red_zone: Option<u64>, rsp: u64) {
+    fn rsp_moved_far(&mut self, on_stack: bool, orderly: bool, rsp: u64) {
         if !orderly {
             self.keep(Word::kept_stack(layout::owner(self.agent)));
         }
         if !self.has_frames() {
             return;
         }
-        if !orderly || in_red_zone.is_some_and(|va| self.is_shared_at(va)) {
+        if !orderly {
             self.frames.disturb();
         }
-        if (self.stack.0..=self.stack.1).contains(&rsp) {
-            deepen(self.layout, self.agent, &mut self.depth, rsp, self.accesses);
+        if on_stack {
+            let end = self.frames.end(rsp);
+            deepen(self.layout, self.agent, &mut self.depth, end, self.accesses);
         }
         self.lags = self.frames.lags(rsp);
         if self.lags && self.passed(rsp).is_empty() {
             self.frames.follow(rsp, None);
             self.lags = false;
         }
-    }
-
-    fn is_shared_at(&self, va: u64) -> bool {
-        let shared = |va| {
-            let location = self.layout.kernel(va, 1, Want::Read);
-            location.is_some_and(|location| self.is_visible(Word::memory(location)))
-        };
-        // The store may reach into the next word.
-        shared(va) || shared(va + 7)
     }
 
     /// The shared words of which it changes whether they are gone when the floor follows RSP: their addresses.

@@ -25,9 +25,10 @@
 //! | `buffer`, `walker` | the store buffer of a CPU; its TLB, and what it walks through |
 //! | `next` | what an agent stands before |
 //! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
-//! | `state`, `exec` | lists the parts; what an instruction sees: gates, suspension, faults |
+//! | `state`, `look` | lists the parts; what a CPU shows of itself |
+//! | `exec` | what an instruction sees: gates, suspension, faults |
 //! | `access`, `dead` | accesses to memory, through the store buffer; bytes of stacks that nobody reads again |
-//! | `look` | what a CPU shows of itself |
+//! | `gone` | accesses of others to stack frames that their owner has left |
 //! | `send`, `env` | what an instruction does to interrupts: IPIs, IRETQ, MOV to SS; all else that it asks for |
 //! | `machine`, `translation` | loading, and what can happen next; the user half under page tables: TLBs, freed frames |
 //! | `hypercall`, `interrupt` | what a guest asks of the machine; a handler starts and returns |

@@ -47,6 +47,8 @@ struct Blank {
     leaf: Arc<Leaf>,
     middle: Arc<Middle>,
     upper: Arc<Upper>,
+    /// What stacks share that nothing was stored to.
+    dead: Option<(Arc<Leaf>, Arc<Middle>)>,
     /// The words of the stacks, if bytes of these can be dead.
     stacks: Vec<Range<u64>>,
 }
@@ -59,7 +61,7 @@ impl Memory {
         let upper: Arc<Upper> = Arc::new(std::array::from_fn(|_| middle.clone()));
         let covered = LEAF_WORDS * FAN * FAN * 8;
         let top = vec![upper.clone(); index(bytes).div_ceil(covered)];
-        let blank = Arc::new(Blank { leaf, middle, upper, stacks: Vec::new() });
+        let blank = Arc::new(Blank { leaf, middle, upper, dead: None, stacks: Vec::new() });
         Memory { top, fingerprint: 0, blank }
     }
 
@@ -79,6 +81,7 @@ impl Memory {
         }
         let blank = Arc::make_mut(&mut self.blank);
         blank.stacks = stacks;
+        blank.dead = Some((leaf, middle));
         self
     }
 
@@ -97,11 +100,16 @@ impl Memory {
                 continue;
             }
             for (middle_base, middle) in numbered(LEAF_WORDS * FAN).zip(upper.iter()) {
-                if Arc::ptr_eq(middle, &blank.middle) {
+                let dead = blank.dead.as_ref();
+                if Arc::ptr_eq(middle, &blank.middle)
+                    || dead.is_some_and(|(_, dead)| Arc::ptr_eq(middle, dead))
+                {
                     continue;
                 }
                 for (leaf_base, leaf) in numbered(LEAF_WORDS).zip(middle.iter()) {
-                    if Arc::ptr_eq(leaf, &blank.leaf) {
+                    if Arc::ptr_eq(leaf, &blank.leaf)
+                        || dead.is_some_and(|(dead, _)| Arc::ptr_eq(leaf, dead))
+                    {
                         continue;
                     }
                     let first = base + middle_base + leaf_base;

@@ -11,7 +11,6 @@ use crate::buffer::Store;
 use crate::code::{Code, Slot};
 use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
 use crate::cutoff::{ASK_EVERY, Cutoff};
-use crate::dead::RED_ZONE;
 use crate::exec::{Accesses, Changes, Exec, Stop};
 use crate::gone;
 use crate::halt::Bad;
@@ -191,41 +190,22 @@ impl Machine {
         };
         exec.masking = config.masking;
         exec.others = others;
-        if exec.has_frames() {
-            exec.frames = frames[agent.level()];
-            exec.depth = depths[usize::from(agent.0)];
-            exec.lags = exec.frames.lags(regs.gpr[RSP]);
-        }
+        exec.take_up_stack(regs.gpr[RSP], frames, depths);
         exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && context.registered.interrupts();
         exec.raw = context.registered.raw();
         exec.apic = apic;
         let by_frame = interrupted.last().filter(|interrupted| interrupted.by.raw);
         exec.returns_to = by_frame.map(|interrupted| interrupted.regs.gpr[RSP]);
-        let stack = exec.stack.0..=exec.stack.1;
-        if stack.contains(&regs.gpr[RSP]) {
-            // What an earlier step has left below is dead as soon as RSP has risen above it.
-            exec.low_water = regs.gpr[RSP].saturating_sub(RED_ZONE).max(exec.stack.0);
-        }
         let stands = mode.credit || mode.pick.is_some();
         let stop = match mode.alone {
             true => exec.go_alone(regs, code, &mut context, mode.limit, cutoff, instructions),
             false => exec.go(regs, code, &mut context, stands, mode.limit, instructions),
         };
-        // The observer's stack is the same in all states; an NMI within an NMI runs on a live one.
-        if config.masking && !mode.alone && !matches!(agent.role(), Role::NestedNmi(_)) {
-            match stop {
-                Ok(End::Returned(_)) => exec.mask(exec.stack.1),
-                Ok(_) if stack.contains(&regs.gpr[RSP]) => {
-                    exec.mask(regs.gpr[RSP].saturating_sub(RED_ZONE));
-                }
-                _ => {}
-            }
+        if let Ok(end) = &stop {
+            exec.mask(regs.gpr[RSP], matches!(end, End::Returned(_)));
         }
-        if exec.has_frames() {
-            frames[agent.level()] = exec.frames;
-            depths[usize::from(agent.0)] = exec.depth;
-        }
+        exec.put_down_stack(frames, depths);
         let (changes, sent) = (exec.changes, exec.sent);
         let rip = regs.rip;
         if !send(state, apic, sent) {
@@ -404,7 +384,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 Err(stop) => return Err(stop),
             }
         }
-        Ok(End::Before(NextOperation::new(regs.rip, &[])))
+        self.credit = false;
+        let lags = self.lags.then(|| self.move_floor(regs.rip, regs.gpr[RSP])).flatten();
+        Ok(End::Before(lags.unwrap_or(NextOperation::new(regs.rip, &[]))))
     }
 
     /// Executes up to `limit` instructions of code that runs by itself, for which nothing is a scheduling

@@ -6,7 +6,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use crate::cpu::x2apic_send;
-use crate::stacks_in_use::{Request, Stack, leave_behind, read, uninitialised, write};
+use crate::stacks_in_use::{Request, Stack, leaf, leave_behind, read, uninitialised, write};
 
 const VECTOR: u8 = 40;
 
@@ -144,6 +144,34 @@ fn left_for_an_invariant() {
     });
 }
 
+/// The last thing that a function stores is to a local that an invariant reads: that is seen, whatever becomes of
+/// the frame before the step ends.
+#[lamprey::scenario(finds = "left")]
+fn last_store_of_a_frame() {
+    #[inline(never)]
+    fn leaves() {
+        let mut frame = [0u64; 128];
+        black_box(&mut frame);
+        let at = &raw const frame[8] as u64;
+        SLOT.store(at, Relaxed);
+        COUNT.fetch_add(1, SeqCst);
+        // SAFETY: a word of the frame. At once, past the store buffer.
+        unsafe { (*(at as *const AtomicU64)).swap(2, SeqCst) };
+    }
+    lamprey::cpu(0, || {
+        leaves();
+        SLOT.store(0, Relaxed);
+    });
+    counting();
+    lamprey::always(|| {
+        let at = SLOT.load(Relaxed);
+        if at != 0 {
+            let found = read(at);
+            lamprey::require!(found != 2, "left", "{found} is left");
+        }
+    });
+}
+
 /// Puts a request of its own into the slot, and does not wait.
 #[inline(never)]
 fn submit() {
@@ -231,6 +259,15 @@ fn filled_too_late() {
             write(buffer, 1);
         }
     });
+}
+
+/// A local in the red zone of a leaf function that need not wait for who reads it.
+#[lamprey::scenario(finds = "stack-use-after-return")]
+fn local_of_a_leaf_function() {
+    // SAFETY: it follows the ABI.
+    lamprey::cpu(0, || unsafe { leaf(SLOT.as_ptr(), FLAG.as_ptr(), 7) });
+    serve();
+    lamprey::cpu(2, || FLAG.store(1, Release));
 }
 
 /// A handler on the same CPU runs the request.

@@ -1,11 +1,16 @@
 //! Stacks within stacks, and requests on a stack that are waited for.
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 use core::hint::black_box;
+use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-use crate::stacks_in_use::{Request, Stack, on_stack, prepare, read, rsp, switch};
+use lamprey::paging::USER;
+
+use crate::cpu::load_cr3;
+use crate::entry::frame;
+use crate::stacks_in_use::{Request, Stack, leaf, on_stack, prepare, read, rsp, switch};
 
 const VECTOR: u8 = 40;
 
@@ -104,7 +109,7 @@ fn local_of_a_coroutine_below() {
         // SAFETY: the first stack waits in `switch`.
         unsafe { switch(SECOND.as_ptr(), FIRST.load(Relaxed)) }
         black_box(&local);
-        loop {}
+        unreachable!("nobody switches back")
     }
     lamprey::cpu(0, || {
         let top = (rsp() - 16384) & !15;
@@ -195,16 +200,6 @@ fn request_is_answered_by_a_handler() {
 /// A local in the red zone of a leaf function, which another CPU reads while that waits.
 #[lamprey::scenario]
 fn local_in_the_red_zone() {
-    /// Stores its argument below RSP, hands that out, and waits for the count.
-    #[unsafe(naked)]
-    unsafe extern "C" fn leaf(_value: u64) {
-        naked_asm!(
-            "mov [rsp - 16], rdi", "lea rax, [rsp - 16]", "mov [rip + {slot}], rax",
-            "2:", "cmp qword ptr [rip + {count}], 0", "je 2b",
-            "ret",
-            slot = sym SLOT, count = sym COUNT,
-        )
-    }
     #[inline(never)]
     fn deep() {
         black_box([1u64; 8]);
@@ -213,17 +208,49 @@ fn local_in_the_red_zone() {
         // What is below was in a frame.
         deep();
         // SAFETY: it follows the ABI.
-        unsafe { leaf(7) }
+        unsafe { leaf(SLOT.as_ptr(), COUNT.as_ptr(), 7) }
     });
     lamprey::cpu(1, || {
-        let local = SLOT.load(Acquire);
-        if local != 0 {
-            lamprey::require!(read(local) == 7, "kept", "{}", read(local));
-            COUNT.store(1, Release);
-            lamprey::mark!("read");
+        let mut local = 0;
+        while local == 0 {
+            local = SLOT.load(Acquire);
         }
+        let found = read(local);
+        lamprey::require!(found == 7, "kept", "{found}");
+        COUNT.store(1, Release);
+        lamprey::mark!("read");
     });
-    lamprey::cpu(2, || COUNT.store(1, Release));
+}
+
+/// Page tables in a frame that is gone: walks find what was left there.
+#[lamprey::scenario]
+fn tables_in_a_frame_that_is_gone() {
+    #[repr(align(4096))]
+    struct Table(#[expect(dead_code)] [u64; 512]);
+    #[inline(never)]
+    fn enter(page: u64) {
+        // Nothing was here before: all other entries are 0.
+        let mut tables = [const { MaybeUninit::<Table>::uninit() }; 4];
+        let mut next = page;
+        for table in &mut tables {
+            let entry: *mut u64 = table.as_mut_ptr().cast();
+            // SAFETY: the first word of a table.
+            unsafe { entry.write(next | USER) };
+            next = lamprey::physical_address(entry.cast());
+        }
+        black_box(&mut tables);
+        load_cr3(next);
+    }
+    lamprey::page_tables(4);
+    let page = frame(7).pa();
+    lamprey::cpu(0, move || {
+        enter(page);
+        COUNT.fetch_add(1, SeqCst);
+        let got = lamprey::user::read::<u64>(0);
+        lamprey::require!(matches!(got, Ok(7)), "mapped", "{got:?}");
+        lamprey::mark!("read");
+    });
+    counting();
 }
 
 /// Frames of several sizes, made and left as by `alloca`, leave nothing that tells states apart.
