@@ -3,7 +3,6 @@
 //! Nothing is formatted unless a property is violated.
 
 use core::fmt::{self, Display, Write};
-#[cfg(not(test))]
 use core::panic::PanicInfo;
 
 use abi::hypercall::Failure;
