@@ -34,6 +34,7 @@ mod paging;
 mod private;
 mod rights;
 mod steering;
+mod steps;
 mod tables;
 mod tlb;
 mod tso;
