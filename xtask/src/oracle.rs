@@ -80,8 +80,7 @@ fn one_class(class: Class, arguments: &Arguments) -> Tally {
     let mut tally = Tally::default();
     for seed in arguments.seed..arguments.seed + arguments.programs {
         let program = generate(class, seed);
-        let other = [Mode::NoReduction, Mode::NoMasking, Mode::EveryAccess][seed as usize % 3];
-        match compare(&program, &[Mode::Default, other], limits) {
+        match compare(&program, &Mode::of(&program, seed), limits) {
             Compared::Agreed(outcome) => {
                 tally.compared += 1;
                 tally.bad += u64::from(!outcome.bad.is_empty());
@@ -145,7 +144,7 @@ fn on_mutants(arguments: &Arguments) -> anyhow::Result<()> {
 /// The first program that disagrees there, if one does.
 fn notice(copy: &Path, arguments: &Arguments) -> anyhow::Result<Option<String>> {
     let mut command = Command::new("timeout");
-    command.args(["900", "cargo", "run", "-q", "-p", "xtask", "--", "oracle", "--quick"]);
+    command.args(["300", "cargo", "run", "-q", "-p", "xtask", "--", "oracle", "--quick"]);
     command.args(["--programs", &arguments.programs.to_string()]);
     command.args(["--seed", &arguments.seed.to_string()]);
     if let Some(class) = &arguments.class {

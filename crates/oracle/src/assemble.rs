@@ -137,6 +137,10 @@ fn set_up(program: &Program, heap: u64, first: impl Fn(Code) -> u64) -> Vec<Op> 
             ops.push(Op::Set(RSI, *value));
             ops.push(Op::Store(RSI, 8, Place::At(RDI)));
         }
+        if tables.cr3 != 0 {
+            ops.push(Op::Set(RDI, tables.cr3));
+            ops.push(Op::ToCr(3, RDI));
+        }
     }
     ops.push(Op::Ret);
     ops

@@ -1,6 +1,7 @@
 //! Runs a program on both sides and compares.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::assemble::assemble;
 use crate::enumerate::{Refused, enumerate};
@@ -59,7 +60,9 @@ pub fn compare(program: &Program, modes: &[Mode], limits: Limits) -> Compared {
         Err(Refused::NoRule(what)) => return Compared::Skipped(format!("enumerator: {what}")),
     };
     for mode in modes {
-        let searched = match search(program, &image, heap, *mode, limits.search) {
+        // A search that panics is wrong, too.
+        let searching = AssertUnwindSafe(|| search(program, &image, heap, *mode, limits.search));
+        let searched = match catch_unwind(searching).unwrap_or_else(|_| Ok(panicked())) {
             Ok(searched) => searched,
             Err(Undecided::Gap(what)) => return Compared::Skipped(format!("search: {what}")),
             Err(Undecided::Large) => return Compared::Skipped("search: too many states".into()),
@@ -69,6 +72,11 @@ pub fn compare(program: &Program, modes: &[Mode], limits: Limits) -> Compared {
         }
     }
     Compared::Agreed(naive)
+}
+
+/// What is said of a search that panics.
+fn panicked() -> Outcome {
+    Outcome { bad: BTreeSet::from([Bad::Failed("the search panics".into())]), ..Outcome::default() }
 }
 
 /// A search that finds something finds one of the things that can be found; one that finds nothing has all

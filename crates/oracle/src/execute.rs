@@ -317,7 +317,8 @@ impl Naive<'_> {
     fn hypercall(&self, state: &mut State, cpu: usize, call: Hypercall, pick: usize) -> Made {
         let empty = state.cpus[cpu].buffer.is_empty();
         let (first, second) = (Self::reg(state, cpu, RDI), Self::reg(state, cpu, RSI));
-        let mut answer = None;
+        // A function that gives nothing may leave anything in RAX; it leaves 0.
+        let mut answer = 0;
         match call {
             // As kernels fence before they send.
             Hypercall::SendIpi | Hypercall::SendNmi if !empty => return Ok(false),
@@ -329,10 +330,10 @@ impl Naive<'_> {
                 let vector = Message::Vector(second as u8);
                 state.send(to, if call == Hypercall::SendNmi { Message::Nmi } else { vector });
             }
-            Hypercall::Choose => answer = Some(pick as u64),
+            Hypercall::Choose => answer = pick as u64,
             Hypercall::Assume if first == 0 => return Err(Stopped::Discarded),
             Hypercall::Assume => {}
-            Hypercall::ThisCpu => answer = Some(cpu as u64),
+            Hypercall::ThisCpu => answer = cpu as u64,
             Hypercall::Fail => {
                 let property = (0..PROPERTIES).find(|property| failure(*property) == first);
                 let property = property.ok_or(Stopped::NoRule("an unknown property"))?;
@@ -340,7 +341,7 @@ impl Naive<'_> {
             }
             Hypercall::UserRead | Hypercall::UserWrite | Hypercall::UserExecute => {
                 match self.user_call(state, cpu, call, pick)? {
-                    Some(status) => answer = Some(status),
+                    Some(status) => answer = status,
                     None => return Ok(false),
                 }
             }
@@ -348,9 +349,7 @@ impl Naive<'_> {
             _ => return Err(Stopped::NoRule("that hypercall")),
         }
         let top = state.cpus[cpu].top_mut();
-        if let Some(answer) = answer {
-            top.set(RAX, 8, answer);
-        }
+        top.set(RAX, 8, answer);
         top.at_call = false;
         Ok(true)
     }

@@ -11,6 +11,9 @@ use crate::rules::RULES;
 use crate::state::{Buffered, Cpu, Level, Message, Shadow, State};
 use crate::tlb::Tlb;
 
+/// What CPUs start with: PCIDE, FSGSBASE, OSXMMEXCPT, OSFXSR, PGE, PAE.
+const CR4: u64 = 0x3_06a0;
+
 /// Why nothing follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stopped {
@@ -89,16 +92,22 @@ impl<'p> Naive<'p> {
             nmis_blocked: false,
             cr2: 0,
             cr3: 0,
-            cr4: 1 << 17,
+            cr4: CR4,
             tlb: Tlb::default(),
         };
-        State {
+        let mut first = State {
             cpus: (0..program.cpus.len() as u8).map(cpu).collect(),
             memory,
             messages: Vec::new(),
             unsent: if program.nmi.is_some() { program.nmi_budget } else { 0 },
             freed: Vec::new(),
+        };
+        if let Some(tables) = &program.tables {
+            first.cpus[0].cr3 = tables.cr3;
         }
+        // Nothing is free yet.
+        let _ = self.cache(&mut first);
+        first
     }
 
     /// The observed words.
@@ -111,8 +120,7 @@ impl<'p> Naive<'p> {
         for (number, cpu) in state.cpus.iter().enumerate() {
             let mut step = |unsent, act: &dyn Fn(&mut State) -> Result<(), Stopped>| {
                 let mut after = state.clone();
-                let result = act(&mut after);
-                self.memory_changed(&mut after);
+                let result = act(&mut after).and_then(|()| self.cache(&mut after));
                 out.push(Step { state: after, unsent, result });
             };
             if !cpu.buffer.is_empty() {
@@ -151,8 +159,8 @@ impl<'p> Naive<'p> {
                 if result == Ok(false) {
                     continue;
                 }
-                self.memory_changed(&mut after);
-                out.push(Step { state: after, unsent: false, result: result.map(|_| ()) });
+                let result = result.and_then(|_| self.cache(&mut after));
+                out.push(Step { state: after, unsent: false, result });
             }
         }
         self.arrivals(state, out);

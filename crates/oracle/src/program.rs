@@ -179,6 +179,8 @@ pub struct Tables {
     pub frames: usize,
     /// Stores that set-up makes: frame, word in the frame, value.
     pub entries: Vec<(usize, usize, u64)>,
+    /// What set-up loads CR3 of CPU 0 with; 0 for nothing.
+    pub cr3: u64,
     /// Words of frames that are pages and are observed: frame, word, first value.
     pub words: Vec<(usize, usize, u64)>,
     /// Descriptors of INVPCID: PCID and address.

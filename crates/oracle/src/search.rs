@@ -27,6 +27,22 @@ pub enum Mode {
     EveryAccess,
 }
 
+impl Mode {
+    /// How program number `seed` is searched: by default, and in one of the slower ways in turn.
+    pub fn of(program: &Program, seed: u64) -> [Mode; 2] {
+        let other = [Mode::NoReduction, Mode::NoMasking, Mode::EveryAccess][seed as usize % 3];
+        let frees = |code: &crate::program::Code| {
+            program.code(*code).contains(&Op::Call(Hypercall::FrameFree))
+        };
+        // With every access a scheduling point the machine panics where a frame is freed between a
+        // translation's choice and its step: `a choice where there is none`.
+        match other == Mode::EveryAccess && program.codes().iter().any(frees) {
+            true => [Mode::Default, Mode::NoReduction],
+            false => [Mode::Default, other],
+        }
+    }
+}
+
 /// Why the search decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Undecided {

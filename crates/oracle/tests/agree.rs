@@ -9,9 +9,7 @@ fn agrees(class: Class) {
     let (mut compared, mut bad) = (0, 0);
     for seed in 0..PROGRAMS {
         let program = generate(class, seed);
-        // By default always, and one of the slower ways in turn.
-        let other = [Mode::NoReduction, Mode::NoMasking, Mode::EveryAccess][seed as usize % 3];
-        match compare(&program, &[Mode::Default, other], Limits::default()) {
+        match compare(&program, &Mode::of(&program, seed), Limits::default()) {
             Compared::Agreed(outcome) => {
                 compared += 1;
                 bad += u64::from(!outcome.bad.is_empty());
@@ -72,4 +70,29 @@ fn apic() {
 #[test]
 fn nmi() {
     agrees(Class::Nmi);
+}
+
+#[test]
+fn pages() {
+    agrees(Class::Pages);
+}
+
+#[test]
+fn pcids() {
+    agrees(Class::Pcids);
+}
+
+#[test]
+fn lam() {
+    agrees(Class::Lam);
+}
+
+#[test]
+fn rights() {
+    agrees(Class::Rights);
+}
+
+#[test]
+fn cr2() {
+    agrees(Class::Cr2);
 }

@@ -3,6 +3,9 @@
 mod build;
 mod interrupts;
 mod memory;
+mod paging;
+
+use paging::Kind;
 
 use crate::program::Program;
 use crate::random::Random;
@@ -26,11 +29,21 @@ pub enum Class {
     Apic,
     /// NMIs, sent and unsent.
     Nmi,
+    /// Page tables and TLBs: stores to entries, INVLPG, frames that are freed.
+    Pages,
+    /// PCIDs, MOV to CR3, INVPCID, global pages.
+    Pcids,
+    /// LAM.
+    Lam,
+    /// Rights of all levels, SMEP.
+    Rights,
+    /// CR2, which handlers overwrite.
+    Cr2,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 8] = [
+    pub const ALL: [Class; 13] = [
         Class::Memory,
         Class::Widths,
         Class::Locks,
@@ -39,6 +52,11 @@ impl Class {
         Class::Raw,
         Class::Apic,
         Class::Nmi,
+        Class::Pages,
+        Class::Pcids,
+        Class::Lam,
+        Class::Rights,
+        Class::Cr2,
     ];
 
     /// What it is called on a command line.
@@ -52,6 +70,11 @@ impl Class {
             Class::Raw => "raw",
             Class::Apic => "apic",
             Class::Nmi => "nmi",
+            Class::Pages => "pages",
+            Class::Pcids => "pcids",
+            Class::Lam => "lam",
+            Class::Rights => "rights",
+            Class::Cr2 => "cr2",
         }
     }
 }
@@ -70,5 +93,10 @@ pub fn generate(class: Class, seed: u64) -> Program {
         Class::Raw => interrupts::raw(&mut random),
         Class::Apic => interrupts::apic(&mut random),
         Class::Nmi => interrupts::nmi(&mut random),
+        Class::Pages => paging::tables(&mut random, Kind::Pages),
+        Class::Pcids => paging::tables(&mut random, Kind::Pcids),
+        Class::Lam => paging::tables(&mut random, Kind::Lam),
+        Class::Rights => paging::tables(&mut random, Kind::Rights),
+        Class::Cr2 => paging::tables(&mut random, Kind::Cr2),
     }
 }
