@@ -55,17 +55,17 @@ pub(super) fn locks(random: &mut Random) -> Program {
 
 fn phrase(build: &mut Build<'_>, cpu: u8, guarded: u16) {
     let place = Place::Data(8 * guarded);
-    match build.random.below(8) {
-        0 | 1 => {
+    match build.random.below(if cpu == 0 { 10 } else { 11 }) {
+        0 | 1 | 8 | 9 => {
             let lock = build.random.below(2) as u16;
             build.lock(lock);
             guarded_part(build, place);
-            let unlock = if build.random.percent(90) { lock } else { 1 - lock };
+            let unlock = if build.random.percent(95) { lock } else { 1 - lock };
             build.push(Op::StoreImm(1, 8, Place::Data(8 * unlock)));
         }
         2 => {
             // Two locks, in one order or the other.
-            let first = build.random.below(2) as u16;
+            let first = u16::from(build.random.percent(25));
             build.lock(first);
             build.lock(1 - first);
             guarded_part(build, place);
@@ -81,12 +81,12 @@ fn phrase(build: &mut Build<'_>, cpu: u8, guarded: u16) {
         }
         4 | 5 => {
             // A message: data, then a flag.
-            let flag = 2 + build.random.below(2) as u16;
+            let flag = 2 + u16::from(build.random.percent(25));
             build.push(Op::StoreImm(7, 8, place));
             build.push(Op::StoreImm(1, 8, Place::Data(8 * flag)));
         }
-        6 => {
-            let flag = 2 + build.random.below(2) as u16;
+        6 | 10 if cpu > 0 => {
+            let flag = 2 + u16::from(build.random.percent(10));
             build.wait(flag);
             let to = build.result();
             build.push(Op::Load(to, 8, place));
