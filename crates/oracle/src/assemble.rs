@@ -132,15 +132,17 @@ fn set_up(program: &Program, heap: u64, first: impl Fn(Code) -> u64) -> Vec<Op> 
     if let Some(tables) = &program.tables {
         call(Hypercall::PageTables, &[(RDI, 4)]);
         call(Hypercall::Alloc, &[(RDI, 4096 * tables.frames as u64), (RSI, 4096)]);
-        for (frame, word, value) in tables.entries.iter().chain(&tables.words) {
+        let store = |ops: &mut Vec<Op>, (frame, word, value): &(usize, usize, u64)| {
             ops.push(Op::Set(RDI, heap + (4096 * frame + 8 * word) as u64));
             ops.push(Op::Set(RSI, *value));
             ops.push(Op::Store(RSI, 8, Place::At(RDI)));
-        }
+        };
+        tables.entries.iter().chain(&tables.words).for_each(|entry| store(&mut ops, entry));
         if tables.cr3 != 0 {
             ops.push(Op::Set(RDI, tables.cr3));
             ops.push(Op::ToCr(3, RDI));
         }
+        tables.later.iter().for_each(|entry| store(&mut ops, entry));
     }
     ops.push(Op::Ret);
     ops

@@ -102,11 +102,17 @@ impl<'p> Naive<'p> {
             unsent: if program.nmi.is_some() { program.nmi_budget } else { 0 },
             freed: Vec::new(),
         };
+        // Nothing is free yet, so that nothing goes wrong.
+        let cache = |first: &mut State| drop(self.cache(first));
         if let Some(tables) = &program.tables {
             first.cpus[0].cr3 = tables.cr3;
+            cache(&mut first);
+            for (frame, word, value) in &tables.later {
+                let at = self.heap + (4096 * frame + 8 * word) as u64;
+                self.put(&mut first, at, 8, *value);
+                cache(&mut first);
+            }
         }
-        // Nothing is free yet.
-        let _ = self.cache(&mut first);
         first
     }
 

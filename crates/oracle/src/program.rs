@@ -181,6 +181,8 @@ pub struct Tables {
     pub entries: Vec<(usize, usize, u64)>,
     /// What set-up loads CR3 of CPU 0 with; 0 for nothing.
     pub cr3: u64,
+    /// Stores that set-up makes after that: what was there before may be cached.
+    pub later: Vec<(usize, usize, u64)>,
     /// Words of frames that are pages and are observed: frame, word, first value.
     pub words: Vec<(usize, usize, u64)>,
     /// Descriptors of INVPCID: PCID and address.

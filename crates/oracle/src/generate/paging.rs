@@ -4,7 +4,7 @@ use abi::hypercall::Hypercall;
 
 use crate::assemble::{descriptor, frame_pa};
 use crate::generate::build::Build;
-use crate::program::{DATA, Handler, Op, Place, Program, RAX, RDI, RDX, RSI, Tables, VALUES};
+use crate::program::{DATA, Handler, Op, Place, Program, RAX, RDI, RDX, RSI, Rmw, Tables, VALUES};
 use crate::random::Random;
 use crate::search::heap;
 
@@ -64,7 +64,15 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
     let remote = random.percent(if kind == Kind::Cr2 { 80 } else { 40 });
     // Where a handler may come before CR3 is loaded it is loaded already.
     let cr3 = if remote || random.percent(30) { pa(0) | 1 } else { 0 };
-    let tables = Tables { frames: 7, entries, cr3, words, descriptors, pages: VAS.to_vec() };
+    let later = match cr3 != 0 && random.percent(30) {
+        true => vec![random.one(&[
+            (PT, 0, pa(PAGES[1]) | USER),
+            (PT, 0, 0),
+            (PD, 2, pa(OTHER_PT) | USER),
+        ])],
+        false => Vec::new(),
+    };
+    let tables = Tables { frames: 7, entries, later, cr3, words, descriptors, pages: VAS.to_vec() };
     let mut program = Program { tables: Some(tables), ..Program::default() };
     if remote {
         let mut build = Build::new(random, 0, 1);
@@ -210,9 +218,15 @@ fn access(build: &mut Build<'_>, kind: Kind, cpu: u64, results: bool) {
         va |= build.random.one(&[0, 0x2a << 57, 0x7f << 48, 1 << 47, 0x7fff << 48]);
     }
     build.push(Op::Set(RDI, va));
-    if kind != Kind::Cr2 && build.random.percent(15) {
+    if kind != Kind::Cr2 && build.random.percent(25) {
         let reg = if results { build.result() } else { RSI };
-        build.push(Op::Load(reg, 8, Place::At(RDI)));
+        if build.random.percent(50) {
+            build.push(Op::Load(reg, 8, Place::At(RDI)));
+            return;
+        }
+        build.push(Op::Set(reg, 5));
+        let how = build.random.one(&[Rmw::Xadd, Rmw::Xchg]);
+        build.push(Op::Rmw(how, true, reg, 8, Place::At(RDI)));
         return;
     }
     build.push(Op::Set(RSI, 8));
