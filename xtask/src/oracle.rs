@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     /// Run the tests of crates/oracle on each machine that tests/mutants breaks; list those not noticed
     #[arg(long)]
     mutants: bool,
-    /// Only mutants whose name, machine/… or explore/…, contains this
+    /// Only mutants whose name, machine/… or explore/…, contains one of these, separated by commas
     #[arg(long, requires = "mutants")]
     filter: Option<String>,
 }
@@ -125,7 +125,7 @@ fn on_mutants(arguments: &Arguments) -> anyhow::Result<()> {
         }
         let mut all = mutants::read_all(folder)?;
         let filter = arguments.filter.as_deref().unwrap_or("");
-        all.retain(|mutant| mutant.name.contains(filter));
+        all.retain(|mutant| filter.split(',').any(|part| mutant.name.contains(part)));
         for mutant in all {
             number += 1;
             let path = copy.path().join(&mutant.file);

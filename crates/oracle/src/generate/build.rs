@@ -82,10 +82,25 @@ impl<'r> Build<'r> {
             8 | 9 => self.rmw(width, place),
             10 => self.push(Op::Mfence),
             _ => {
-                let fence = self.random.one(&[Op::Mfence, Op::Mfence, Op::Lfence, Op::Sfence]);
+                let fence = self.random.one(&[Op::Mfence, Op::Lfence, Op::Sfence]);
                 self.push(fence);
             }
         }
+    }
+
+    /// A store and a load of another word, with something between that may keep them in order.
+    pub(super) fn store_and_load(&mut self) {
+        let from = self.random.below(2) as u16 * 8;
+        let value = self.value();
+        self.push(Op::StoreImm(value, 8, Place::Data(from)));
+        match self.random.below(5) {
+            0 | 1 => self.push(Op::Mfence),
+            2 => self.push(Op::Lfence),
+            3 => self.push(Op::Sfence),
+            _ => {}
+        }
+        let to = self.result();
+        self.push(Op::Load(to, 8, Place::Data(8 - from)));
     }
 
     /// A read-modify-write.

@@ -106,6 +106,8 @@ pub(super) fn called(random: &mut Random) -> Program {
         for _ in 0..=build.random.below(if cpus == 1 { 4 } else { 2 }) {
             if build.random.percent(35) {
                 send(&mut build, &mut sent, cpus, vectors);
+            } else if cpu > 0 && build.random.percent(40) {
+                build.store_and_load();
             } else {
                 window(&mut build);
             }
@@ -287,11 +289,11 @@ pub(super) fn raw(random: &mut Random) -> Program {
 /// Messages by the x2APIC, priorities, EOI.
 pub(super) fn apic(random: &mut Random) -> Program {
     let mut program = Program::default();
-    let first = random.below(3) as usize;
+    let first = random.one(&[0, 1, 1, 2]);
     let vectors = &VECTORS[first..first + 1 + random.below(2) as usize];
     for vector in vectors {
-        let raw = random.percent(40);
-        let eoi = random.percent(85);
+        let raw = random.percent(50);
+        let eoi = random.percent(75);
         let code = if raw { raw_code(random, eoi) } else { called_code(random, 2) };
         program.handlers.push(Handler { vector: *vector, raw, code });
     }

@@ -18,8 +18,10 @@ pub(super) fn plain(random: &mut Random, mixed: bool) -> Program {
         let mut build = Build::new(random, cpu, words);
         build.mixed = mixed;
         let most = if cpus == 3 { 2 } else { 4 };
-        for _ in 0..=build.random.below(most) {
-            build.access();
+        if words > 1 && cpus == 2 && build.random.percent(30) {
+            build.store_and_load();
+        } else {
+            (0..=build.random.below(most)).for_each(|_| build.access());
         }
         if build.random.percent(8) {
             build.choose(2);

@@ -40,7 +40,7 @@ pub(super) enum Kind {
 }
 
 pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
-    let global = if kind == Kind::Pcids && random.percent(35) { G } else { 0 };
+    let global = if kind == Kind::Pcids && random.percent(40) { G } else { 0 };
     let pa = |frame| frame_pa(heap(), frame);
     let mut entries = vec![
         (0, 0, pa(1) | USER),
@@ -85,6 +85,9 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
         let code = build.end_handler(false);
         program.handlers.push(Handler { vector: VECTOR, raw: false, code });
     }
+    if kind == Kind::Pages && random.percent(12) {
+        return freed_by_request(program, random);
+    }
     let mut build = Build::new(random, 0, 1);
     user(&mut build, kind, remote);
     program.cpus.push(build.end());
@@ -100,6 +103,26 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
             Op::Ret,
         ]);
     }
+    program
+}
+
+/// A CPU uses a page and then asks another one to free it; what it has stored may be on its way still.
+fn freed_by_request(mut program: Program, random: &mut Random) -> Program {
+    let free =
+        vec![Op::Set(RDI, frame_pa(heap(), PAGES[0])), Op::Call(Hypercall::FrameFree), Op::Ret];
+    program.handlers = vec![Handler { vector: VECTOR, raw: false, code: free }];
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = frame_pa(heap(), 0) | 1;
+    }
+    let mut build = Build::new(random, 0, 1);
+    access(&mut build, Kind::Rights, 0, false);
+    if build.random.percent(50) {
+        build.push(Op::Mfence);
+        build.push(Op::Lfence);
+    }
+    build.wrmsr(0x830, u64::from(VECTOR), 1);
+    program.cpus = vec![build.end(), vec![Op::Ret]];
     program
 }
 
@@ -128,6 +151,9 @@ fn user(build: &mut Build<'_>, kind: Kind, remote: bool) {
         build.push(Op::Lea(RAX, RAX, -(1 << 7)));
         build.push(Op::ToCr(4, RAX));
     }
+    if kind == Kind::Pcids && !remote && build.random.percent(40) {
+        return stale_elsewhere(build);
+    }
     let accesses = if remote { 1 } else { 1 + build.random.below(2) };
     for number in 0..accesses {
         if number > 0 || build.random.percent(30) {
@@ -145,6 +171,16 @@ fn user(build: &mut Build<'_>, kind: Kind, remote: bool) {
         }
         access(build, kind, 0, true);
     }
+}
+
+/// An entry changes under one PCID, something is dropped there or under the other, and both are looked at.
+fn stale_elsewhere(build: &mut Build<'_>) {
+    change(build);
+    flush(build, Kind::Pcids);
+    if build.random.percent(60) {
+        load_cr3(build, Kind::Pcids, false);
+    }
+    access(build, Kind::Pcids, 0, true);
 }
 
 /// Another CPU changes an entry, makes others forget it or not, and uses the frame again or frees it.
