@@ -11,11 +11,11 @@ use anyhow::{Context, bail, ensure};
 use crate::project;
 
 /// One change: in `file`, `from` becomes `to`.
-struct Mutant {
-    name: String,
-    file: String,
-    from: String,
-    to: String,
+pub(crate) struct Mutant {
+    pub(crate) name: String,
+    pub(crate) file: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
 }
 
 /// What is broken, and who must notice.
@@ -161,7 +161,7 @@ fn text(value: &serde_json::Value) -> &str {
     value.as_str().unwrap_or("?")
 }
 
-fn read_all(subject: &str) -> anyhow::Result<Vec<Mutant>> {
+pub(crate) fn read_all(subject: &str) -> anyhow::Result<Vec<Mutant>> {
     let folder = project::root().join("tests/mutants").join(subject);
     let mut paths: Vec<PathBuf> =
         fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
@@ -184,7 +184,7 @@ fn read(subject: &str, path: &Path) -> anyhow::Result<Mutant> {
     Ok(Mutant { file: file.trim().into(), from: from.into(), to: to.into(), name })
 }
 
-fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
