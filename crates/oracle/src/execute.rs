@@ -6,7 +6,6 @@ use crate::assemble::failure;
 use crate::naive::{Naive, Stopped, request};
 use crate::outcome::Bad;
 use crate::program::{Op, PROPERTIES, Place, RAX, RCX, RDI, RDX, RSI, Reg, Rmw, result};
-use crate::rules::RULES;
 use crate::state::{Buffered, Level, Message, Shadow, State, mask};
 
 /// Bit IF of RFLAGS.
@@ -49,7 +48,8 @@ impl Naive<'_> {
         }
         // The instruction is done.
         let top = state.cpus[cpu].top_mut();
-        if RULES.first_delay_only && shadow != Shadow::None {
+        if shadow == Shadow::All && matches!(op, Op::MovSs(_)) {
+            // Of consecutive loads of SS only the first delays (SDM vol. 3 section 6.8.3).
             top.shadow = Shadow::None;
         }
         match op {

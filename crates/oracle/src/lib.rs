@@ -35,7 +35,6 @@ mod outcome;
 mod paging;
 pub mod program;
 mod random;
-mod rules;
 mod search;
 mod show;
 mod shrink;

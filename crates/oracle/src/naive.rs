@@ -7,7 +7,6 @@ use abi::hypercall::Hypercall;
 use crate::assemble::{Image, descriptor, stub};
 use crate::outcome::Bad;
 use crate::program::{Code, DATA, KEEPS, Op, Program, RESULTS, Reg, SHARED_WORDS, VALUES};
-use crate::rules::RULES;
 use crate::state::{Buffered, Cpu, Level, Message, Shadow, State};
 use crate::tlb::Tlb;
 
@@ -241,8 +240,8 @@ impl<'p> Naive<'p> {
                 return Err(Stopped::NoRule("IRETQ outside a handler"));
             }
             let top = cpu.top_mut();
-            if RULES.must_end_with_interrupts_on && !top.interrupts_on {
-                return Err(Stopped::Bad(Bad::Failed("interrupts-left-off".into())));
+            if !top.interrupts_on {
+                return Err(Stopped::Bad(Bad::Failed("ends-with-interrupts-off".into())));
             }
             // What is in the registers of an idle CPU is nothing of the program's.
             top.regs = [0; 16];

@@ -211,6 +211,10 @@ impl explore::Model for Model {
         state.ended()
     }
 
+    fn optional(&self, _: &machine::State, choice: Choice) -> bool {
+        Machine::is_optional(Agent(choice.agent), choice.pick)
+    }
+
     fn next(&self, state: &machine::State, agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
         let next = self.machine.next(state, Agent(agent))?;
         let told = next.touches().iter();
@@ -249,6 +253,7 @@ fn stop(halt: Halt) -> Stop<MachineBad, Gap> {
         Halt::Bad(bad) => Stop::Violation(bad),
         Halt::Gap(gap) => Stop::Unmodelled(gap),
         Halt::Discarded => Stop::Discarded,
+        Halt::CutOff { .. } => unreachable!("nothing asks to cut anything off"),
     }
 }
 
