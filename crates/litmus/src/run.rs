@@ -8,8 +8,8 @@ use std::time::Instant;
 use abi::hypercall::Hypercall;
 use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
 use machine::{
-    Access, Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Seen, Watch,
-    Word,
+    Access, Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Seen,
+    Watch, Word,
 };
 
 use crate::assemble::{Image, Refused, assemble};
@@ -193,7 +193,8 @@ impl Watch for Bounds<'_> {
         let thread = seen.agent.cpu();
         let is_own = self.own[usize::from(thread)].contains(&seen.rip);
         let end = va.saturating_add(u64::from(size));
-        let within = |location: &Location| location.extent.start <= va && end <= location.extent.end;
+        let within =
+            |location: &Location| location.extent.start <= va && end <= location.extent.end;
         if is_own && !self.test.locations.iter().any(within) {
             self.outside.get_or_insert(Outside { thread, rip: seen.rip, va, size });
         }

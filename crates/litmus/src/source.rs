@@ -71,9 +71,7 @@ impl<'t> Source<'t> {
                 }
                 // The text that documents a test stands alone on its lines.
                 Some(_)
-                    if open.is_empty()
-                        && text.as_bytes()[at] == b'"'
-                        && starts_line(text, at) =>
+                    if open.is_empty() && text.as_bytes()[at] == b'"' && starts_line(text, at) =>
                 {
                     at += text[at + 1..].find('"').map_or(0, |end| end + 1) + 1;
                     continue;

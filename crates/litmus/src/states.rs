@@ -13,7 +13,8 @@ impl Test {
             let (before, after) = match observable.element {
                 None => (format!("{}=", observable.name), ";"),
                 Some((at, of)) => {
-                    let before = if at == 0 { format!("{}={{", observable.name) } else { "".into() };
+                    let before =
+                        if at == 0 { format!("{}={{", observable.name) } else { "".into() };
                     (before, if at + 1 == of { "};" } else { "," })
                 }
             };
@@ -122,9 +123,8 @@ impl<'t> Reader<'t> {
             Some((name, offset)) => (name, number(offset)),
             None => (word, Some(0)),
         };
-        let is_named = |known: &&Location| {
-            known.name == name || known.name.strip_suffix("[0]") == Some(name)
-        };
+        let is_named =
+            |known: &&Location| known.name == name || known.name.strip_suffix("[0]") == Some(name);
         let known = self.test.locations.iter().find(is_named);
         let address = known.zip(offset).map(|(known, offset)| known.address.wrapping_add(offset));
         address.ok_or_else(|| format!("`{word}` is neither a number nor a location"))

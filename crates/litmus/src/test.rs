@@ -250,9 +250,7 @@ impl Test {
                 let value = state[*observable];
                 match *term {
                     Term::Number(number) => value == shape.cut(number),
-                    Term::Address(location) => {
-                        value == shape.cut(self.locations[location].address)
-                    }
+                    Term::Address(location) => value == shape.cut(self.locations[location].address),
                     Term::Observable(other) => {
                         let other_shape = self.observables[other].shape;
                         shape.number(value) == other_shape.number(state[other])

@@ -264,7 +264,8 @@ impl<'t> Parser<'_, 't> {
         }
         if mnemonic == Mnemonic::Lea {
             if self.dialect == Dialect::Intel {
-                let message = "an address has 64 bits, more than X86 can keep; write the test for X86_64";
+                let message =
+                    "an address has 64 bits, more than X86 can keep; write the test for X86_64";
                 return Err(self.source.error(here, message));
             }
         } else {
@@ -294,8 +295,8 @@ impl<'t> Parser<'_, 't> {
             [one, two] => matches!((&one.operand, &two.operand), (Register(_), Memory(_))),
             _ => false,
         };
-        let registers = told.len() == 2
-            && told.iter().all(|told| matches!(told.operand, Register(_)));
+        let registers =
+            told.len() == 2 && told.iter().all(|told| matches!(told.operand, Register(_)));
         let is_move = operands::is_conditional_move(mnemonic);
         if self.dialect == Dialect::Att {
             match mnemonic {
@@ -307,7 +308,8 @@ impl<'t> Parser<'_, 't> {
                 _ => told.reverse(),
             }
             // Only one order has a form.
-            if is_move && swapped(told, true) || mnemonic == Mnemonic::Cmpxchg && swapped(told, false)
+            if is_move && swapped(told, true)
+                || mnemonic == Mnemonic::Cmpxchg && swapped(told, false)
             {
                 told.swap(0, 1);
             }
@@ -346,9 +348,10 @@ impl<'t> Parser<'_, 't> {
         }
         let Some(address) = told.address else { return Ok(()) };
         let end = address.wrapping_add(u64::from(bytes));
-        let is_within = self.locations.iter().any(|known| {
-            known.address <= address && end <= known.address + known.bytes()
-        });
+        let is_within = self
+            .locations
+            .iter()
+            .any(|known| known.address <= address && end <= known.address + known.bytes());
         if is_within || !DATA.contains(&address) && told.location.is_none() {
             return Ok(());
         }

@@ -241,12 +241,10 @@ impl Parser<'_, '_> {
 
 /// The number of an observable in `named`, where it is put if it is not there.
 fn number_of(named: &mut Named, observable: Observable) -> usize {
-    let known = named
-        .iter()
-        .position(|known| {
-            let key = |one: &Observable| (one.place, one.shape, one.element);
-            key(known) == key(&observable)
-        });
+    let known = named.iter().position(|known| {
+        let key = |one: &Observable| (one.place, one.shape, one.element);
+        key(known) == key(&observable)
+    });
     known.unwrap_or_else(|| {
         named.push(observable);
         named.len() - 1

@@ -120,7 +120,8 @@ impl Parser<'_, '_> {
         self.at += 1;
         let first = self.at;
         let count = self.number("of elements")?;
-        let Some(count) = usize::try_from(count).ok().filter(|count| (1..=MAX_LOCATIONS).contains(count))
+        let Some(count) =
+            usize::try_from(count).ok().filter(|count| (1..=MAX_LOCATIONS).contains(count))
         else {
             let message = format!("an array has 1 to {MAX_LOCATIONS} elements");
             return Err(self.source.error(self.since(first), message));

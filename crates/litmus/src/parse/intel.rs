@@ -61,7 +61,9 @@ impl Parser<'_, '_> {
                     location = Some(self.location(word)?);
                     self.at += 1;
                 }
-                None if Self::is_name(word) => return Err(self.error("an address has one location")),
+                None if Self::is_name(word) => {
+                    return Err(self.error("an address has one location"));
+                }
                 None => {
                     displacement = displacement.wrapping_add(self.number("in the address")?);
                 }

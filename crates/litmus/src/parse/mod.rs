@@ -327,7 +327,8 @@ impl<'s, 't> Parser<'s, 't> {
             true => format!(" of an `int`; declare it in the initial state: `int64_t {name};`"),
             false => String::new(),
         };
-        let message = format!("{name} cannot have this value: it has {} {bytes}{mend}", shape.bytes);
+        let message =
+            format!("{name} cannot have this value: it has {} {bytes}{mend}", shape.bytes);
         Err(self.source.error(self.since(first), message))
     }
 
