@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use explore::{Choice, Found, Switches, What, Why, Words};
-use machine::{Agent, Bad, Gap, Halt, State, Violation};
+use machine::{Agent, Bad, Halt, State, Violation};
 use outcome::{Bounds, Finding, Mark, Outcome, Reason, Stats, Verdict};
 
 use crate::guest::{Guest, Scenario};
-use crate::model::{Marks, Model, Recorder};
+use crate::model::{Budget, Marks, Model, Obstacle, Recorder};
 use crate::names::Names;
 use crate::narrate::{Narrator, fault_name};
 use crate::stacks::{place, symbol};
@@ -21,10 +21,12 @@ pub(crate) fn judge(
     scenario: &Scenario,
     limits: &Limits,
     mut model: Model,
-    found: &Found<Bad, Gap>,
+    found: &Found<Bad, Obstacle>,
     start: Instant,
 ) -> Checked {
-    let Marks { reached, warnings } = std::mem::take(&mut model.marks);
+    // What was found is told to its end, though the time may be used up.
+    model.set_budget(Budget::default());
+    let Marks { reached, warnings, bounds: met } = std::mem::take(&mut model.marks);
     let mut outcome = blank(guest, scenario);
     outcome.stats = stats(&model, found, start);
     outcome.marks = marks(scenario, &reached);
@@ -35,10 +37,12 @@ pub(crate) fn judge(
     let (instructions, mut trail) = (model.machine.instructions(), None);
     match &found.verdict {
         explore::Verdict::Pass => no_violation(&mut outcome, scenario, found.stats.ends),
-        explore::Verdict::Undecided { why, complete_switches } => {
+        explore::Verdict::Undecided { why, complete_switches, complete_livelocks } => {
+            let apart = complete_livelocks != complete_switches;
             outcome.verdict = Verdict::Undecided;
             outcome.stats.switches = complete_switches.unwrap_or(0);
-            outcome.reason = Some(undecided(guest, why, *complete_switches));
+            outcome.stats.livelocks_apart = apart;
+            outcome.reason = Some(undecided(guest, why, *complete_switches, apart));
         }
         explore::Verdict::Violated { what, trail: choices, switches, shortest } => {
             let mut teller = Teller {
@@ -51,8 +55,9 @@ pub(crate) fn judge(
             };
             match teller.tell(choices, Some(what)) {
                 Ok(told) => {
-                    let finding =
-                        Finding { switches: *switches, shortest: *shortest, ..told.finding };
+                    // A run that was cut off might have been simpler.
+                    let shortest = *shortest && !model.cut_off;
+                    let finding = Finding { switches: *switches, shortest, ..told.finding };
                     outcome.stats.switches = *switches;
                     outcome.verdict = verdict_of(scenario, &finding.property);
                     trail = Some(Trail::new(
@@ -76,7 +81,8 @@ pub(crate) fn judge(
     }
     outcome.stats.instructions = instructions;
     outcome.cpus = cpus(&model);
-    outcome.bounds = bounds(&model);
+    outcome.bounds = bounds(guest, &model);
+    outcome.bounds.others.extend(met);
     Checked { outcome, trail }
 }
 
@@ -92,9 +98,33 @@ fn since(found: String, events: &[outcome::Event]) -> String {
         {
             Some(format!("; CR3 was written in step {}", event.step))
         }
+        outcome::What::Note { text } if found == *text => {
+            let place = event.stack.last().map(at).unwrap_or_default();
+            Some(format!(" since step {}: CPU{}{place}", event.step, event.cpu))
+        }
+        outcome::What::Interrupts { on: false }
+            if found == format!("CPU{}'s interrupts are off", event.cpu) =>
+        {
+            let place = event.stack.last().map(at).unwrap_or_default();
+            Some(format!(" since step {}{place}", event.step))
+        }
         _ => None,
     });
+    // A frame that no step has freed was freed in set-up.
+    let when = when.or_else(|| found.ends_with(" is free").then(|| " since set-up".into()));
     found + &when.unwrap_or_default()
+}
+
+fn is_about_interrupts(bad: &Bad) -> bool {
+    matches!(&bad.what, Violation::Failure(f) if f.property == "ends-with-interrupts-off")
+}
+
+/// Where a frame of a stack is, in words.
+fn at(frame: &outcome::Frame) -> String {
+    match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!(" in {} ({file}:{line})", frame.function),
+        _ => format!(" in {}", frame.function),
+    }
 }
 
 fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
@@ -128,16 +158,22 @@ fn verdict_of(scenario: &Scenario, property: &str) -> Verdict {
     }
 }
 
-fn undecided(guest: &Guest, why: &Why<Gap>, complete: Option<u32>) -> Reason {
+fn undecided(guest: &Guest, why: &Why<Obstacle>, complete: Option<u32>, apart: bool) -> Reason {
     // From one switch on the report says how far the search has come, from its figures.
     let up_to = match complete {
+        Some(0) if apart => "; no counterexample without a switch, livelocks apart",
         Some(0) => "; no counterexample without a switch",
         Some(_) => "",
         None => "; not even the runs without a switch were all searched",
     };
     match why {
-        Why::Gap(gap, _) if gap.scenario => reason(gap.what.clone()),
-        Why::Gap(gap, _) => Reason {
+        Why::Gap(Obstacle::CutOff { part, interrupted, rip }, _) => {
+            let why = if *interrupted { "interrupted" } else { "the time is used up" };
+            let place = Some(place(&guest.image, *rip));
+            Reason { place, ..reason(format!("{why} in {}{up_to}", part.name())) }
+        }
+        Why::Gap(Obstacle::Gap(gap), _) if gap.scenario => reason(gap.what.clone()),
+        Why::Gap(Obstacle::Gap(gap), _) => Reason {
             sentence: format!("stopped at something that is not modelled: {}", gap.what),
             place: Some(place(&guest.image, gap.rip)),
             instruction: gap.instruction.clone(),
@@ -183,13 +219,14 @@ fn cpus(model: &Model) -> u8 {
 }
 
 /// What a verdict on this model holds for.
-fn bounds(model: &Model) -> Bounds {
+fn bounds(guest: &Guest, model: &Model) -> Bounds {
     let registered = model.machine.registered();
     let nmi_budget = registered.nmi.map(|nmi| nmi.budget);
-    crate::bounds(model.machine.config(), registered.page_tables, nmi_budget)
+    let bounds = crate::bounds(model.machine.config(), registered.page_tables, nmi_budget);
+    Bounds { built_for: guest.built_for(), ..bounds }
 }
 
-fn stats(model: &Model, found: &Found<Bad, Gap>, start: Instant) -> Stats {
+fn stats(model: &Model, found: &Found<Bad, Obstacle>, start: Instant) -> Stats {
     let s = &found.stats;
     // Figures for people: exact below 2^53.
     #[allow(clippy::cast_precision_loss)]
@@ -206,6 +243,7 @@ fn stats(model: &Model, found: &Found<Bad, Gap>, start: Instant) -> Stats {
         seconds: start.elapsed().as_secs_f64(),
         peak_bytes: s.peak_bytes,
         bytes_per_state,
+        livelocks_apart: false,
     }
 }
 
@@ -255,7 +293,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     let mut outcome = blank(guest, scenario);
     outcome.verdict = verdict_of(scenario, &told.finding.property);
     outcome.cpus = cpus(&model);
-    outcome.bounds = bounds(&model);
+    outcome.bounds = bounds(guest, &model);
     outcome.stats.switches = told.finding.switches;
     outcome.stats.depth = told.finding.steps;
     outcome.stats.transitions = u64::from(told.finding.steps);
@@ -291,7 +329,7 @@ impl Teller<'_> {
         let mut seen = HashSet::from([state.fingerprint()]);
         let mut open = vec![state.clone()];
         while let Some(state) = open.pop() {
-            let possible = self.possible(&state);
+            let possible = self.required(&state);
             if possible.is_empty() || seen.len() > LIVELOCK_STATES {
                 return false;
             }
@@ -332,7 +370,7 @@ impl Teller<'_> {
             if !possible.contains(choice) {
                 return Err(self.does_not_fit(number + 1, *choice, &possible));
             }
-            switches.step(&*self.model, &possible, *choice);
+            switches.step(&*self.model, &state, &possible, *choice);
             narrator.step = u32::try_from(number + 1).unwrap_or(u32::MAX);
             let result = self.model.machine.step(
                 &mut state,
@@ -358,7 +396,7 @@ impl Teller<'_> {
                 );
             }
         }
-        let stuck = self.possible(&state).is_empty() && !self.model.is_end(&state);
+        let stuck = self.required(&state).is_empty() && !self.model.is_end(&state);
         let property = match known {
             Some(What::Deadlock) => "deadlock",
             Some(What::Livelock) => "livelock",
@@ -383,9 +421,14 @@ impl Teller<'_> {
 
     fn possible(&self, state: &State) -> Vec<Choice> {
         let mut possible = Vec::new();
-        self.model
-            .machine
-            .choices(state, |agent, pick| possible.push(Choice { agent: agent.0, pick }));
+        explore::Model::choices(&*self.model, state, &mut possible);
+        possible
+    }
+
+    /// The ways to go on that are not optional.
+    fn required(&self, state: &State) -> Vec<Choice> {
+        let mut possible = self.possible(state);
+        possible.retain(|choice| !explore::Model::optional(&*self.model, state, *choice));
         possible
     }
 
@@ -423,6 +466,7 @@ impl Teller<'_> {
                 return Err(early(format!("not modelled: {}", gap.what), self.changed));
             }
             Halt::Discarded => return Err(early("`assume` does not hold".into(), self.changed)),
+            Halt::CutOff { .. } => return Err(early("it is cut off".into(), self.changed)),
         };
         if step != choices.len() {
             return Err(early(
@@ -431,7 +475,7 @@ impl Teller<'_> {
             ));
         }
         let (mut events, folded) = match state {
-            Some(state) => narrator.events(self.model, state),
+            Some(state) => narrator.events(self.model, state, is_about_interrupts(&bad)),
             None => (Vec::new(), 0),
         };
         let observed = bad.agent == Agent::OBSERVER;
@@ -494,6 +538,11 @@ impl Teller<'_> {
                 let name = fault_name(fault.vector);
                 finding.sentence = format!("the kernel takes {name}{at}, and nothing handles it");
                 finding.found = self.model.machine.disassembly(bad.rip);
+                if fault.vector == machine::Fault::UD.vector
+                    && let Some(set) = self.model.machine.lacking(bad.rip)
+                {
+                    finding.expected = Some(format!("a test of CPUID, which enumerates no {set}"));
+                }
             }
             Violation::Endless => {
                 finding.property = "endless".into();
@@ -511,7 +560,7 @@ impl Teller<'_> {
         runs: Vec<Run>,
         switches: u32,
     ) -> Told {
-        let (mut events, folded) = narrator.events(self.model, state);
+        let (mut events, folded) = narrator.events(self.model, state, false);
         let mut waiting = Vec::new();
         let mut shown = None;
         for cpu in 0..state.cpu_count() {

@@ -24,12 +24,13 @@ mod trail;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use machine::STORE_BUFFER;
 use outcome::Bounds;
+
+pub use image::{InputError, read_file};
 
 pub use guest::{Guest, LoadError, Scenario};
 pub use judge::replay;
-pub use machine::{Config, Fill, MemoryModel};
+pub use machine::{Config, Cutoff, Fill, MemoryModel};
 pub use trail::{ReplayError, Trail, TrailError};
 
 /// What a check may use, and what may be switched off to see that it changes no verdict.
@@ -48,6 +49,9 @@ pub struct Limits {
     pub every_access: bool,
     /// What the modelled machine is like.
     pub config: Config,
+    /// When set-up, invariants and final checks are cut off although there is time left. The search itself
+    /// hears of it through `progress`.
+    pub interrupted: Cutoff,
 }
 
 impl Default for Limits {
@@ -60,6 +64,7 @@ impl Default for Limits {
             reduction: true,
             every_access: false,
             config,
+            interrupted: Cutoff::default(),
         }
     }
 }
@@ -105,12 +110,11 @@ pub fn bounds(config: Config, page_tables: bool, nmi_budget: Option<u64>) -> Bou
         (true, Fill::Eager) => "no TLB",
     };
     let others = ["IPIs".into(), nmis, user.into()];
-    let (memory_model, buffers) = match config.memory_model {
-        MemoryModel::Sc => ("SC", None),
-        MemoryModel::Tso => ("x86-TSO", Some(format!("{STORE_BUFFER} buffered stores"))),
+    let memory_model = match config.memory_model {
+        MemoryModel::Sc => "SC",
+        MemoryModel::Tso => "x86-TSO",
     };
-    let others = buffers.into_iter().chain(others).collect();
-    Bounds { memory_model: memory_model.into(), others }
+    Bounds { memory_model: memory_model.into(), built_for: String::new(), others: others.into() }
 }
 
 /// Checks `scenario`. `progress` is called about every thousand steps; `Break` ends the search.
@@ -121,15 +125,22 @@ pub fn check(
     progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Checked {
     let start = Instant::now();
+    let defaults = explore::Options::default();
+    let bytes = limits.bytes.unwrap_or(defaults.bytes);
+    if let Some(why) = guest.too_large_for(bytes) {
+        return judge::cannot_start(guest, scenario, why);
+    }
     let mut model = match model::Model::new(guest, scenario, limits.config) {
         Ok(model) => model,
         Err(why) => return judge::cannot_start(guest, scenario, why),
     };
-    let defaults = explore::Options::default();
+    let deadline = limits.seconds.and_then(|seconds| explore::deadline(start, seconds));
+    let interrupted = limits.interrupted.clone();
+    model.set_budget(model::Budget { deadline, interrupted });
     let options = explore::Options {
         states: limits.states.unwrap_or(defaults.states),
-        bytes: limits.bytes.unwrap_or(defaults.bytes),
-        deadline: limits.seconds.and_then(|seconds| explore::deadline(start, seconds)),
+        bytes,
+        deadline,
         reduction: limits.reduction,
         every_access: limits.every_access,
         ..defaults

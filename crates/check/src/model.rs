@@ -1,10 +1,12 @@
 //! The scenario on the machine, as the search sees it.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Instant;
 
 use explore::{Choice, Next, Stop, Touch, Words};
 use machine::{
-    Access, Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, Seen, State, Watch, Word,
+    Access, Accesses, Agent, Bad, Config, Cutoff, Entry, Flow, Gap, Halt, Machine, Seen, State,
+    Watch, Word,
 };
 
 use crate::guest::{Guest, Scenario};
@@ -15,6 +17,45 @@ pub(crate) struct Model {
     entry: u64,
     pub(crate) marks: Marks,
     invariants: Memo,
+    budget: Budget,
+    /// What of the scenario runs by itself now, or did last.
+    part: Part,
+    /// The set-up has ended once, and so takes as long each time.
+    set_up: bool,
+    /// Something was cut off.
+    pub(crate) cut_off: bool,
+}
+
+/// When what runs by itself is cut off.
+#[derive(Clone, Default)]
+pub(crate) struct Budget {
+    /// At this time.
+    pub(crate) deadline: Option<Instant>,
+    /// Or as soon as somebody wants it.
+    pub(crate) interrupted: Cutoff,
+}
+
+/// A part of a scenario that runs by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    SetUp,
+    Invariant,
+    FinalCheck,
+}
+
+/// Why a run is not followed to its end.
+#[derive(Clone, Debug)]
+pub(crate) enum Obstacle {
+    /// Something that is not modelled.
+    Gap(Gap),
+    /// A part that runs by itself was cut off.
+    CutOff {
+        part: Part,
+        /// By somebody; else because the time was used up.
+        interrupted: bool,
+        /// Where.
+        rip: u64,
+    },
 }
 
 impl Model {
@@ -24,7 +65,17 @@ impl Model {
             entry: scenario.entry,
             marks: Marks::default(),
             invariants: Memo::default(),
+            budget: Budget::default(),
+            part: Part::SetUp,
+            set_up: false,
+            cut_off: false,
         })
+    }
+
+    /// Sets when what runs by itself is cut off; never, for a budget without limits.
+    pub(crate) fn set_budget(&mut self, budget: Budget) {
+        self.machine.set_cutoff(budget.cutoff());
+        self.budget = budget;
     }
 
     /// Set-up and the CPUs' way to their first scheduling points.
@@ -33,6 +84,7 @@ impl Model {
         accesses: &mut A,
         watch: &mut W,
     ) -> Result<State, Halt> {
+        self.part = Part::SetUp;
         self.machine.start(self.entry, accesses, watch)
     }
 
@@ -48,10 +100,12 @@ impl Model {
         let finally: Vec<Entry> =
             if self.is_end(state) { registered.finally.clone() } else { Vec::new() };
         for entry in always {
+            self.part = Part::Invariant;
             self.machine.observe(state, entry, accesses, watch)?;
         }
         for entry in finally {
-            self.machine.observe(state, entry, &mut Unrecorded, watch)?;
+            self.part = Part::FinalCheck;
+            self.machine.observe(state, entry, &mut Unrecorded(accesses), watch)?;
         }
         Ok(())
     }
@@ -59,27 +113,51 @@ impl Model {
     pub(crate) fn is_end(&self, state: &State) -> bool {
         state.ended()
     }
+
+    fn stop(&mut self, halt: Halt) -> Stop<Bad, Obstacle> {
+        match halt {
+            Halt::Bad(bad) => Stop::Violation(bad),
+            Halt::Gap(gap) => Stop::Unmodelled(Obstacle::Gap(gap)),
+            Halt::Discarded => Stop::Discarded,
+            Halt::CutOff { rip } => {
+                self.cut_off = true;
+                let (part, interrupted) = (self.part, self.budget.interrupted.is_due());
+                Stop::Unmodelled(Obstacle::CutOff { part, interrupted, rip })
+            }
+        }
+    }
 }
 
 impl explore::Model for Model {
     type State = State;
     type Bad = Bad;
-    type Gap = Gap;
+    type Gap = Obstacle;
 
     fn round_begins(&mut self) {
         self.marks = Marks::default();
     }
 
-    fn initial(&mut self, words: &mut Words) -> Result<State, Stop<Bad, Gap>> {
+    fn initial(&mut self, words: &mut Words) -> Result<State, Stop<Bad, Obstacle>> {
         self.invariants = Memo::default();
         let mut marks = std::mem::take(&mut self.marks);
+        // The search begins anew to follow a trail that it has found, and must not be kept from that. The
+        // set-up runs alone, so it takes the same instructions each time: once it has ended it always does.
+        if self.set_up {
+            self.machine.set_cutoff(Cutoff::default());
+        }
         let result = self.start(&mut Recorder(words), &mut marks);
+        self.machine.set_cutoff(self.budget.cutoff());
         self.marks = marks;
-        result.map_err(stop)
+        self.set_up |= !matches!(result, Err(Halt::CutOff { .. }));
+        result.map_err(|halt| self.stop(halt))
     }
 
     fn choices(&self, state: &State, out: &mut Vec<Choice>) {
         self.machine.choices(state, |agent, pick| out.push(Choice { agent: agent.0, pick }));
+    }
+
+    fn optional(&self, _: &State, choice: Choice) -> bool {
+        Machine::is_optional(Agent(choice.agent), choice.pick)
     }
 
     fn step(
@@ -87,14 +165,14 @@ impl explore::Model for Model {
         state: &mut State,
         choice: Choice,
         words: &mut Words,
-    ) -> Result<(), Stop<Bad, Gap>> {
+    ) -> Result<(), Stop<Bad, Obstacle>> {
         let agent = Agent(choice.agent);
         self.machine
             .step(state, agent, choice.pick, &mut Recorder(words), &mut self.marks)
-            .map_err(stop)
+            .map_err(|halt| self.stop(halt))
     }
 
-    fn inspect(&mut self, state: &State, words: &mut Words) -> Result<(), Stop<Bad, Gap>> {
+    fn inspect(&mut self, state: &State, words: &mut Words) -> Result<(), Stop<Bad, Obstacle>> {
         if self.machine.registered().always.is_empty() && !self.is_end(state) {
             return Ok(());
         }
@@ -106,7 +184,7 @@ impl explore::Model for Model {
         let result = self.judge_state(state, &mut reads, &mut marks);
         let read = reads.read;
         self.marks = marks;
-        result.map_err(stop)?;
+        result.map_err(|halt| self.stop(halt))?;
         self.invariants.add(state, read);
         Ok(())
     }
@@ -153,11 +231,23 @@ fn agents(first: Agent, end: u8) -> explore::Agents {
     (first.0..end).fold(0, |mask, agent| mask | 1 << agent)
 }
 
-pub(crate) fn stop(halt: Halt) -> Stop<Bad, Gap> {
-    match halt {
-        Halt::Bad(bad) => Stop::Violation(bad),
-        Halt::Gap(gap) => Stop::Unmodelled(gap),
-        Halt::Discarded => Stop::Discarded,
+impl Budget {
+    fn cutoff(&self) -> Cutoff {
+        let Budget { deadline, interrupted } = self.clone();
+        Cutoff::when(move || {
+            interrupted.is_due() || deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        })
+    }
+}
+
+impl Part {
+    /// What it is called in a sentence.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Part::SetUp => "the set-up",
+            Part::Invariant => "an invariant",
+            Part::FinalCheck => "a final check",
+        }
     }
 }
 
@@ -176,15 +266,20 @@ impl Accesses for Recorder<'_> {
     }
 }
 
-/// Final checks run when nothing else moves: their accesses conflict with nothing.
-struct Unrecorded;
+/// Final checks run when nothing else moves: their accesses conflict with nothing. What they must find kept
+/// of stacks is learnt from them as from others.
+struct Unrecorded<'a, A>(&'a mut A);
 
-impl Accesses for Unrecorded {
-    fn is_shared(&self, _: Word) -> bool {
-        false
+impl<A: Accesses> Accesses for Unrecorded<'_, A> {
+    fn is_shared(&self, word: Word) -> bool {
+        word.is_about_keeping() && self.0.is_shared(word)
     }
 
-    fn touch(&mut self, _: Agent, _: Word, _: bool) {}
+    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
+        if word.is_about_keeping() {
+            self.0.touch(agent, word, write);
+        }
+    }
 }
 
 /// Records an invariant's accesses, and remembers what it read.
@@ -194,11 +289,15 @@ struct Reads<'a> {
 }
 
 impl Accesses for Reads<'_> {
-    fn is_shared(&self, _: Word) -> bool {
-        false
+    fn is_shared(&self, word: Word) -> bool {
+        word.is_about_keeping() && self.words.is_shared(word.0)
     }
 
-    fn touch(&mut self, agent: Agent, word: Word, _: bool) {
+    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
+        if word.is_about_keeping() {
+            self.words.touch(agent.0, word.0, write);
+            return;
+        }
         // What it writes goes to a copy that is thrown away; but a LOCKed access is told as a write,
         // and reads.
         self.words.touch(agent.0, word.0, false);
@@ -243,12 +342,14 @@ impl Memo {
     }
 }
 
-/// The marks reached and the warnings given so far; watches nothing else.
+/// The marks reached, the warnings given and the bounds met so far; watches nothing else.
 #[derive(Default)]
 pub(crate) struct Marks {
     pub(crate) reached: BTreeSet<String>,
     /// Each with the address of its instruction.
     pub(crate) warnings: BTreeSet<(u64, String)>,
+    /// Bounds that some run came to.
+    pub(crate) bounds: BTreeSet<String>,
 }
 
 impl Watch for Marks {
@@ -258,6 +359,7 @@ impl Watch for Marks {
         match seen.access {
             Access::Mark(name) => drop(self.reached.insert(name)),
             Access::Warning(text) => drop(self.warnings.insert((seen.rip, text))),
+            Access::Bound(text) => drop(self.bounds.insert(text)),
             _ => {}
         }
     }

@@ -59,11 +59,12 @@ impl<'a> Narrator<'a> {
         }
     }
 
-    /// The events so far, named, and the number of instructions that are not among them.
-    pub(crate) fn events(&self, model: &Model, state: &State) -> (Vec<Event>, u64) {
+    /// The events so far, named, and the number of instructions that are not among them; changes of the
+    /// interrupt flag are among them where something could interrupt, or if the story is about them.
+    pub(crate) fn events(&self, model: &Model, state: &State, flags: bool) -> (Vec<Event>, u64) {
         let names = Names::new(&self.guest.image, &model.machine);
         // Where nothing can interrupt, nobody cares whether it may.
-        let interruptible = model.machine.registered().interrupts();
+        let interruptible = flags || model.machine.registered().interrupts();
         let told = |raw: &Raw| interruptible || !matches!(raw.access, Access::InterruptFlag { .. });
         let events: Vec<Event> = self
             .raw
@@ -123,7 +124,7 @@ impl<'a> Narrator<'a> {
             }
             Access::Cached { text } => What::Hardware { text: text.clone() },
             Access::FrameFree { pa } => What::Note { text: format!("frame {pa:#x} is free") },
-            Access::Warning(_) => return None,
+            Access::Warning(_) | Access::Bound(_) => return None,
             Access::Invpcid { kind, descriptor: [pcid, va] } => {
                 What::Invalidate { text: format!("invpcid {kind} {{pcid {pcid}, {va:#x}}}") }
             }

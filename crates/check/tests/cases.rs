@@ -58,6 +58,8 @@ struct Wanted {
     cpu: Option<u8>,
     /// `warns`: part of the warning that is given. Without it none must be.
     warns: Option<String>,
+    /// `bound`: the beginning of the last bound that is printed.
+    bound: Option<String>,
     /// `found`: how what was found instead begins.
     found: Option<String>,
     /// `only`: `tso` if there must be nothing to find under sequential consistency.
@@ -189,6 +191,7 @@ impl Wanted {
             "cpu" => self.cpu = Some(value.parse().expect("a CPU")),
             "found" => self.found = text,
             "warns" => self.warns = text,
+            "bound" => self.bound = text,
             "only" => self.only_tso = value == "tso",
             "limits" => match value.split_once(' ') {
                 Some(("states", n)) => self.limits.states = Some(n.parse().expect("a number")),
@@ -219,6 +222,7 @@ impl Case<'_> {
         };
         complain("by default", self.judge(&plain.outcome));
         complain("by default", self.judge_warnings(&plain.outcome));
+        complain("by default", self.judge_bounds(&plain.outcome));
         complain("read back", self.replay(&plain));
         let again = self.check(limits);
         if timeless(&plain) != timeless(&again) {
@@ -244,13 +248,15 @@ impl Case<'_> {
         if decided && short(&plain.outcome) != short(&every) {
             complain("with every access a scheduling point", Some(format!("{:?}", short(&every))));
         }
-        if self.folder.verdict == Verdict::Pass || self.wanted.only_tso {
+        if self.folder.verdict != Verdict::Undecided {
             let config = Config { memory_model: MemoryModel::Sc, ..limits.config };
             let other = self.check(&Limits { config, ..limits.clone() }).outcome;
             let is_wrong = if self.wanted.only_tso {
                 other.finding.is_some().then(|| line(&other))
-            } else {
+            } else if self.folder.verdict == Verdict::Pass {
                 self.judge(&other)
+            } else {
+                common::needs_more_switches(&plain.outcome, &other)
             };
             complain("under sequential consistency", is_wrong);
         }
@@ -269,6 +275,16 @@ impl Case<'_> {
             _ => false,
         };
         (!as_wanted).then(|| format!("warnings: {:?}", outcome.warnings))
+    }
+
+    /// The wanted bound comes last; a bound that runs come to is told where they do, and not elsewhere.
+    fn judge_bounds(&self, outcome: &Outcome) -> Option<String> {
+        let last = outcome.bounds.others.last().map_or("", String::as_str);
+        let as_wanted = match &self.wanted.bound {
+            Some(wanted) => last.starts_with(wanted),
+            None => !last.starts_with("more than"),
+        };
+        (!as_wanted).then(|| format!("bounds: {:?}", outcome.bounds.others))
     }
 
     /// What is wrong with an outcome by itself.

@@ -32,6 +32,23 @@ fn each_policy_finds_what_its_scenario_says() {
     assert_eq!(fs::read_to_string(&path).expect("policies.txt"), text);
 }
 
+/// A store buffer may be emptied at once, so what is found without any takes no more with them.
+#[test]
+fn store_buffers_need_no_more_switches() {
+    for name in ["examples", "seed", "tlb"] {
+        let image = common::build("scenarios", name);
+        let guest = Guest::open(&image).unwrap_or_else(|error| panic!("{error}"));
+        for scenario in guest.scenarios().iter().filter(|scenario| scenario.finds.is_some()) {
+            let [tso, sc] = MODELS.map(|(_, memory_model)| {
+                let config = Config { memory_model, ..Config::default() };
+                let limits = Limits { config, ..Limits::default() };
+                check::check(&guest, scenario, &limits, &mut |_| ControlFlow::Continue(())).outcome
+            });
+            assert_eq!(common::needs_more_switches(&tso, &sc), None, "{}", scenario.name);
+        }
+    }
+}
+
 /// The scenario and the policies that find something.
 fn line(guest: &Guest, scenario: &Scenario) -> String {
     let mut found = Vec::new();

@@ -90,6 +90,21 @@ pub(crate) struct Source {
     /// A guest that is built already; repeatable; builds nothing
     #[arg(long, env = "LAMPREY_IMAGE", value_name = "FILE", hide_env_values = true)]
     pub(crate) image: Vec<PathBuf>,
+    /// What guests are built for [default: x86_64-unknown-none where it is installed, as kernels are]
+    #[arg(long, env = "LAMPREY_TARGET", value_name = "TARGET", hide_env_values = true)]
+    pub(crate) target: Option<Target>,
+    /// The target was typed. A variable is still set when a command that we propose is typed.
+    #[arg(skip)]
+    pub(crate) is_target_typed: bool,
+}
+
+/// What guests can be built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    #[value(name = "x86_64-unknown-none")]
+    Bare,
+    #[value(name = "x86_64-unknown-linux-gnu")]
+    Host,
 }
 
 impl Command {
@@ -110,10 +125,11 @@ impl Flags {
     pub(crate) fn settle(mut self, matches: &ArgMatches) -> Result<Self, Error> {
         let Some((_, matches)) = matches.subcommand() else { return Ok(self) };
         let Some(source) = self.command.source() else { return Ok(self) };
+        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        source.is_target_typed = typed("target");
         if source.manifest_path.is_none() || source.image.is_empty() {
             return Ok(self);
         }
-        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
         match (typed("manifest_path"), typed("image")) {
             (true, false) => source.image.clear(),
             (false, true) => source.manifest_path = None,
@@ -162,7 +178,7 @@ pub(crate) struct Check {
     #[arg(long, env = "LAMPREY_NO_REDUCTION", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) no_reduction: bool,
-    /// Tell states apart by dead stack memory, too: slower, and gives the same verdicts
+    /// Keep what is left below stack pointers even if nobody reads it: slower, same verdicts
     #[arg(long, env = "LAMPREY_NO_MASKING", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) no_masking: bool,

@@ -8,12 +8,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use check::{Config, Guest, Limits, Progress};
-use outcome::Outcome;
+use check::{Config, Cutoff, Guest, Limits, Progress};
+use outcome::{Outcome, Verdict};
 
 use crate::interrupt;
 
@@ -65,7 +65,7 @@ pub(crate) struct Pool<'a> {
     jobs: &'a [Job],
     allowance: Allowance,
     next: AtomicUsize,
-    stopped: AtomicBool,
+    stopped: Arc<AtomicBool>,
     running: Mutex<BTreeMap<usize, Snapshot>>,
 }
 
@@ -89,7 +89,7 @@ impl<'a> Pool<'a> {
             jobs,
             allowance,
             next: AtomicUsize::new(0),
-            stopped: AtomicBool::new(false),
+            stopped: Arc::default(),
             running: Mutex::default(),
         }
     }
@@ -133,7 +133,7 @@ impl<'a> Pool<'a> {
     }
 
     fn ends(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed) || interrupt::asked()
+        ends(&self.stopped)
     }
 
     fn board(&self) -> MutexGuard<'_, BTreeMap<usize, Snapshot>> {
@@ -178,6 +178,7 @@ impl<'a> Pool<'a> {
             let image = self.jobs[job].image.display();
             return Err(format!("{image}: was changed while it was checked; {name} is gone"));
         };
+        let stopped = Arc::clone(&self.stopped);
         let limits = Limits {
             seconds: self.allowance.seconds,
             states: self.allowance.states,
@@ -185,6 +186,7 @@ impl<'a> Pool<'a> {
             reduction: self.allowance.reduction,
             every_access: false,
             config: self.allowance.config,
+            interrupted: Cutoff::when(move || ends(&stopped)),
         };
         let mut cut = false;
         let checked = check::check(guest, scenario, &limits, &mut |progress| {
@@ -192,9 +194,15 @@ impl<'a> Pool<'a> {
             cut |= self.ends();
             if cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        // A part that runs by itself is cut off without a word of the search.
+        cut |= checked.outcome.verdict == Verdict::Undecided && self.ends();
         let trail = checked.trail.map(|trail| (trail.name(), trail.to_string()));
         Ok(News::Ended { job, outcome: Box::new(checked.outcome), trail, cut })
     }
+}
+
+fn ends(stopped: &AtomicBool) -> bool {
+    stopped.load(Ordering::Relaxed) || interrupt::asked()
 }
 
 fn snapshot(progress: &Progress) -> Snapshot {

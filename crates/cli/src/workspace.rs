@@ -1,6 +1,7 @@
 //! Finding the workspace whose scenarios are meant.
 
 use std::env;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -88,8 +89,26 @@ pub(crate) fn find(given: Option<&Path>) -> Result<Workspace, WorkspaceError> {
 }
 
 fn workspace(manifest: &Path, metadata: &Metadata, packages: Vec<String>) -> Workspace {
-    let target = metadata.target_directory.as_std_path().join("lamprey");
+    let root = metadata.workspace_root.as_std_path();
+    let target = target(root, metadata.target_directory.as_std_path());
     Workspace { manifest: manifest.to_owned(), packages, target }
+}
+
+/// Lamprey's folder in a target folder. In one that is not the workspace's own each workspace has a folder
+/// there: cargo tells members of two workspaces apart by their path *below* the workspace's root, and takes
+/// what it has built of one for the other where names, versions and flags are the same and the sources of
+/// the other are older, as in two worktrees of one project.
+fn target(root: &Path, target: &Path) -> PathBuf {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    // A folder that is not made yet is no link to a shared one.
+    let (root, folder) = (real(root), real(target));
+    let ours = target.join("lamprey");
+    if folder.parent() == Some(&root) {
+        return ours;
+    }
+    let mut hasher = DefaultHasher::new();
+    root.hash(&mut hasher);
+    ours.join(format!("{:016x}", hasher.finish()))
 }
 
 fn metadata(manifest: &Path) -> Result<Metadata, WorkspaceError> {
@@ -115,4 +134,32 @@ fn guests(metadata: &Metadata, manifest: &Path) -> Vec<String> {
     let members = metadata.workspace_packages();
     let guests = members.into_iter().filter(meant).filter(is_guest);
     guests.map(|package| package.name.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn two_workspaces_never_share_a_folder_for_builds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        for name in ["before/target", "after", "shared"] {
+            fs::create_dir_all(at(name)).expect("made");
+        }
+        assert_eq!(target(&at("before"), &at("before/target")), at("before/target/lamprey"));
+        let before = target(&at("before"), &at("shared"));
+        assert!(before.starts_with(at("shared/lamprey")), "{before:?}");
+        assert_ne!(before, target(&at("after"), &at("shared")));
+        // By whatever name the workspace is called.
+        symlink(at("before"), at("link")).expect("linked");
+        assert_eq!(before, target(&at("link"), &at("shared")));
+        // A link in the place of its own folder leads to a shared one.
+        symlink(at("shared"), at("after/target")).expect("linked");
+        let linked = target(&at("after"), &at("after/target"));
+        assert_ne!(linked, at("after/target/lamprey"));
+    }
 }

@@ -270,9 +270,12 @@ fn the_sample_of_a_trail_has_the_shape_of_the_real_one() {
     let line = "lamprey check --format json example::lost_update";
     let (_, out, err) = run(&mut bench.shell(line, &root()));
     let name = serde_json::from_str::<Value>(&out).expect(&err)["trail"].take();
-    let trails = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/lamprey/trails");
-    let file = trails.join(format!("{}.trail", name.as_str().expect("a name")));
-    let real = fs::read_to_string(file).expect("kept");
+    let builds = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/lamprey");
+    let file = format!("trails/{}.trail", name.as_str().expect("a name"));
+    // Each workspace has a folder of its own there.
+    let folders = fs::read_dir(builds).expect("built").map(|entry| entry.expect("an entry").path());
+    let kept = folders.map(|folder| folder.join(&file)).find(|file| file.is_file());
+    let real = fs::read_to_string(kept.expect("kept")).expect("readable");
     assert_eq!(shape(sample), shape(&real));
     assert!(!real.contains("# 0x0"), "{real}");
 }

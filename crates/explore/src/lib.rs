@@ -26,7 +26,6 @@ mod reduce;
 mod round;
 
 mod knowledge;
-mod livelock;
 mod queue;
 mod store;
 mod turn;

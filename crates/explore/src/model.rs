@@ -119,7 +119,7 @@ pub trait Model {
 
     /// Invariants; called once on every new state and on the first. What it
     /// reads is recorded for the observer agent of the model. It also judges
-    /// final states (those without a choice), for which nothing need be
+    /// final states (those that have [ended](Model::ended)), for which nothing need be
     /// recorded.
     ///
     /// # Errors
@@ -134,9 +134,18 @@ pub trait Model {
     /// The fingerprint of the state, well mixed: bits of it are used as a hash.
     fn key(&self, state: &Self::State) -> u128;
 
-    /// Asked where there is no choice: whether that is a proper end rather than
-    /// a deadlock.
+    /// Asked where there is no choice but [optional](Model::optional) ones: whether
+    /// that is a proper end rather than a deadlock.
     fn ended(&self, state: &Self::State) -> bool;
+
+    /// Whether a step may be left out for ever: something from outside that may come
+    /// or not. A run that goes on by such steps alone counts as one that waits for ever,
+    /// so an end behind one is none when deadlocks and livelocks are judged. It must be a
+    /// step by which an agent starts that has no operation pending.
+    fn optional(&self, state: &Self::State, choice: Choice) -> bool {
+        let _ = (state, choice);
+        false
+    }
 
     /// The program point of the agent's pending operation, whose words are
     /// appended to `touches` (also those on which it depends whether the agent

@@ -15,6 +15,9 @@ pub struct Options {
     pub reduction: bool,
     /// Whether every access is a scheduling point: brute force, no fixpoint.
     pub every_access: bool,
+    /// Whether a run that goes round for ever ends the search when it is met. Otherwise it is told when
+    /// all is searched.
+    pub circles: bool,
     /// The most states to visit in order to simplify a violation that was found
     /// under reduction.
     pub shorten_states: u64,
@@ -30,6 +33,7 @@ impl Default for Options {
             deadline: None,
             reduction: true,
             every_access: false,
+            circles: true,
             shorten_states: 1_000_000,
             progress_every: 1_000,
         }

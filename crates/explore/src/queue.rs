@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::What;
+
+/// The most states of a circle, a run that goes on for ever and is found on the way.
+pub(crate) const CIRCLE_STATES: usize = 64;
+
 /// A place in the order of the search: context switches, then steps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) struct At {
@@ -13,6 +18,12 @@ impl At {
     /// One step on, at the cost of so many switches.
     pub(crate) fn step(self, switches: u32) -> At {
         At { switches: self.switches + switches, depth: self.depth + 1 }
+    }
+
+    /// Where a run that is bad in this way, and leads here, shows it at the latest.
+    pub(crate) fn until<B>(self, what: &What<B>) -> At {
+        let circle = if matches!(what, What::Livelock) { CIRCLE_STATES } else { 0 };
+        At { depth: self.depth + circle as u32, ..self }
     }
 }
 

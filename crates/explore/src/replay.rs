@@ -13,7 +13,7 @@ pub struct Replayed<S, B, G> {
     pub stop: Option<Stop<B, G>>,
     /// The choices there are after the trail; none after a stop.
     pub choices: Vec<Choice>,
-    /// Whether the run stopped not and ended properly.
+    /// Whether the run did not stop and has ended properly.
     pub ended: bool,
 }
 
@@ -95,7 +95,8 @@ pub fn replay<M: Model>(
         choices.clear();
         model.choices(&state, &mut choices);
     }
-    let ended = choices.is_empty() && model.ended(&state);
+    let waits = choices.iter().all(|choice| model.optional(&state, *choice));
+    let ended = waits && model.ended(&state);
     Ok(Replayed { state: Some(state), stop: None, choices, ended })
 }
 

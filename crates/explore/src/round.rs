@@ -15,25 +15,37 @@
 //!   and all others at one more.
 //! - Reached again with another last agent before all its steps were taken,
 //!   that agent's steps are queued at no switch, if they are not taken yet.
+//! - A step that leaves the last agent what it was, as silent ones do, is taken
+//!   once as well, but a further arrival with another last agent is *passed on*
+//!   along it: what comes after such a step may be cheaper for that agent. All other
+//!   steps hand on their own agent, whatever the arrival.
 //!
 //! This is Dijkstra's algorithm over pairs of state and last agent, of which
 //! only those are kept that can be the first to take a step. So the first bad
 //! run found has the fewest switches and, among those, the fewest steps.
+//!
+//! # Runs without an end
+//!
+//! Going round for ever is bad, too. The edges of the graph are kept backwards, and
+//! a node is *free* as soon as the steps taken so far lead from it to an end. When all
+//! is searched, a node that is not free is a livelock. Most are found long
+//! before: see [`circle`].
 
 mod budget;
+mod circle;
 mod settle;
 
 use std::ops::ControlFlow;
 
 use crate::knowledge::Knowledge;
-use crate::livelock::first_trapped;
 use crate::queue::{At, Item, Queue, Todo};
 use crate::reduce::Reducer;
 use crate::store::{Full, NOBODY, Phase, Store};
-use crate::turn::Turn;
+use crate::turn::{Possible, Turn, bit};
 use crate::{
     Agent, Agents, Choice, Model, Options, Progress, Stats, Stop, Touch, What, Why, Words,
 };
+use circle::Outside;
 
 /// How a round ended.
 pub(crate) enum Ending<B, G> {
@@ -41,6 +53,8 @@ pub(crate) enum Ending<B, G> {
     Exhausted,
     /// A bad run.
     Violated(What<B>, Vec<Choice>),
+    /// The first state, when all was searched, from which no end can be reached.
+    Trapped(Vec<Choice>),
     /// A budget is used up.
     Spent(Why<G>),
     /// More was observed than is known: another round is due.
@@ -71,7 +85,7 @@ pub(crate) struct Session<'a, M> {
 /// A state with steps still to take.
 struct Open<S> {
     state: S,
-    enabled: Agents,
+    possible: Possible,
     done: Agents,
     /// The agent whose steps may stand for all.
     forced: Option<Agent>,
@@ -93,6 +107,9 @@ pub(crate) struct Round<'a, 's, M: Model> {
     excess_at: Option<u64>,
     /// Whether all that the last step touched was among its pending touches.
     foretold: bool,
+    /// Whether the step under way is [optional](Model::optional).
+    optional: bool,
+    outside: Outside,
     choices: Vec<Choice>,
     pending: Vec<Touch>,
     foreseen: Vec<Touch>,
@@ -125,6 +142,8 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
             reducer: Reducer::default(),
             excess_at: None,
             foretold: true,
+            optional: false,
+            outside: Outside::default(),
             choices: Vec::new(),
             pending: Vec::new(),
             foreseen: Vec::new(),
@@ -156,6 +175,15 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         reached.min(gap).checked_sub(1).filter(|_| !self.exceeded())
     }
 
+    /// The switches, at most `complete`, up to which every run that was searched can still end.
+    ///
+    /// A state from which no end can be reached has, under reduction too, a representative of that
+    /// kind at no more switches (see `reduce`), and that is not free.
+    pub(crate) fn complete_livelocks(&self, complete: Option<u32>) -> Option<u32> {
+        let trapped = self.store.trapped_switches().unwrap_or(u32::MAX);
+        Some(complete?.min(trapped.checked_sub(1)?))
+    }
+
     fn walk(&mut self) -> Result<(), End<M>> {
         self.begin()?;
         while let Some((at, item)) = self.queue.pop() {
@@ -170,15 +198,11 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         if self.scope.bound.is_some() {
             return Ok(());
         }
-        let Store { nodes, edges, exits, .. } = &self.store;
-        let (trapped, bytes) = first_trapped(nodes.len(), edges, exits);
-        let bytes = self.bytes() + bytes as u64;
-        self.session.peak_bytes = self.session.peak_bytes.max(bytes);
-        match trapped {
+        match self.store.first_trapped() {
             None => Ok(()),
             Some(node) => {
                 let arrival = self.store.nodes[node as usize].arrival;
-                Err(Ending::Violated(What::Livelock, self.store.trail(arrival)))
+                Err(Ending::Trapped(self.store.trail(arrival)))
             }
         }
     }
@@ -202,8 +226,12 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
     fn work(&mut self, item: Item) -> Result<(), End<M>> {
         let arrival = self.store.arrivals[item.arrival as usize];
         let slot = match self.store.nodes[arrival.node as usize].phase {
-            Phase::Closed => return Ok(()),
-            Phase::Forced(start) => return self.follow(item.arrival, start),
+            Phase::Forced => return self.pass_on(item.arrival, Agents::MAX),
+            // All else has been taken at no more switches than from here.
+            Phase::Closed => {
+                let silent = self.session.model.silent();
+                return self.pass_on(item.arrival, silent | bit(arrival.last));
+            }
             Phase::Open(slot) => slot,
         };
         let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
@@ -211,10 +239,17 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
             return self.force(item.arrival, slot, agent);
         }
         let agents = match item.todo {
-            Todo::Forced | Todo::Straight => self.turn(arrival.last).straight(open.enabled),
-            Todo::Switch => open.enabled,
+            Todo::Forced | Todo::Straight => self.turn(arrival.last).straight(open.possible),
+            Todo::Switch => open.possible.enabled,
         };
-        self.expand(item.arrival, slot, agents & !open.done)
+        let done = open.done;
+        self.pass_on(item.arrival, agents & done)?;
+        self.expand(item.arrival, slot, agents & !done)
+    }
+
+    /// The agent to go on with at no cost after a step of `agent`, where it was `last` before.
+    fn next_last(&self, agent: Agent, last: Agent) -> Agent {
+        if self.session.model.silent() & (1 << agent) == 0 { agent } else { last }
     }
 
     /// Takes all steps of `agents` from the state in `slot`.
@@ -222,30 +257,41 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         if agents == 0 {
             return Ok(());
         }
-        let from = self.store.arrivals[arrival as usize];
-        let silent = self.session.model.silent();
-        let next_last = |agent: Agent| if silent & (1 << agent) == 0 { agent } else { from.last };
+        let node = self.store.arrivals[arrival as usize].node;
         let mut choices = self.choices_of(slot, agents);
         let open = self.open[slot as usize].as_mut().expect("an open state has a snapshot");
         open.done |= agents;
-        let closes = open.enabled & !open.done == 0;
+        let closes = open.possible.enabled & !open.done == 0;
         let last = choices.pop();
         for &choice in &choices {
             let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
             let state = open.state.clone();
-            self.advance(state, arrival, choice, next_last(choice.agent))?;
+            self.take(state, arrival, choice)?;
         }
         if let Some(choice) = last {
             let state = if closes {
-                self.store.nodes[from.node as usize].phase = Phase::Closed;
+                self.store.nodes[node as usize].phase = Phase::Closed;
                 self.release(slot)
             } else {
                 let open = self.open[slot as usize].as_ref();
                 open.expect("an open state has a snapshot").state.clone()
             };
-            self.advance(state, arrival, choice, next_last(choice.agent))?;
+            self.take(state, arrival, choice)?;
         }
         self.choices = choices;
+        Ok(())
+    }
+
+    /// Takes one step in the order of the search.
+    fn take(&mut self, state: M::State, arrival: u32, choice: Choice) -> Result<(), End<M>> {
+        let from = self.store.arrivals[arrival as usize];
+        let last = self.next_last(choice.agent, from.last);
+        let (child, _) = self.advance(state, arrival, choice, last)?;
+        if let Some(child) = child
+            && self.session.model.silent() & (1 << choice.agent) != 0
+        {
+            self.store.pass_on(from.node, choice, child)?;
+        }
         Ok(())
     }
 
@@ -254,7 +300,6 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
     fn force(&mut self, arrival: u32, slot: u32, agent: Agent) -> Result<(), End<M>> {
         let from = self.store.arrivals[arrival as usize];
         let choices = self.choices_of(slot, 1 << agent);
-        let mut steps = Vec::with_capacity(choices.len());
         let (mut stands, mut foretold) = (false, true);
         for &choice in &choices {
             let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
@@ -262,30 +307,39 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
             let (child, new) = self.advance(state, arrival, choice, from.last)?;
             stands |= new;
             foretold &= self.foretold;
-            steps.extend(child.map(|child| (choice, child)));
+            if let Some(child) = child {
+                self.store.pass_on(from.node, choice, child)?;
+            }
         }
         self.choices = choices;
         if stands && foretold {
-            self.store.force(from.node, &steps);
+            self.store.nodes[from.node as usize].phase = Phase::Forced;
             self.release(slot);
             return Ok(());
         }
         let open = self.open[slot as usize].as_mut().expect("an open state has a snapshot");
         open.forced = None;
         open.done |= 1 << agent;
-        let enabled = open.enabled;
+        let possible = open.possible;
         let at = At { depth: self.at.depth - 1, ..self.at };
-        self.queue_steps(arrival, enabled, from.last, at);
+        // The steps taken handed on who stepped before, as only forced ones do: each arrival, this
+        // one first, has to hand on their agent, too, at the cost of a step like any other.
+        self.queue_steps(arrival, possible, from.last, at);
         Ok(())
     }
 
-    /// Another arrival at a state whose forced steps were taken goes the same way.
-    fn follow(&mut self, arrival: u32, start: u32) -> Result<(), End<M>> {
-        let last = self.store.arrivals[arrival as usize].last;
-        let mut i = 0;
-        while let Some((choice, child)) = self.store.forced_step(start, i) {
-            self.arrive_again((arrival, choice), child, last)?;
-            i += 1;
+    /// Hands an arrival on along the steps of `agents` that were taken before.
+    fn pass_on(&mut self, arrival: u32, agents: Agents) -> Result<(), End<M>> {
+        let from = self.store.arrivals[arrival as usize];
+        let forced = self.store.nodes[from.node as usize].phase == Phase::Forced;
+        let mut next = self.store.first_pass(from.node);
+        while let Some(pass) = next {
+            if agents & (1 << pass.choice.agent) != 0 {
+                let agent = pass.choice.agent;
+                let last = if forced { from.last } else { self.next_last(agent, from.last) };
+                self.arrive_again((arrival, pass.choice), pass.to, last)?;
+            }
+            next = self.store.pass(pass.next);
         }
         Ok(())
     }

@@ -114,12 +114,16 @@ impl<M: Model> Search<'_, M> {
         let mut round = Round::new(&mut self.session, scope);
         let ending = round.run();
         let exceeded = round.exceeded();
-        let switches = round.complete_switches(matches!(ending, Ending::Exhausted));
+        let complete = round.complete_switches(matches!(ending, Ending::Exhausted));
+        let livelocks = round.complete_livelocks(complete);
+        let undecided = |why| {
+            let complete_livelocks = livelocks;
+            Verdict::Undecided { why, complete_switches: complete, complete_livelocks }
+        };
         let (gap, stats) = (round.gap.take(), std::mem::take(&mut round.stats));
         // Where every word counts as shared, the round has just found them.
         let shared = if self.session.words.is_all() { self.session.words.shared() } else { shared };
         self.stats = Stats { rounds, shared_words: shared.len() as u64, ..stats };
-        let undecided = |why| Verdict::Undecided { why, complete_switches: switches };
         match ending {
             Ending::Excess => None,
             // A bad run within what was known is a run of the system, whatever later rounds say. Finding
@@ -131,7 +135,18 @@ impl<M: Model> Search<'_, M> {
             }),
             Ending::Violated(what, trail) => {
                 let at = self.place(&trail, &shared);
-                self.violated(Violation { what, trail, at, shared }, exceeded)
+                let bound = Some(at.until(&what));
+                self.violated(
+                    Violation { what, trail, at, shared },
+                    bound,
+                    (exceeded, gap.is_none()),
+                )
+            }
+            // To say that a state is trapped, all that follows it is needed.
+            Ending::Trapped(trail) => {
+                let at = self.place(&trail, &shared);
+                let found = Violation { what: What::Livelock, trail, at, shared };
+                self.violated(found, None, (exceeded, gap.is_none()))
             }
             // With more knowledge a round may do with less.
             Ending::Spent(Why::States | Why::Bytes) if exceeded => None,
@@ -143,25 +158,31 @@ impl<M: Model> Search<'_, M> {
         }
     }
 
-    /// What a violation found in a round comes to; nothing if another round is due.
-    fn violated(&mut self, found: Violation<M::Bad>, exceeded: bool) -> Option<Outcome<M>> {
+    /// What a violation found in a round comes to; nothing if another round is due. The simplest one
+    /// is shown no later than at `bound`. It is known to be the simplest if a `whole` round was searched up to
+    /// there: what comes after a gap might be simpler.
+    fn violated(
+        &mut self,
+        found: Violation<M::Bad>,
+        bound: Option<At>,
+        (exceeded, whole): (bool, bool),
+    ) -> Option<Outcome<M>> {
         if exceeded {
             self.fall_back(found);
             return None;
         }
         if !self.session.options.reduction {
-            return Some(found.verdict(true));
+            return Some(found.verdict(whole));
         }
         let scope = Scope {
             reduction: false,
-            // To say that a state is trapped, all that follows it is needed.
-            bound: (found.what != What::Livelock).then_some(found.at),
+            bound,
             states: self.session.options.shorten_states.min(self.session.options.states),
         };
         self.session.told.shortening = true;
         let mut round = Round::new(&mut self.session, scope);
         let ending = round.run();
-        let exceeded = round.exceeded();
+        let (exceeded, whole) = (round.exceeded(), round.gap.is_none());
         self.session.told.shortening = false;
         match ending {
             // What a reduced round left out taught more before it was finished.
@@ -169,17 +190,28 @@ impl<M: Model> Search<'_, M> {
                 self.fall_back(found);
                 None
             }
-            Ending::Violated(what, trail) => {
-                let at = self.place(&trail, &found.shared);
-                Some(Violation { what, trail, at, shared: found.shared }.verdict(true))
-            }
+            Ending::Violated(what, trail) => Some(self.retold(what, trail, found.shared, whole)),
+            Ending::Trapped(trail) => Some(self.retold(What::Livelock, trail, found.shared, whole)),
             _ => Some(found.verdict(false)),
         }
     }
 
-    /// Remembers a violation for the case that no round is final.
+    fn retold(
+        &mut self,
+        what: What<M::Bad>,
+        trail: Vec<Choice>,
+        shared: Vec<u32>,
+        shortest: bool,
+    ) -> Outcome<M> {
+        let at = self.place(&trail, &shared);
+        Violation { what, trail, at, shared }.verdict(shortest)
+    }
+
+    /// Remembers a violation for the case that no round is final. That a run goes on for ever is not
+    /// told by its trail alone.
     fn fall_back(&mut self, found: Violation<M::Bad>) {
-        if self.within_known(&found.trail, &found.shared)
+        if found.what != What::Livelock
+            && self.within_known(&found.trail, &found.shared)
             && self.fallback.as_ref().is_none_or(|known| found.at < known.at)
         {
             self.fallback = Some(found);
@@ -201,7 +233,7 @@ impl<M: Model> Search<'_, M> {
         self.follow(trail, &mut words, |model, state, choice| {
             choices.clear();
             model.choices(state, &mut choices);
-            switches.step(model, &choices, choice);
+            switches.step(model, state, &choices, choice);
         });
         At { switches: switches.count(), depth: trail.len() as u32 }
     }

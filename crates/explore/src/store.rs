@@ -10,6 +10,11 @@ use crate::{Agent, Agents, Choice};
 /// The agent of the first arrival: nobody stepped.
 pub(crate) const NOBODY: Agent = u8::MAX;
 
+/// The end of a list.
+const NONE: u32 = u32::MAX;
+/// In place of a list of edges: an end can be reached from the node.
+const FREE: u32 = u32::MAX - 1;
+
 /// A visited state.
 #[derive(Clone, Copy)]
 pub(crate) struct Node {
@@ -21,6 +26,10 @@ pub(crate) struct Node {
     pub(crate) phase: Phase,
     /// The least context switches (as counted by the search).
     pub(crate) switches: u32,
+    /// The first of the steps along which further arrivals are passed on, or `NONE`.
+    passes: u32,
+    /// The first edge to the node, `NONE`, or `FREE`.
+    ways_in: u32,
 }
 
 /// What is still to be done at a state.
@@ -28,8 +37,8 @@ pub(crate) struct Node {
 pub(crate) enum Phase {
     /// There are steps to take; the snapshot is in this slot.
     Open(u32),
-    /// The steps of one agent stand for all; they begin here in the list.
-    Forced(u32),
+    /// The steps of one agent stand for all.
+    Forced,
     /// All steps were taken, or there are none.
     Closed,
 }
@@ -38,21 +47,30 @@ pub(crate) enum Phase {
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival {
     /// The arrival from which the step was taken; itself for the first.
-    parent: u32,
+    pub(crate) parent: u32,
     pub(crate) node: u32,
     pick: u16,
-    agent: Agent,
+    pub(crate) agent: Agent,
     /// The agent to go on with at no cost.
     pub(crate) last: Agent,
 }
 
-/// One step of an agent whose steps stand for all.
+/// A step that was taken once and passes on every arrival at its node.
 #[derive(Clone, Copy)]
-struct ForcedStep {
-    node: u32,
-    choice: Choice,
-    /// Whether the list goes on.
-    more: bool,
+pub(crate) struct Pass {
+    pub(crate) choice: Choice,
+    /// The node it leads to.
+    pub(crate) to: u32,
+    /// The next one of the same node.
+    pub(crate) next: u32,
+}
+
+/// An edge to a node from which no end is known to be reachable.
+#[derive(Clone, Copy)]
+struct Edge {
+    from: u32,
+    /// The next one to the same node.
+    next: u32,
 }
 
 /// The ids of nodes and arrivals are used up.
@@ -65,11 +83,12 @@ pub(crate) struct Store {
     visited: HashMap<(u64, u64), u32, BuildHasherDefault<Identity>>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) arrivals: Vec<Arrival>,
-    forced: Vec<ForcedStep>,
-    /// From node, to node.
-    pub(crate) edges: Vec<(u32, u32)>,
-    /// Nodes at which some run ends, or may.
-    pub(crate) exits: Vec<u32>,
+    passes: Vec<Pass>,
+    edges: Vec<Edge>,
+    /// The first edge that is out of use.
+    spare: Option<u32>,
+    /// Nodes whose edges are still to be followed back.
+    freed: Vec<u32>,
 }
 
 impl Store {
@@ -81,7 +100,8 @@ impl Store {
             Entry::Vacant(entry) => {
                 entry.insert(new);
                 let phase = Phase::Closed;
-                self.nodes.push(Node { lasts: 0, arrival: 0, phase, switches });
+                let (passes, ways_in) = (NONE, NONE);
+                self.nodes.push(Node { lasts: 0, arrival: 0, phase, switches, passes, ways_in });
                 Ok((new, true))
             }
         }
@@ -114,20 +134,92 @@ impl Store {
         trail
     }
 
-    /// Keeps the steps that stand for all steps of `node`.
-    pub(crate) fn force(&mut self, node: u32, steps: &[(Choice, u32)]) {
-        self.nodes[node as usize].phase =
-            if steps.is_empty() { Phase::Closed } else { Phase::Forced(self.forced.len() as u32) };
-        for (i, &(choice, node)) in steps.iter().enumerate() {
-            self.forced.push(ForcedStep { node, choice, more: i + 1 < steps.len() });
+    /// The node of a key, if it was visited.
+    pub(crate) fn find(&self, key: u128) -> Option<u32> {
+        self.visited.get(&(key as u64, (key >> 64) as u64)).copied()
+    }
+
+    /// Passes on further arrivals at `node` to the node `to`.
+    pub(crate) fn pass_on(&mut self, node: u32, choice: Choice, to: u32) -> Result<(), Full> {
+        let id = u32::try_from(self.passes.len()).ok().filter(|id| *id < NONE).ok_or(Full)?;
+        let first = &mut self.nodes[node as usize].passes;
+        self.passes.push(Pass { choice, to, next: *first });
+        *first = id;
+        Ok(())
+    }
+
+    /// The first step that passes on arrivals at `node`.
+    pub(crate) fn first_pass(&self, node: u32) -> Option<Pass> {
+        self.pass(self.nodes[node as usize].passes)
+    }
+
+    /// The step with this id.
+    pub(crate) fn pass(&self, id: u32) -> Option<Pass> {
+        self.passes.get(id as usize).copied()
+    }
+
+    /// Whether a step of one of `agents` passes on arrivals at `node`.
+    pub(crate) fn passes_on(&self, node: u32, agents: Agents) -> bool {
+        let next = |pass: &Pass| self.pass(pass.next);
+        std::iter::successors(self.first_pass(node), next)
+            .any(|pass| agents & (1 << pass.choice.agent) != 0)
+    }
+
+    /// Notes that a step leads from one node to another: where an end can be reached from the
+    /// latter, it can be from the former.
+    pub(crate) fn link(&mut self, from: u32, to: u32) -> Result<(), Full> {
+        if from == to || self.is_free(from) {
+            return Ok(());
+        }
+        if self.is_free(to) {
+            self.free(from);
+            return Ok(());
+        }
+        let first = &mut self.nodes[to as usize].ways_in;
+        let edge = Edge { from, next: *first };
+        if let Some(id) = self.spare {
+            self.spare = Some(self.edges[id as usize].next).filter(|next| *next != NONE);
+            self.edges[id as usize] = edge;
+            *first = id;
+        } else {
+            let id = u32::try_from(self.edges.len()).ok().filter(|id| *id < FREE).ok_or(Full)?;
+            self.edges.push(edge);
+            *first = id;
+        }
+        Ok(())
+    }
+
+    /// Notes that a run ends at `node`, or may.
+    pub(crate) fn free(&mut self, node: u32) {
+        self.freed.push(node);
+        while let Some(node) = self.freed.pop() {
+            let mut id = std::mem::replace(&mut self.nodes[node as usize].ways_in, FREE);
+            while id < FREE {
+                let spare = self.spare.replace(id).unwrap_or(NONE);
+                let Edge { from, next } = self.edges[id as usize];
+                self.edges[id as usize].next = spare;
+                if !self.is_free(from) {
+                    self.freed.push(from);
+                }
+                id = next;
+            }
         }
     }
 
-    /// The `i`th of the steps that begin at `start`.
-    pub(crate) fn forced_step(&self, start: u32, i: usize) -> Option<(Choice, u32)> {
-        let at = start as usize + i;
-        let more = i == 0 || self.forced[at - 1].more;
-        more.then(|| (self.forced[at].choice, self.forced[at].node))
+    /// Whether an end can be reached from `node` by steps that were taken so far.
+    pub(crate) fn is_free(&self, node: u32) -> bool {
+        self.nodes[node as usize].ways_in == FREE
+    }
+
+    /// The first node from which no end can be reached by steps that were taken so far.
+    pub(crate) fn first_trapped(&self) -> Option<u32> {
+        self.nodes.iter().position(|node| node.ways_in != FREE).map(|node| node as u32)
+    }
+
+    /// The least context switches of such nodes.
+    pub(crate) fn trapped_switches(&self) -> Option<u32> {
+        let trapped = self.nodes.iter().filter(|node| node.ways_in != FREE);
+        trapped.map(|node| node.switches).min()
     }
 
     /// The memory in use.
@@ -135,9 +227,9 @@ impl Store {
         self.visited.allocation_size()
             + self.nodes.capacity() * size_of::<Node>()
             + self.arrivals.capacity() * size_of::<Arrival>()
-            + self.forced.capacity() * size_of::<ForcedStep>()
-            + self.edges.capacity() * size_of::<(u32, u32)>()
-            + self.exits.capacity() * size_of::<u32>()
+            + self.passes.capacity() * size_of::<Pass>()
+            + self.edges.capacity() * size_of::<Edge>()
+            + self.freed.capacity() * size_of::<u32>()
     }
 }
 
@@ -157,5 +249,39 @@ impl Hasher for Identity {
     fn write_u64(&mut self, value: u64) {
         // Both halves: a model may leave one of them poor.
         self.0 = self.0.rotate_left(32) ^ value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Store;
+
+    fn store(nodes: u128) -> Store {
+        let mut store = Store::default();
+        for key in 0..nodes {
+            store.visit(key, key as u32).unwrap();
+        }
+        store
+    }
+
+    #[test]
+    fn a_cycle_beside_the_way_out_is_trapped() {
+        let mut store = store(4);
+        for (from, to) in [(0, 1), (0, 2), (2, 3), (3, 2)] {
+            store.link(from, to).unwrap();
+        }
+        store.free(1);
+        assert_eq!((store.first_trapped(), store.trapped_switches()), (Some(2), Some(2)));
+    }
+
+    #[test]
+    fn a_cycle_with_a_way_out_is_not() {
+        let mut store = store(3);
+        store.link(0, 1).unwrap();
+        store.link(1, 0).unwrap();
+        assert_eq!(store.first_trapped(), Some(0));
+        store.free(2);
+        store.link(1, 2).unwrap();
+        assert_eq!(store.first_trapped(), None);
     }
 }

@@ -18,16 +18,43 @@ impl Turn {
     }
 
     /// The steps that are no context switch.
-    pub(crate) fn straight(self, enabled: Agents) -> Agents {
+    pub(crate) fn straight(self, possible: Possible) -> Agents {
         let own = if self.last == NOBODY { 0 } else { 1 << self.last };
-        let goes_on = enabled & (own | self.served_by) != 0;
-        if goes_on { enabled & (own | self.silent) } else { enabled }
+        let goes_on = possible.required & (own | self.served_by) != 0;
+        if goes_on { possible.enabled & (own | self.silent) } else { possible.enabled }
     }
 
-    /// The last agents with which nothing is to be gained any more once a state
-    /// was reached with this one.
-    pub(crate) fn lasts(self, enabled: Agents) -> Agents {
-        if self.straight(enabled) == enabled { Agents::MAX } else { bit(self.last) }
+    /// The last agents with which nothing is to be gained any more once a state was reached with
+    /// this one: all of them if every step was straight. But who came last is handed on by silent
+    /// steps, and may matter after them.
+    pub(crate) fn lasts(self, possible: Possible) -> Agents {
+        let hands_on = possible.enabled & self.silent != 0;
+        if !hands_on && self.straight(possible) == possible.enabled {
+            Agents::MAX
+        } else {
+            bit(self.last)
+        }
+    }
+}
+
+/// The agents that have a step to take.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Possible {
+    pub(crate) enabled: Agents,
+    /// Those with one that is not [optional](Model::optional).
+    pub(crate) required: Agents,
+}
+
+impl Possible {
+    pub(crate) fn new<M: Model>(model: &M, state: &M::State, choices: &[Choice]) -> Possible {
+        let mut possible = Possible::default();
+        for &choice in choices {
+            possible.enabled |= 1 << choice.agent;
+            if !model.optional(state, choice) {
+                possible.required |= 1 << choice.agent;
+            }
+        }
+        possible
     }
 }
 
@@ -50,10 +77,16 @@ impl Default for Switches {
 }
 
 impl Switches {
-    /// `choice` is taken where these are possible.
-    pub fn step<M: Model>(&mut self, model: &M, possible: &[Choice], choice: Choice) {
-        let enabled = possible.iter().fold(0, |mask, choice| mask | 1 << choice.agent);
-        if Turn::new(model, self.last).straight(enabled) & 1 << choice.agent == 0 {
+    /// Counts `choice`, taken in `state`, where these are possible.
+    pub fn step<M: Model>(
+        &mut self,
+        model: &M,
+        state: &M::State,
+        possible: &[Choice],
+        choice: Choice,
+    ) {
+        let possible = Possible::new(model, state, possible);
+        if Turn::new(model, self.last).straight(possible) & 1 << choice.agent == 0 {
             self.count += 1;
         }
         if model.silent() & 1 << choice.agent == 0 {
@@ -61,7 +94,7 @@ impl Switches {
         }
     }
 
-    /// So many so far.
+    /// Returns the number of context switches so far.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.count

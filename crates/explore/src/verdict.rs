@@ -26,17 +26,21 @@ pub enum Verdict<B, G> {
         trail: Vec<Choice>,
         /// The context switches of the trail.
         switches: u32,
-        /// Whether no bad run has fewer switches, nor as many and fewer steps.
+        /// Whether no bad run has fewer switches, nor as many and fewer steps. A run that goes on
+        /// for ever counts as bad from where it comes back to a state on its way; one that goes
+        /// round a larger circle than a search looks for on the way does not count.
         shortest: bool,
     },
     /// Not every run was searched, and none of those searched is bad.
     Undecided {
         /// What was in the way.
         why: Why<G>,
-        /// No run with up to this many context switches is bad (livelock apart,
-        /// which only a search to the end can tell); none where not even those
-        /// without a switch have all been searched.
+        /// No run with up to this many context switches is bad, livelocks apart;
+        /// none where not even those without a switch have all been searched.
         complete_switches: Option<u32>,
+        /// No run with up to this many context switches, at most `complete_switches`, comes to a
+        /// state from which no end can be reached.
+        complete_livelocks: Option<u32>,
     },
 }
 

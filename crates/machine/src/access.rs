@@ -76,7 +76,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         } else {
             self.layout.kernel(va, at.size, want)
         };
-        location.ok_or_else(|| self.page_fault(va, at.size, want))
+        if let Some(location) = location {
+            return Ok(location);
+        }
+        if !user && self.layout.kernel(va, at.size, Want::Read).is_none() {
+            self.kernel_half(va, at.size)?;
+        }
+        Err(self.page_fault(va, at.size, want))
     }
 
     fn page_fault(&mut self, va: u64, size: u8, want: Want) -> Stop {
@@ -114,7 +120,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             None => {
                 let value = match forward {
                     Forward::Value(value) => value,
-                    _ => self.memory.word(word),
+                    _ => {
+                        let (value, dead) = self.memory.word_and_dead(word);
+                        if dead != 0 {
+                            self.dead_part_is_read(location, word, at.size, dead);
+                        }
+                        value
+                    }
                 };
                 if W::ON && word == location / 8 {
                     self.report_load(location, name, at, value);
@@ -124,6 +136,16 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         };
         self.done.push(value);
         Ok(value)
+    }
+
+    /// The part of an access of `size` bytes at `location` that is in `word`, of which bytes are dead.
+    #[cold]
+    fn dead_part_is_read(&mut self, location: u64, word: u64, size: u8, dead: u8) {
+        if word == location / 8 {
+            self.dead_bytes_are_read(word, location % 8, size, dead);
+        } else {
+            self.is_read(word * 8, size - u8::try_from(word * 8 - location).expect("at most 7"));
+        }
     }
 
     /// What the store buffer has for a load; the load waits if it can have nothing now.
@@ -188,6 +210,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if at.va < self.low_water && at.va >= self.stack.0 {
             self.low_water = at.va;
         }
+        if at.va < self.rsp && at.va >= self.stack.0 {
+            self.stored_below = at.va;
+        }
         Ok(())
     }
 
@@ -233,8 +258,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn buffer_store(&mut self, store: Store, at: At) -> Result<(), Stop> {
         if self.system.latch.get(self.done.len()).is_none() {
             if self.system.buffer.is_full() {
-                return Err(self.wait(Wait::Room));
+                return Err(self.too_many_stores());
             }
+            self.may_buffer(store)?;
             let made = store.word().made().expect("a store goes to memory");
             self.notice(&[(made, true)])?;
             self.visible = true;
@@ -245,6 +271,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         self.done.push(0);
         Ok(())
+    }
+
+    #[cold]
+    fn too_many_stores(&self) -> Stop {
+        let cpu = self.agent.cpu();
+        Stop::Unmodelled(format!(
+            "more than {} stores in the store buffer of CPU{cpu}: a loop that stores and never drains",
+            buffer::MOST
+        ))
     }
 
     /// Buffering a store is a visible operation where an interrupt could come before it or an invariant

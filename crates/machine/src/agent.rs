@@ -8,6 +8,9 @@ pub(crate) const RUNNING_AGENTS: u8 = 3 * CPUS + 1;
 /// How many levels a CPU has: thread, interrupt, NMI, NMI within an NMI.
 pub(crate) const LEVELS: usize = 4;
 
+/// How many of them have a stack of their own: an NMI within an NMI has the stack of that.
+pub(crate) const STACKS: usize = 3;
+
 /// One CPU at one level, or its hardware: what the search schedules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Agent(pub u8);

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use mmu::bits::CR4_LA57;
 use x86::{RDI, RSP};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, RUNNING_AGENTS};
 use crate::cpu::{Activity, Cpu, blank_regs};
 use crate::exec::Accesses;
+use crate::frames::Depth;
+use crate::gone;
 use crate::halt::{Bad, Halt, Violation};
 use crate::layout;
 use crate::look::{Look, look};
@@ -28,7 +30,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// A violation or a gap, in set-up or before a first visible operation.
+    /// A violation or a gap, in set-up or before a first visible operation; or the set-up is cut off.
     pub fn start<A: Accesses, W: Watch>(
         &mut self,
         entry: u64,
@@ -78,6 +80,8 @@ impl Machine {
         watch: &mut W,
     ) -> Result<State, Halt> {
         self.place_cpus(&mut state);
+        let depth = |agent| Depth::new(layout::stack(Agent(agent)).1);
+        self.depths = (0..RUNNING_AGENTS).map(depth).collect();
         state.nmi_budget = self.registered.nmi.map_or(0, |nmi| nmi.budget);
         self.handlers_may_start(state.cpu_count(), accesses);
         if self.registered.page_tables {
@@ -88,6 +92,8 @@ impl Machine {
         }
         for number in 0..state.cpu_count() {
             if state.cpu(number).activity == Activity::Running {
+                let (agent, cpu) = (Agent::thread(number), state.cpu_mut(number));
+                gone::give(&self.layout, cpu, agent, &mut self.depths, accesses);
                 self.run(&mut state, Agent::thread(number), None, false, accesses, watch)?;
             }
         }
@@ -136,7 +142,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// A violation or a gap.
+    /// A violation or a gap, or `entry` is cut off.
     pub fn observe<A: Accesses, W: Watch>(
         &mut self,
         state: &State,

@@ -25,6 +25,38 @@ pub(crate) mod msr {
     pub(crate) const SELF_IPI: u32 = 0x83f;
 }
 
+/// Which way a register is accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// RDMSR.
+    Read,
+    /// WRMSR.
+    Write,
+}
+
+/// The answer to an access to a register of the x2APIC that has no model, `None` for another MSR. Reserved
+/// ones fault, and those that cannot be accessed that way (SDM vol. 3 table 10-6).
+pub(crate) fn refusal(number: u32, direction: Direction) -> Option<Refusal> {
+    let (read, written) = match number {
+        ..msr::FIRST | 0x900.. => return None,
+        // Number, version, PPR, LDR, ISR, TMR, IRR, current count.
+        msr::ID | 0x803 | 0x80a | 0x80d | 0x810..=0x827 | 0x839 => (true, false),
+        msr::EOI | msr::SELF_IPI => (false, true),
+        // TPR, SVR, ESR, the local vector table, ICR, initial count, divide configuration.
+        0x808 | 0x80f | 0x828 | 0x82f | msr::ICR | 0x832..=0x838 | 0x83e => (true, true),
+        _ => (false, false),
+    };
+    let (exists, instruction) = match direction {
+        Direction::Read => (read, "rdmsr"),
+        Direction::Write => (written, "wrmsr"),
+    };
+    Some(if exists {
+        Refusal::Unmodelled(format!("{instruction} of {number:#x}, a register of the x2APIC"))
+    } else {
+        Refusal::Fault(Fault::GP)
+    })
+}
+
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
@@ -190,6 +222,19 @@ mod tests {
     fn ranks_go_by_vector() {
         let ranks: Vec<_> = [40, 63, 64, 250, 41].iter().map(|v| apic().rank(*v)).collect();
         assert_eq!(ranks, [Some(0), Some(1), Some(2), Some(3), None]);
+    }
+
+    #[test]
+    fn registers_that_fault() {
+        let faults = |direction: Direction| {
+            let is_fault =
+                |number: &u32| refusal(*number, direction) == Some(Refusal::Fault(Fault::GP));
+            (0x800..0x900).filter(is_fault).count()
+        };
+        // 42 can be read, 15 written.
+        assert_eq!((faults(Direction::Read), faults(Direction::Write)), (256 - 42, 256 - 15));
+        assert_eq!(refusal(0x7ff, Direction::Read), None);
+        assert_eq!(refusal(0x900, Direction::Write), None);
     }
 
     #[test]

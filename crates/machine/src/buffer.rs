@@ -35,12 +35,23 @@
 //! A load is served if the newest store that overlaps it holds all of its bytes. Otherwise it waits until no
 //! buffered store overlaps it, as processors do whose forwarding fails. Accesses across an 8-byte boundary
 //! are two accesses here as everywhere in this machine.
+//!
+//! # How many stores
+//!
+//! x86-TSO gives the buffer no size, and neither does the manual: code that is right for one size only is wrong.
+//! So the buffer grows as the run needs, and every run of x86-TSO is there. A run of finitely many states
+//! wants an end all the same: a loop that stores and never drains would fill memory with states that
+//! differ in nothing but the length of the buffer. A run that would hold more than [`MOST`] stores is
+//! therefore not modelled, and whoever meets it is told so: what is left out is undecided, never absent.
+//! The number is several times what any processor holds, so a program that ends before it has been tried
+//! with everything that hardware can do.
+
+use std::collections::VecDeque;
 
 use crate::word::Word;
 
-/// Most stores a buffer holds; one more waits for room. Processors have 40 to over 100; whatever
-/// needs more than this many stores in flight is beyond the model, and reports say so.
-pub const STORE_BUFFER: usize = 16;
+/// Most stores a buffer holds in a run that is modelled.
+pub(crate) const MOST: usize = 1024;
 
 /// A store that is not yet visible to others; within one 8-byte word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +96,7 @@ pub(crate) enum Forward {
 /// Stores that are not yet visible to others, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Buffer {
-    stores: Vec<Store>,
+    stores: VecDeque<Store>,
     /// How many of them, from the oldest on, are before an MFENCE.
     fenced: usize,
 }
@@ -96,23 +107,23 @@ impl Buffer {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.stores.len() >= STORE_BUFFER
+        self.stores.len() >= MOST
     }
 
     pub(crate) fn push(&mut self, store: Store) {
-        self.stores.push(store);
+        self.stores.push_back(store);
     }
 
     pub(crate) fn oldest(&self) -> Option<Store> {
-        self.stores.first().copied()
+        self.stores.front().copied()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Store> {
         self.fenced = self.fenced.saturating_sub(1);
-        (!self.stores.is_empty()).then(|| self.stores.remove(0))
+        self.stores.pop_front()
     }
 
-    pub(crate) fn stores(&self) -> &[Store] {
+    pub(crate) fn stores(&self) -> &VecDeque<Store> {
         &self.stores
     }
 

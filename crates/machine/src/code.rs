@@ -15,6 +15,8 @@ pub(crate) enum Slot {
     Hypercall(Hypercall),
     /// Not modelled.
     Unsupported,
+    /// Executable memory ends after so many bytes, before the instruction does.
+    CutOff(u8),
 }
 
 /// All instructions reached so far.
@@ -56,7 +58,7 @@ impl Code {
     pub(crate) fn at(&mut self, layout: &Layout, rip: u64) -> Option<usize> {
         let offset = index(layout.executable(rip)?);
         match *self.numbers.get(offset)? {
-            0 => Some(self.decode(offset, rip)),
+            0 => Some(self.decode(layout, offset, rip)),
             number => usize::try_from(number - 1).ok(),
         }
     }
@@ -67,13 +69,24 @@ impl Code {
     }
 
     #[cold]
-    fn decode(&mut self, offset: usize, rip: u64) -> usize {
-        let end = (offset + x86::MAX_LEN).min(self.bytes.len());
+    fn decode(&mut self, layout: &Layout, offset: usize, rip: u64) -> usize {
+        let executable = |va: &u64| layout.executable(*va).is_some();
+        let length = (rip..).take(x86::MAX_LEN).take_while(executable).count();
+        let end = (offset + length).min(self.bytes.len());
         let slot = match x86::lower(&self.bytes[offset..end], rip) {
             Lowered::Op(op) => Slot::Op(op),
+            // At CPL 0 and with IA32_EFER.SCE none of them is known to fault.
             Lowered::Unsupported { .. } => Slot::Unsupported,
+            Lowered::Incomplete => Slot::CutOff(u8::try_from(end - offset).expect("at most 15")),
         };
         self.put(offset, slot)
+    }
+
+    /// The set of instructions to which the one at `rip` belongs, if the modelled processor lacks it.
+    pub(crate) fn lacking(&self, layout: &Layout, rip: u64) -> Option<String> {
+        let offset = index(layout.executable(rip)?);
+        let end = (offset + x86::MAX_LEN).min(self.bytes.len());
+        x86::lacking(self.bytes.get(offset..end)?)
     }
 
     /// The disassembly of what stands at `rip`.
@@ -81,5 +94,31 @@ impl Code {
         let offset = index(layout.executable(rip)?);
         let end = (offset + x86::MAX_LEN).min(self.bytes.len());
         Some(x86::disassemble(self.bytes.get(offset..end)?, rip))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use abi::layout::IMAGE_BASE;
+
+    use super::*;
+
+    fn segment(page: u64, bytes: Vec<u8>, executable: bool) -> Segment {
+        Segment { va: IMAGE_BASE + 0x1000 * page, bytes, size: 0x1000, writable: false, executable }
+    }
+
+    /// What is on the page behind belongs to no instruction.
+    #[test]
+    fn an_instruction_ends_where_executable_memory_does() {
+        // The start of `add %al,(%rax)`, and what would go on with it.
+        let mut code = vec![0x90; 0x1000];
+        code[0xfff] = 0;
+        let segments =
+            [segment(0, code, true), segment(1, vec![0; 1], false), segment(2, vec![0x90], true)];
+        let layout = Layout::new(&segments).expect("a layout");
+        let mut code = Code::new(&layout, &segments, &[]);
+        let number = code.at(&layout, IMAGE_BASE + 0xfff).expect("executable");
+        assert!(matches!(code.slot(number), Slot::CutOff(1)));
+        assert!(code.at(&layout, IMAGE_BASE + 0x1000).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Control registers, MSRs, CPUID and INVPCID: what values they take and when they fault.
+//! Control registers, IA32_EFER and CPUID: what values they take and when they fault.
 //!
 //! SDM vol. 3 §2.5 and §4.10, vol. 2 on MOV to CR, INVPCID, CPUID; LAM chapter §7.1.
 
@@ -10,7 +10,7 @@ use mmu::bits::{
     PHYSICAL_BITS,
 };
 
-use crate::bits::{CR0_DEFINED, CR0_PE, CR4_DEFINED, CR4_FSGSBASE};
+use crate::bits::{CR0_CD, CR0_DEFINED, CR0_EM, CR0_NW, CR0_PE, CR0_TS, CR4_FSGSBASE, CR4_OSFXSR};
 
 /// Either what the architecture does, or a place where the model ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,16 +35,18 @@ pub(crate) fn new_cr3(value: u64, cr4: u64) -> Result<u64, Refusal> {
 /// The value of CR4 after MOV to CR4 of `value`.
 pub(crate) fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
     // LA57 cannot be changed in 64-bit mode (SDM vol. 2 MOV to CR).
-    if value & !(CR4_DEFINED | CR4_LA57) != 0
-        || (value ^ cr4) & CR4_LA57 != 0
-        || value & CR4_PAE == 0
-    {
+    if value & !x86::cpuid::CR4 != 0 || (value ^ cr4) & CR4_LA57 != 0 || value & CR4_PAE == 0 {
         return Err(Refusal::Fault(Fault::GP));
     }
     // SDM vol. 3 §4.10.1: PCIDs can only be turned on while the current one is 0.
     let enables_pcid = value & !cr4 & CR4_PCIDE != 0;
     if enables_pcid && cr3 & 0xfff != 0 {
         return Err(Refusal::Fault(Fault::GP));
+    }
+    // Without OSFXSR every SSE instruction is #UD. VME, PVI, TSD, DE, PSE, MCE, PCE and OSXMMEXCPT have no
+    // effect on what is modelled of CPL 0.
+    if (value ^ cr4) & CR4_OSFXSR != 0 {
+        return Err(Refusal::Unmodelled("a change of CR4.OSFXSR".into()));
     }
     Ok(value)
 }
@@ -53,55 +55,81 @@ pub(crate) fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
 pub(crate) fn new_cr0(value: u64, cr0: u64, cr4: u64) -> Result<u64, Refusal> {
     let nonsense = value & CR0_PG != 0 && value & CR0_PE == 0;
     let paging_off_with_pcid = value & CR0_PG == 0 && cr4 & CR4_PCIDE != 0;
-    if value >> 32 != 0 || nonsense || paging_off_with_pcid {
+    let write_back_without_caches = value & CR0_NW != 0 && value & CR0_CD == 0;
+    if value >> 32 != 0 || nonsense || paging_off_with_pcid || write_back_without_caches {
         return Err(Refusal::Fault(Fault::GP));
     }
     if (value ^ cr0) & (CR0_PG | CR0_PE | CR0_WP) != 0 {
         return Err(Refusal::Unmodelled("a change of CR0.PG, CR0.PE or CR0.WP".into()));
     }
+    // SSE instructions depend on TS and EM; with NW = 1 caches are not coherent (SDM vol. 3 table 11-5).
+    if (value ^ cr0) & (CR0_CD | CR0_NW | CR0_TS | CR0_EM) != 0 {
+        return Err(Refusal::Unmodelled("a change of CR0.CD, CR0.NW, CR0.TS or CR0.EM".into()));
+    }
     Ok(value & CR0_DEFINED | 1 << 4)
 }
+
+/// The value of IA32_EFER after WRMSR of `value` (SDM vol. 3 §2.2.1, vol. 4 table 2-2). LMA is read-only,
+/// and LME cannot change while paging is on.
+pub(crate) fn new_efer(value: u64, efer: u64) -> Result<u64, Refusal> {
+    if value & !EFER_ALL != 0 || (value ^ efer) & EFER_LME != 0 {
+        return Err(Refusal::Fault(Fault::GP));
+    }
+    Ok(value & !EFER_LMA | efer & EFER_LMA)
+}
+
+pub(crate) const EFER_SCE: u64 = 1;
+pub(crate) const EFER_LME: u64 = 1 << 8;
+pub(crate) const EFER_LMA: u64 = 1 << 10;
+pub(crate) const EFER_NXE: u64 = 1 << 11;
+/// The bits that exist, and the value at the start.
+pub(crate) const EFER_ALL: u64 = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 
 pub(crate) fn fsgsbase(cr4: u64) -> bool {
     cr4 & CR4_FSGSBASE != 0
 }
 
-/// MSRs that have a model.
-pub(crate) mod msr {
-    pub(crate) const EFER: u32 = 0xc000_0080;
-    pub(crate) const FS_BASE: u32 = 0xc000_0100;
-    pub(crate) const GS_BASE: u32 = 0xc000_0101;
-    pub(crate) const KERNEL_GS_BASE: u32 = 0xc000_0102;
-    pub(crate) const TSC_AUX: u32 = 0xc000_0103;
-    /// SCE, LME, LMA, NXE.
-    pub(crate) const EFER_VALUE: u64 = 1 | 1 << 8 | 1 << 10 | 1 << 11;
-}
+/// The highest basic leaf.
+const BASIC: u32 = 0xb;
+/// The highest extended leaf.
+const EXTENDED: u32 = 0x8000_0008;
+/// What leaves 80000002H to 80000004H spell.
+const BRAND: [u8; 48] = *b"Lamprey, a modelled x86-64 processor\0\0\0\0\0\0\0\0\0\0\0\0";
 
-/// CPUID of the modelled CPU: EAX, EBX, ECX, EDX; `None` for leaves without a model.
+/// CPUID of the modelled CPU: EAX, EBX, ECX, EDX; `None` for leaves without a model: caches and TLBs.
+///
+/// A leaf above the highest gives the highest basic one, one below that is not supported gives zeroes (SDM
+/// vol. 2 CPUID).
 pub(crate) fn cpuid(leaf: u32, subleaf: u32, cpu: u8) -> Option<[u32; 4]> {
+    let exists = leaf <= BASIC || (0x8000_0000..=EXTENDED).contains(&leaf);
+    let leaf = if exists { leaf } else { BASIC };
     let id = u32::from(cpu);
-    Some(match (leaf, subleaf) {
-        (0, _) => [0xb, 0x706d_614c, 0x3d79_6572, 0x3d3d_3d3d],
-        // CX16, PCID, x2APIC, MOVBE, POPCNT; FPU TSC MSR PAE CX8 APIC PGE CMOV FXSR SSE SSE2.
-        (1, _) => [
-            0,
-            id << 24,
-            1 << 13 | 1 << 17 | 1 << 21 | 1 << 22 | 1 << 23,
-            1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << 15 | 7 << 24,
-        ],
-        // FSGSBASE, BMI1, SMEP, BMI2, INVPCID, ADX, SMAP; LA57.
-        (7, 0) => [1, 1 | 1 << 3 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 19 | 1 << 20, 1 << 16, 0],
-        // LAM.
-        (7, 1) => [1 << 26, 0, 0, 0],
+    let numbers = match (leaf, subleaf) {
+        (0, _) => [BASIC, 0x706d_614c, 0x3d3d_3d3d, 0x3d79_6572],
+        // 8 CPUs in the package, cache lines of 64 bytes.
+        (1, _) => [0, id << 24 | 8 << 16 | 8 << 8, 0, 0],
+        (2 | 4 | 0x8000_0005 | 0x8000_0006, _) => return None,
+        (7, 0) => [1, 0, 0, 0],
         // x2APIC numbers: one thread in each core, 8 cores in the package.
         (0xb, 0) => [0, 1, 1 << 8, id],
         (0xb, 1) => [3, 8, 1 | 2 << 8, id],
         (0xb, _) => [0, 0, subleaf & 0xff, id],
-        (0x8000_0000, _) => [0x8000_0008, 0, 0, 0],
-        // LAHF, LZCNT; SYSCALL NX 1-GiB pages RDTSCP LM.
-        (0x8000_0001, _) => [0, 0, 1 | 1 << 5, 1 << 11 | 1 << 20 | 1 << 26 | 1 << 27 | 1 << 29],
-        (0x8000_0008, _) => [PHYSICAL_BITS | 48 << 8, 0, 0, 0],
-        _ => return None,
+        (0x8000_0000, _) => [EXTENDED, 0, 0, 0],
+        (0x8000_0002..=0x8000_0004, _) => brand(leaf - 0x8000_0002),
+        // Linear addresses of 57 bits, since CPUID enumerates LA57.
+        (0x8000_0008, _) => [PHYSICAL_BITS | 57 << 8, 0, 0, 0],
+        _ => [0; 4],
+    };
+    let flags = x86::cpuid::flags(leaf, subleaf);
+    Some(std::array::from_fn(|register| numbers[register] | flags[register]))
+}
+
+/// A third of the brand string.
+fn brand(third: u32) -> [u32; 4] {
+    let start = usize::try_from(16 * third).expect("below 48");
+    std::array::from_fn(|register| {
+        let bytes = &BRAND[start + 4 * register..];
+        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     })
 }
 
@@ -110,7 +138,7 @@ const _: () = assert!(HEAP_PHYS & 0xfff == 0 && HEAP_PHYS < 1 << PHYSICAL_BITS);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bits::CR4_INITIAL;
+    use crate::bits::{CR0_INITIAL, CR4_INITIAL};
 
     #[test]
     fn noflush_is_not_stored_and_needs_pcid() {
@@ -125,6 +153,60 @@ mod tests {
         for bit in PHYSICAL_BITS..61 {
             assert!(new_cr3(1 << bit, CR4_PCIDE).is_err(), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn what_cpuid_does_not_enumerate_is_reserved_in_cr4() {
+        let exist = (0..64).filter(|bit| new_cr4(CR4_INITIAL | 1 << bit, 0, CR4_INITIAL).is_ok());
+        let bits: Vec<_> = exist.collect();
+        // VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT; FSGSBASE, PCIDE, SMEP, SMAP; LAM.
+        assert_eq!(bits, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 20, 21, 28]);
+        for bit in [11, 13, 14, 18, 19, 22, 23, 24, 25, 27, 32] {
+            let value = CR4_INITIAL | 1 << bit;
+            assert_eq!(new_cr4(value, 0, CR4_INITIAL), Err(Refusal::Fault(Fault::GP)), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn bits_that_sse_depends_on_do_not_change() {
+        let without = new_cr4(CR4_INITIAL & !CR4_OSFXSR, 0, CR4_INITIAL);
+        assert!(matches!(without, Err(Refusal::Unmodelled(_))));
+        for bit in [CR0_TS, CR0_EM, CR0_CD, CR0_CD | CR0_NW] {
+            let value = new_cr0(CR0_INITIAL | bit, CR0_INITIAL, CR4_INITIAL);
+            assert!(matches!(value, Err(Refusal::Unmodelled(_))), "{bit:#x}");
+        }
+    }
+
+    #[test]
+    fn nw_needs_cd() {
+        let value = new_cr0(CR0_INITIAL | CR0_NW, CR0_INITIAL, CR4_INITIAL);
+        assert_eq!(value, Err(Refusal::Fault(Fault::GP)));
+    }
+
+    #[test]
+    fn leaves_of_cpuid() {
+        let [_, ebx, ecx, edx] = cpuid(0, 0, 0).expect("a leaf");
+        let name: Vec<u8> = [ebx, edx, ecx].iter().flat_map(|part| part.to_le_bytes()).collect();
+        assert_eq!(name, b"Lamprey=====");
+        for beyond in [0xc, 0xd, 0x4000_0000, 0x8000_0009, 0x8000_001f, u32::MAX] {
+            for subleaf in 0..3 {
+                assert_eq!(cpuid(beyond, subleaf, 5), cpuid(0xb, subleaf, 5), "{beyond:#x}");
+            }
+        }
+        for unsupported in [3, 5, 6, 8, 9, 0xa, 0x8000_0007] {
+            assert_eq!(cpuid(unsupported, 0, 5), Some([0; 4]), "{unsupported:#x}");
+        }
+        assert_eq!(cpuid(4, 0, 5), None, "caches");
+        assert_eq!(cpuid(7, 2, 5), Some([0; 4]), "a sub-leaf above the highest");
+        assert_eq!(cpuid(1, 0, 5).map(|leaf| leaf[1]), Some(0x0508_0800));
+    }
+
+    #[test]
+    fn long_mode_cannot_be_left_by_efer() {
+        assert_eq!(new_efer(EFER_ALL & !EFER_NXE, EFER_ALL), Ok(EFER_ALL & !EFER_NXE));
+        assert_eq!(new_efer(EFER_LME, EFER_ALL), Ok(EFER_LME | EFER_LMA));
+        assert_eq!(new_efer(EFER_NXE, EFER_ALL), Err(Refusal::Fault(Fault::GP)));
+        assert_eq!(new_efer(EFER_ALL | 1 << 1, EFER_ALL), Err(Refusal::Fault(Fault::GP)));
     }
 
     #[test]

@@ -6,13 +6,15 @@ use mmu::Tlb;
 use x86::{Regs, flags};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::agent::{Agent, LEVELS};
+use crate::agent::{Agent, LEVELS, STACKS};
 use crate::bits::{CR0_INITIAL, CR4_INITIAL};
 use crate::buffer::Buffer;
+use crate::frames::Frames;
 use crate::layout;
 use crate::next::NextOperation;
 use crate::registered::Handler;
 use crate::requests::Requests;
+use crate::shadow::Shadow;
 use crate::walker::UserAccess;
 
 /// What a CPU's thread is doing.
@@ -34,10 +36,8 @@ pub(crate) struct System {
     pub(crate) cr3: u64,
     pub(crate) cr4: u64,
     pub(crate) tsc_aux: u64,
-    /// Interrupts are inhibited for one more instruction (STI, MOV to SS).
-    pub(crate) shadow: bool,
-    /// So are NMIs (MOV to SS).
-    pub(crate) nmi_shadow: bool,
+    /// What is inhibited for one more instruction.
+    pub(crate) shadow: Shadow,
     /// NMIs wait for the next IRET (SDM vol. 3 §6.7.1).
     pub(crate) nmi_blocked: bool,
     pub(crate) halting: bool,
@@ -89,6 +89,8 @@ pub struct Cpu {
     /// What each level does next. Part of the fingerprint: two ways to one instruction (out of HLT, and
     /// by a jump) may know more or less of what comes, and the search learns by program point.
     pub(crate) next: [Option<NextOperation>; LEVELS],
+    /// Which frames are gone, on the stacks of the thread, the interrupt and the NMI levels.
+    pub(crate) frames: [Frames; STACKS],
 }
 
 impl Cpu {
@@ -101,8 +103,7 @@ impl Cpu {
                 cr3: 0,
                 cr4: CR4_INITIAL,
                 tsc_aux: u64::from(number),
-                shadow: false,
-                nmi_shadow: false,
+                shadow: Shadow::None,
                 nmi_blocked: false,
                 halting: false,
                 in_service: 0,
@@ -121,6 +122,7 @@ impl Cpu {
             nmis: Requests::default(),
             choosing: None,
             next: [None; LEVELS],
+            frames: [Frames::default(); STACKS],
         }
     }
 
@@ -168,7 +170,7 @@ impl Cpu {
         let class = |rank: usize| handlers[rank].vector >> 4;
         let open = self.interrupted.is_empty()
             && self.interrupt_flag()
-            && !self.system.shadow
+            && !self.system.shadow.holds_interrupts()
             && self.is_between_instructions();
         let served = self.system.in_service.checked_ilog2();
         let served = served.and_then(|rank| usize::try_from(rank).ok()).map(class);
@@ -178,7 +180,9 @@ impl Cpu {
 
     /// Would an NMI be delivered now, if there were one?
     pub(crate) fn takes_nmi(&self) -> bool {
-        !self.system.nmi_blocked && !self.system.nmi_shadow && self.is_between_instructions()
+        !self.system.nmi_blocked
+            && !self.system.shadow.holds_nmis()
+            && self.is_between_instructions()
     }
 
     /// No instruction is suspended, and the store buffer is empty, as delivery wants it (SDM vol. 3
@@ -206,7 +210,9 @@ impl Cpu {
         }
         self.pending.words().into_iter().chain(self.nmis.words()).for_each(&mut put);
         s.arenas.iter().for_each(|value| put(*value));
-        let bits = [s.shadow, s.halting, s.nmi_shadow, s.nmi_blocked];
+        self.frames.iter().flat_map(|frames| frames.digest()).for_each(&mut put);
+        let (shadow, nmi_shadow) = (s.shadow.holds_interrupts(), s.shadow.holds_nmis());
+        let bits = [shadow, s.halting, nmi_shadow, s.nmi_blocked];
         put(bits.iter().fold(0, |sum, bit| sum << 1 | u64::from(*bit)));
         put(match self.activity {
             Activity::Running => 0,

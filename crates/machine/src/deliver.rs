@@ -28,8 +28,8 @@
 //!
 //! NMIs that were sent are delivered once each; one more is kept while they are blocked. Others come out
 //! of nowhere, as from a watchdog, as many as the scenario allows. They need no latch: one that comes
-//! while NMIs are blocked is one that comes when they are no longer. They *may* come; so where nothing
-//! else can go on they do not, and a CPU that waits for one is stuck.
+//! while NMIs are blocked is one that comes when they are no longer. They *may* come and need not
+//! ([`Machine::is_optional`]): a CPU that waits for one is stuck.
 //!
 //! An NMI handler that unblocks NMIs by an IRETQ of its own can be interrupted by another; a third is a
 //! [`Gap`](crate::Gap).
@@ -37,6 +37,7 @@
 use crate::agent::Agent;
 use crate::cpu::{Activity, blank_regs};
 use crate::exec::Accesses;
+use crate::gone;
 use crate::halt::Halt;
 use crate::interrupt;
 use crate::layout::Want;
@@ -63,9 +64,9 @@ impl Machine {
     }
 
     /// Interrupts CPU `agent.cpu()`: `pick` is the rank of the vector, or where the NMI comes from, and
-    /// whether [`ANOTHER`] stays on its way.
+    /// how many times [`ANOTHER`] stays on its way.
     pub(crate) fn deliver<A: Accesses, W: Watch>(
-        &self,
+        &mut self,
         state: &mut State,
         agent: Agent,
         pick: u16,
@@ -73,7 +74,7 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let number = agent.cpu();
-        let (pick, another) = (pick & !ANOTHER, pick & ANOTHER != 0);
+        let (pick, stay) = (pick % ANOTHER, u8::try_from(pick / ANOTHER).expect("a byte"));
         let part = |part| Word::part(number, part);
         accesses.touch(agent, part(Part::InterruptFlag), true);
         // It has waited for an empty store buffer.
@@ -93,7 +94,7 @@ impl Machine {
                 state.nmi_budget -= 1;
             } else {
                 accesses.touch(agent, part(Part::Nmi), true);
-                state.cpu_mut(number).nmis.take(0, another);
+                state.cpu_mut(number).nmis.take(0, stay);
             }
             state.cpu_mut(number).system.nmi_blocked = true;
             nmi.handler
@@ -101,7 +102,7 @@ impl Machine {
             accesses.touch(agent, part(Part::Pending), true);
             let handler = self.registered.handlers[usize::from(pick)];
             let cpu = state.cpu_mut(number);
-            cpu.pending.take(pick, another);
+            cpu.pending.take(pick, stay);
             cpu.system.in_service |= u64::from(handler.raw) << pick;
             handler
         };
@@ -113,7 +114,7 @@ impl Machine {
     }
 
     fn enter_handler<A: Accesses>(
-        &self,
+        &mut self,
         state: &mut State,
         agent: Agent,
         handler: Handler,
@@ -131,6 +132,8 @@ impl Machine {
             accesses.touch(agent, Word::memory(location), true);
             state.memory.store(location, 8, value);
         }
+        let cpu = state.cpu_mut(agent.cpu());
+        gone::give(&self.layout, cpu, agent, &mut self.depths, accesses);
     }
 
     /// The agent has returned: a handler to what it interrupted, a thread to idling.
@@ -142,6 +145,9 @@ impl Machine {
         watch: &mut W,
     ) -> Result<(), Halt> {
         let cpu = state.cpu_mut(agent.cpu());
+        if let Some(frames) = cpu.frames.get_mut(agent.level()) {
+            frames.rest();
+        }
         let access = match interrupt::leave(cpu) {
             Ok(Some(vector)) => Access::IpiDone { vector },
             Ok(None) => {

@@ -3,11 +3,13 @@
 use mmu::Invpcid;
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
 
-use crate::apic;
-use crate::control::{self, msr};
+use crate::apic::{self, Direction};
+use crate::control;
 use crate::exec::{Accesses, Exec, Stop};
 use crate::frame::{KERNEL_CS, KERNEL_SS};
 use crate::layout::Want;
+use crate::msr;
+use crate::shadow::Shadow;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
@@ -78,7 +80,9 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         if self.part_of_cpu(Part::InterruptFlag, true)? {
             self.report(Access::InterruptFlag { on });
         }
-        self.opens_interrupts = matches!(change, IfChange::Sti);
+        if change == IfChange::Sti {
+            self.casts = Shadow::of_sti(before);
+        }
         Ok(())
     }
 
@@ -198,9 +202,9 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             msr::GS_BASE => regs.gs_base,
             msr::KERNEL_GS_BASE => regs.kernel_gs_base,
             msr::TSC_AUX => self.system.tsc_aux,
-            msr::EFER => msr::EFER_VALUE,
+            msr::EFER => control::EFER_ALL,
             apic::msr::FIRST..=apic::msr::LAST => return self.read_apic(number),
-            _ => return Err(Stop::Unmodelled(format!("rdmsr of {number:#x}"))),
+            _ => return Err(msr::refusal(number, Direction::Read).into()),
         })
     }
 
@@ -213,7 +217,14 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             msr::FS_BASE => &mut regs.fs_base,
             msr::GS_BASE => &mut regs.gs_base,
             msr::KERNEL_GS_BASE => &mut regs.kernel_gs_base,
-            _ => return Err(Stop::Unmodelled(format!("wrmsr of {number:#x}"))),
+            msr::EFER => {
+                let new = control::new_efer(value, control::EFER_ALL)?;
+                let what = "a change of IA32_EFER";
+                let same = new == control::EFER_ALL;
+                return if same { Ok(()) } else { Err(Stop::Unmodelled(what.into())) };
+            }
+            msr::TSC_AUX if value >> 32 != 0 => return Err(Fault::GP.into()),
+            _ => return Err(msr::refusal(number, Direction::Write).into()),
         };
         if !mmu::lam::canonical(value, true) {
             return Err(Fault::GP.into());

@@ -21,10 +21,13 @@ use crate::agent::Agent;
 use crate::apic::{Apic, Sending};
 use crate::control::Refusal;
 use crate::cpu::System;
+use crate::frames::{Depth, Frames};
 use crate::halt::Failure;
 use crate::layout::Layout;
+use crate::look::Look;
 use crate::memory::Memory;
 use crate::next::{NextOperation, Wait};
+use crate::shadow::Shadow;
 use crate::walker::UserAccess;
 use crate::watch::{Access, Seen, Watch};
 use crate::word::{Part, Word};
@@ -45,12 +48,16 @@ pub(crate) enum Stop {
     /// It stands before a second visible operation: [`Exec::pending`].
     Yield,
     Unmodelled(String),
+    /// So is something that the instruction there has done.
+    UnmodelledAt(u64, String),
     /// The scenario makes a call that makes no sense.
     Wrong(String),
     /// The guest reports a violated property.
     Fail(Box<Failure>),
     /// `assume` does not hold.
     Discard,
+    /// Code that runs by itself is cut off.
+    CutOff,
 }
 
 impl From<Fault> for Stop {
@@ -73,6 +80,8 @@ impl From<Refusal> for Stop {
 pub(crate) struct Changes {
     /// What CPUs can walk through may be different.
     pub(crate) any: bool,
+    /// The instruction that has changed that last.
+    pub(crate) at: Option<u64>,
     /// Words of entries that were stored to, with what they held.
     pub(crate) entries: Vec<(u64, u64)>,
     /// Frames that were freed.
@@ -136,10 +145,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) visible: bool,
     /// A LOCKed instruction has started its visible operation.
     locked_open: bool,
-    /// It is an STI that turns interrupts on: they stay inhibited for one more instruction.
-    pub(crate) opens_interrupts: bool,
-    /// It is a MOV to SS: interrupts and NMIs are inhibited for one more instruction.
-    pub(crate) holds_back: bool,
+    /// What it inhibits for one more instruction.
+    pub(crate) casts: Shadow,
     /// It may make several accesses, between which no interrupt comes.
     pub(crate) several: bool,
     /// It stores to two words of which one is shared: both stores are visible.
@@ -148,6 +155,24 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) locked_place: Option<(u64, u64)>,
     /// It is the set-up that runs alone, not a check.
     pub(crate) setup: bool,
+    /// Where set-up last changed what closures start without.
+    pub(crate) lost_at: u64,
+    /// Where set-up stopped allocating.
+    pub(crate) heap_next: u64,
+    /// What is below the stack pointer becomes dead at the end of a step.
+    pub(crate) masking: bool,
+    /// Which frames on the agent's stack are gone.
+    pub(crate) frames: Frames,
+    /// How much of that stack was in frames.
+    pub(crate) depth: Depth,
+    /// The floor of the frames is behind RSP.
+    pub(crate) lags: bool,
+    /// RSP before this instruction.
+    pub(crate) rsp: u64,
+    /// An address on the agent's stack below that to which this instruction stores; the highest if none.
+    pub(crate) stored_below: u64,
+    /// Every CPU as it was when this step began.
+    pub(crate) others: &'a [Look],
 }
 
 impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
@@ -193,12 +218,20 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             done: Vec::new(),
             visible: false,
             locked_open: false,
-            opens_interrupts: false,
-            holds_back: false,
+            casts: Shadow::None,
             several: false,
             together: false,
             locked_place: None,
             setup: false,
+            lost_at: 0,
+            heap_next: 0,
+            masking: false,
+            frames: Frames::default(),
+            depth: Depth::new(stack.1),
+            lags: false,
+            rsp: 0,
+            stored_below: u64::MAX,
+            others: &[],
         }
     }
 
@@ -209,8 +242,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         self.done.clear();
         self.visible = false;
         self.locked_open = false;
-        self.opens_interrupts = false;
-        self.holds_back = false;
+        self.casts = Shadow::None;
         self.several = false;
         self.together = false;
         self.locked_place = None;
@@ -219,8 +251,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     /// The instruction has completed.
     #[inline]
     pub(crate) fn retire(&mut self) {
-        self.system.shadow = self.opens_interrupts || self.holds_back;
-        self.system.nmi_shadow = self.holds_back;
+        self.system.shadow = self.casts;
         if !self.system.latch.is_empty() {
             self.system.latch.clear();
         }
@@ -258,6 +289,12 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             self.visible = true;
         }
         self.accesses.touch(self.agent, word, write);
+        if !self.alone
+            && shared
+            && let Some(location) = word.location()
+        {
+            self.may_access(location, write)?;
+        }
         Ok(None)
     }
 
@@ -405,6 +442,11 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
 
     fn is_entry_word(&self, word: Word) -> bool {
         self.paged && word.location().is_some_and(|location| self.is_entry(location))
+    }
+
+    /// Is an address of code canonical?
+    pub(crate) fn is_canonical(&self, va: u64) -> bool {
+        mmu::lam::canonical(va, self.system.paging().la57())
     }
 
     pub(crate) fn is_visible(&self, word: Word) -> bool {

@@ -50,6 +50,11 @@ pub enum Halt {
     Gap(Gap),
     /// `assume` did not hold.
     Discarded,
+    /// Code that runs by itself was cut off at this instruction: see [`Cutoff`](crate::Cutoff).
+    CutOff {
+        /// The instruction.
+        rip: u64,
+    },
 }
 
 /// A property that the guest found violated.

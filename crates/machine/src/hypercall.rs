@@ -83,10 +83,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 done(0)
             }
             Hypercall::Note => {
-                if W::ON {
-                    let text = self.text(a, b)?;
-                    self.report(Access::Note(text));
-                }
+                // Read even if nobody listens: what is told of a run is read in the search, too.
+                let text = self.text(a, b)?;
+                self.report(Access::Note(text));
                 done(0)
             }
             Hypercall::Alloc => Ok(self.allocate(a, b)),
@@ -96,8 +95,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             Hypercall::UserRead => self.user(a, b, c, Kind::Read),
             Hypercall::UserWrite => self.user(a, b, c, Kind::Write),
             Hypercall::UserExecute => self.user_execute(a),
-            Hypercall::FrameFree if self.free_frame(a)? => done(0),
-            Hypercall::FrameFree => Ok(misuse(call, "was given no address of a frame in the heap")),
+            Hypercall::FrameFree => Ok(match self.free_frame(a)? {
+                Ok(()) => Outcome::Done(0),
+                Err(what) => misuse(call, what),
+            }),
             Hypercall::Fail => Ok(Outcome::Fail(Box::new(self.failure(a)?))),
             Hypercall::Return => self.entry_returns(regs),
         }
@@ -112,16 +113,35 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         Err(Stop::Yield)
     }
 
-    /// IRET of a handler turns interrupts on again; a thread that ends idles with interrupts on.
+    /// IRET of a handler turns interrupts on again. A thread has to do that itself: what follows the code
+    /// that was checked would run with interrupts off.
     fn entry_returns(&mut self, regs: &Regs) -> Result<Outcome, Stop> {
         if self.agent.level() > 0 {
             self.drain()?;
         }
+        if self.setup {
+            self.setup_ends(regs)?;
+        }
         if !self.alone && regs.rflags & x86::flags::IF == 0 {
+            if self.agent.level() == 0 {
+                return Ok(Outcome::Fail(Box::new(self.ends_with_interrupts_off())));
+            }
             self.part_of_cpu(Part::InterruptFlag, true)?;
             self.system.latch.clear();
         }
         Ok(Outcome::Returned)
+    }
+
+    fn ends_with_interrupts_off(&self) -> Failure {
+        let cpu = self.agent.cpu();
+        Failure {
+            property: "ends-with-interrupts-off".into(),
+            sentence: format!("CPU{cpu}'s closure returns with interrupts off"),
+            expected: "interrupts on, as at its start".into(),
+            found: format!("CPU{cpu}'s interrupts are off"),
+            file: String::new(),
+            line: 0,
+        }
     }
 
     fn register(
@@ -322,19 +342,17 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 
     /// Reads without being seen: arguments of a hypercall are no accesses of the guest.
-    fn peek(&self, va: u64, size: u8) -> Result<u64, Stop> {
-        self.layout
-            .kernel(va, size, Want::Read)
-            .map(|location| {
-                let value = self.memory.load(location, size);
-                self.system.buffer.overlay(location, size, value)
-            })
-            .ok_or_else(|| {
-                Stop::Unmodelled(format!("a hypercall argument at {va:#x} is not mapped"))
-            })
+    fn peek(&mut self, va: u64, size: u8) -> Result<u64, Stop> {
+        let Some(location) = self.layout.kernel(va, size, Want::Read) else {
+            let what = format!("a hypercall argument at {va:#x} is not mapped");
+            return Err(Stop::Unmodelled(what));
+        };
+        self.is_read(location, size);
+        let value = self.memory.load(location, size);
+        Ok(self.system.buffer.overlay(location, size, value))
     }
 
-    fn text(&self, va: u64, length: u64) -> Result<String, Stop> {
+    fn text(&mut self, va: u64, length: u64) -> Result<String, Stop> {
         if length > LONGEST_TEXT {
             return Err(Stop::Unmodelled(format!("a text of {length} bytes in a hypercall")));
         }

@@ -17,6 +17,7 @@ use crate::cpu::{Activity, Cpu, Interrupted, blank_regs};
 use crate::frame::{Frame, KERNEL_CS, KERNEL_SS};
 use crate::layout;
 use crate::registered::Handler;
+use crate::shadow::Shadow;
 
 /// What an interrupt gate clears (SDM vol. 3 §6.12.1.3); VM is never set.
 const CLEARED: u64 = flags::IF | flags::TF | flags::NT | flags::RF;
@@ -32,7 +33,7 @@ pub(crate) fn enter(cpu: &mut Cpu, agent: Agent, handler: Handler) -> Option<Fra
     let regs = std::mem::replace(&mut cpu.regs, regs);
     cpu.interrupted.push(Interrupted { regs, by: handler, level: agent.level() });
     // IRET has no shadow: an NMI between STI and HLT opens the gap.
-    cpu.system.shadow = false;
+    cpu.system.shadow = Shadow::None;
     // A translation it stands before is looked at again when it goes on.
     cpu.choosing = None;
     if cpu.activity == Activity::Halted {

@@ -5,6 +5,8 @@
 //! guard page. The user half is what page tables in the heap say, or, for a scenario without, one flat
 //! range of bytes that every address space maps.
 
+use std::ops::Range;
+
 use abi::layout::{HEAP_BASE, HEAP_PHYS, IMAGE_BASE, USER_BASE, USER_SIZE};
 
 use crate::agent::{Agent, RUNNING_AGENTS, Role};
@@ -100,6 +102,22 @@ impl Layout {
             layout.permissions[index(guard)] = 0;
         }
         Ok(layout)
+    }
+
+    /// The words of the stacks of all agents but the observer, who starts in every state as set-up left it.
+    pub(crate) fn stacks(&self) -> Vec<Range<u64>> {
+        let word = |va: u64| (va - HEAP_BASE + self.image_pages * PAGE) / 8;
+        let agents = (0..RUNNING_AGENTS).map(Agent).filter(|agent| *agent != Agent::OBSERVER);
+        agents.map(stack).map(|(low, top)| word(low)..word(top)).collect()
+    }
+
+    /// The agent whose stack a location is in, and its address there.
+    #[inline]
+    pub(crate) fn stack_at(&self, location: u64) -> Option<(Agent, u64)> {
+        let offset = location.checked_sub(self.image_pages * PAGE + SETUP_BYTES)?;
+        let agent = u8::try_from(offset / SLOT_BYTES).ok().filter(|n| *n < RUNNING_AGENTS)?;
+        let is_stack = offset % SLOT_BYTES >= ARENA_BYTES + PAGE;
+        is_stack.then_some((Agent(agent), HEAP_BASE + SETUP_BYTES + offset))
     }
 
     /// Bytes of modelled memory.
@@ -205,22 +223,30 @@ pub(crate) const SETUP_ARENA: (u64, u64) = (HEAP_BASE, HEAP_BASE + SETUP_BYTES);
 /// Start and end of what an agent may allocate while it runs: an arena of its own, so that addresses
 /// do not depend on the interleaving.
 pub(crate) fn arena(agent: Agent) -> (u64, u64) {
-    let base = slot_base(owner(agent));
+    let base = slot_base(owner(agent).0);
     (base, base + ARENA_BYTES)
 }
 
 /// Lowest address of an agent's stack and the address after its last byte.
 pub(crate) fn stack(agent: Agent) -> (u64, u64) {
-    let low = slot_base(owner(agent)) + ARENA_BYTES + PAGE;
+    let low = slot_base(owner(agent).0) + ARENA_BYTES + PAGE;
     (low, low + STACK_BYTES)
 }
 
 /// Whose arena and stack an agent has: an NMI within an NMI starts on the same stack, as through the IST.
-fn owner(agent: Agent) -> u8 {
+pub(crate) fn owner(agent: Agent) -> Agent {
     match agent.role() {
-        Role::NestedNmi(cpu) => Agent::nmi(cpu).0,
-        _ => agent.0,
+        Role::NestedNmi(cpu) => Agent::nmi(cpu),
+        _ => agent,
     }
+}
+
+/// Is `va` in the arena of some agent?
+pub(crate) fn in_an_arena(va: u64) -> bool {
+    let offset = va.checked_sub(slot_base(0));
+    offset.is_some_and(|offset| {
+        offset / SLOT_BYTES < u64::from(RUNNING_AGENTS) && offset % SLOT_BYTES < ARENA_BYTES
+    })
 }
 
 fn slot_base(agent: u8) -> u64 {

@@ -14,15 +14,21 @@
 //! | --- | --- |
 //! | `agent`, `word` | who acts, and on what |
 //! | `bits`, `frame`, `registered` | parts of numbers; the frame of an interrupt; what set-up said |
-//! | `control`, `layout` | rules of values in control registers, MSRs and CPUID, pure; where things are, permissions |
+//! | `shadow` | what holds interrupts back for one instruction: pure |
+//! | `control`, `layout` | rules of values in control registers, IA32_EFER and CPUID, pure; where things are, permissions |
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
+//! | `frames` | which stack frames are gone: pure |
 //! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
+//! | `msr` | which MSRs exist |
+//! | `cutoff` | when code that runs by itself is cut off |
 //! | `requests` | interrupts that were sent and not delivered: pure |
 //! | `buffer`, `walker` | the store buffer of a CPU; its TLB, and what it walks through |
 //! | `next` | what an agent stands before |
 //! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
-//! | `state`, `exec` | lists the parts; what an instruction sees: gates, suspension, faults |
-//! | `access`, `look` | accesses to memory, through the store buffer; what a CPU shows of itself |
+//! | `state`, `look` | lists the parts; what a CPU shows of itself |
+//! | `exec` | what an instruction sees: gates, suspension, faults |
+//! | `access`, `dead` | accesses to memory, through the store buffer; bytes of stacks that nobody reads again |
+//! | `gone` | accesses of others to stack frames that their owner has left |
 //! | `send`, `env` | what an instruction does to interrupts: IPIs, IRETQ, MOV to SS; all else that it asks for |
 //! | `machine`, `translation` | loading, and what can happen next; the user half under page tables: TLBs, freed frames |
 //! | `hypercall`, `interrupt` | what a guest asks of the machine; a handler starts and returns |
@@ -48,10 +54,14 @@ mod buffer;
 mod code;
 mod control;
 mod cpu;
+mod cutoff;
+mod dead;
 mod deliver;
 mod env;
 mod exec;
 mod frame;
+mod frames;
+mod gone;
 mod halt;
 mod hypercall;
 mod interrupt;
@@ -59,10 +69,12 @@ mod layout;
 mod look;
 mod machine;
 mod memory;
+mod msr;
 mod next;
 mod registered;
 mod requests;
 mod send;
+mod shadow;
 mod state;
 mod step;
 mod translation;
@@ -72,8 +84,8 @@ mod watch;
 mod word;
 
 pub use agent::{Agent, Role};
-pub use buffer::STORE_BUFFER;
 pub use cpu::{Activity, Cpu};
+pub use cutoff::Cutoff;
 pub use exec::Accesses;
 pub use halt::{Bad, Failure, Gap, Halt, Violation};
 pub use layout::{Layout, Segment};

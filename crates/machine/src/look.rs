@@ -1,5 +1,7 @@
 //! What a CPU shows of itself to others.
 
+use crate::agent::STACKS;
+use crate::frames::Frames;
 use crate::state::State;
 
 /// What a CPU shows of itself to others.
@@ -8,6 +10,8 @@ pub(crate) struct Look {
     pub(crate) cr3: u64,
     pub(crate) cr4: u64,
     pub(crate) interrupts_on: bool,
+    /// Of the stacks of its thread, interrupt and NMI levels.
+    pub(crate) frames: [Frames; STACKS],
 }
 
 /// What every CPU shows of itself.
@@ -19,6 +23,7 @@ pub(crate) fn look(state: &State) -> Vec<Look> {
             cr3: cpu.system.cr3,
             cr4: cpu.system.cr4,
             interrupts_on: cpu.interrupt_flag(),
+            frames: cpu.frames,
         })
         .collect()
 }

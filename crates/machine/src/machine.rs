@@ -1,13 +1,13 @@
 //! The machine as a whole: loading, and what can happen next.
 
-use std::cell::Cell;
-
 use abi::hypercall::Hypercall;
 use mmu::Fill;
 
 use crate::agent::{Agent, Role};
 use crate::code::Code;
 use crate::cpu::{Activity, Choosing, Cpu};
+use crate::cutoff::Cutoff;
+use crate::frames::Depth;
 use crate::layout::{self, Layout, Segment, Want};
 use crate::memory::Memory;
 use crate::next::NextOperation;
@@ -33,8 +33,8 @@ pub struct Config {
     pub fill: Fill,
     /// In which order stores become visible.
     pub memory_model: MemoryModel,
-    /// Clear stack memory below the red zone at the end of each step, where no correct program looks,
-    /// so that it does not tell states apart. Off only to check that it changes no verdict.
+    /// Mask what is below the stack pointer at the end of each step, as long as nobody reads it, so that it
+    /// does not tell states apart. Off only to check that it changes no verdict.
     pub masking: bool,
 }
 
@@ -48,10 +48,13 @@ impl Default for Config {
 pub(crate) const NMI_SENT: u16 = 1;
 /// The choice of an NMI that nobody has sent.
 pub(crate) const NMI_UNSENT: u16 = 2;
-/// Added to the choice of an interrupt or NMI: another one like it stays on its way.
+/// Added to the choice of an interrupt or NMI for each other one like it that stays on its way.
 pub(crate) const ANOTHER: u16 = 1 << 8;
-/// The choice of an NMI for which there is no level left; no alternative of anything has this number.
+/// The choice of an NMI that was sent and for which there is no level left; no alternative of anything has
+/// this number, nor the next.
 pub(crate) const NMI_TOO_DEEP: u16 = u16::MAX;
+/// The same of one that nobody has sent.
+pub(crate) const NMI_UNSENT_TOO_DEEP: u16 = u16::MAX - 1;
 
 /// What never changes while a scenario runs.
 #[derive(Debug)]
@@ -65,6 +68,9 @@ pub struct Machine {
     pub(crate) heap_next: u64,
     pub(crate) boot: Memory,
     pub(crate) instructions: u64,
+    pub(crate) cutoff: Cutoff,
+    /// Of every agent's stack, in this round of a search.
+    pub(crate) depths: Vec<Depth>,
 }
 
 impl Machine {
@@ -80,6 +86,9 @@ impl Machine {
     ) -> Result<Machine, String> {
         let layout = Layout::new(segments)?;
         let mut boot = Memory::new(layout.size());
+        if config.masking {
+            boot = boot.with_stacks(layout.stacks());
+        }
         for segment in segments {
             for (offset, byte) in (0u64..).zip(&segment.bytes).filter(|(_, byte)| **byte != 0) {
                 let location = segment.va - abi::layout::IMAGE_BASE + offset;
@@ -87,10 +96,7 @@ impl Machine {
             }
         }
         let code = Code::new(&layout, segments, calls);
-        let return_address =
-            calls.iter().find(|(_, call)| *call == Hypercall::Return).map(|(va, _)| *va).ok_or(
-                "the image has no symbol `lamprey_return`; it is not built with the guest library",
-            )?;
+        let return_address = return_address(calls)?;
         let registered = Registered::default();
         let heap_next = layout::SETUP_ARENA.0;
         Ok(Machine {
@@ -102,7 +108,24 @@ impl Machine {
             heap_next,
             boot,
             instructions: 0,
+            cutoff: Cutoff::default(),
+            depths: Vec::new(),
         })
+    }
+
+    /// Whether [`Machine::new`] takes these; makes no machine.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::new`].
+    pub fn takes(segments: &[Segment], calls: &[(u64, Hypercall)]) -> Result<(), String> {
+        Layout::new(segments)?;
+        return_address(calls).map(drop)
+    }
+
+    /// Sets when set-up, invariants and final checks are cut off.
+    pub fn set_cutoff(&mut self, cutoff: Cutoff) {
+        self.cutoff = cutoff;
     }
 
     /// What was switched.
@@ -135,18 +158,23 @@ impl Machine {
         self.code.text(&self.layout, rip)
     }
 
+    /// The set of instructions, by name, to which the one at `rip` belongs, if the modelled processor lacks it.
+    pub fn lacking(&self, rip: u64) -> Option<String> {
+        self.code.lacking(&self.layout, rip)
+    }
+
     /// The value of `size` (1 to 8) bytes of kernel memory.
     pub fn peek(&self, state: &State, va: u64, size: u8) -> Option<u64> {
         self.layout.kernel(va, size, Want::Read).map(|location| state.memory.load(location, size))
     }
 
+    /// Need this choice never be taken? Nobody owes a CPU an NMI that was not sent.
+    pub fn is_optional(agent: Agent, pick: u16) -> bool {
+        agent.is_nmi() && matches!(pick, NMI_UNSENT | NMI_UNSENT_TOO_DEEP)
+    }
+
     /// Calls `choice(agent, pick)` for everything that can happen next.
     pub fn choices(&self, state: &State, mut choice: impl FnMut(Agent, u16)) {
-        let goes_on = Cell::new(state.ended());
-        let mut choice = |agent, pick| {
-            goes_on.set(true);
-            choice(agent, pick);
-        };
         for (number, cpu) in (0u8..).zip(&state.cpus) {
             // First, so that of two runs as simple the one without delay is found.
             if !cpu.system.buffer.is_empty() {
@@ -160,20 +188,20 @@ impl Machine {
                 (0..ways).for_each(|pick| choice(agent, pick));
             }
             for rank in cpu.deliverable(&self.registered.handlers) {
-                choice(Agent::interrupt(number), rank);
-                if cpu.pending.has_another(rank) {
-                    choice(Agent::interrupt(number), rank | ANOTHER);
+                for stay in 0..=u16::from(cpu.pending.others(rank)) {
+                    choice(Agent::interrupt(number), rank + stay * ANOTHER);
                 }
             }
             if !cpu.nmis.is_empty() && cpu.takes_nmi() {
                 let (agent, pick) = nmi_choice(number, cpu, NMI_SENT);
                 choice(agent, pick);
-                if cpu.nmis.has_another(0) && pick != NMI_TOO_DEEP {
-                    choice(agent, pick | ANOTHER);
+                let others = if pick == NMI_TOO_DEEP { 0 } else { cpu.nmis.others(0) };
+                for stay in 1..=u16::from(others) {
+                    choice(agent, pick + stay * ANOTHER);
                 }
             }
         }
-        if !goes_on.get() || state.nmi_budget == 0 {
+        if state.nmi_budget == 0 {
             return;
         }
         for (number, cpu) in (0u8..).zip(&state.cpus) {
@@ -226,8 +254,16 @@ impl Machine {
 fn nmi_choice(number: u8, cpu: &Cpu, pick: u16) -> (Agent, u16) {
     let level = cpu.level(number);
     match level.role() {
+        Role::NestedNmi(_) if pick == NMI_UNSENT => (level, NMI_UNSENT_TOO_DEEP),
         Role::NestedNmi(_) => (level, NMI_TOO_DEEP),
         Role::Nmi(_) => (Agent::nested_nmi(number), pick),
         _ => (Agent::nmi(number), pick),
     }
+}
+
+fn return_address(calls: &[(u64, Hypercall)]) -> Result<u64, String> {
+    let found = calls.iter().find(|(_, call)| *call == Hypercall::Return);
+    found.map(|(va, _)| *va).ok_or_else(|| {
+        "the image has no symbol `lamprey_return`; it is not built with the guest library".into()
+    })
 }

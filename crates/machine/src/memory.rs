@@ -5,7 +5,12 @@
 //! the sum, modulo 2^128, of a mixture of every word's number and value; a zero word adds nothing
 //! (an additive multiset hash; cf. Nguyen and Ruys, "Incremental Hashing for Spin", SPIN 2008). So it
 //! is kept up to date by one subtraction and one addition per store, and does not depend on order.
+//!
+//! A byte of a stack may be *dead*: of no known value (see [`dead`](crate::dead)). Every store makes the bytes
+//! alive that it writes. Which are dead is part of the fingerprint; a word that is dead as a whole is zero and
+//! adds nothing, so stacks that hold the same live bytes are equal however deep they have been.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::layout::index;
@@ -13,7 +18,18 @@ use crate::layout::index;
 const LEAF_WORDS: usize = 32;
 const FAN: usize = 16;
 
-type Leaf = [u64; LEAF_WORDS];
+/// Every byte of a word is dead.
+pub(crate) const ALL_DEAD: u8 = 0xff;
+/// Added to the number of a word to name which of its bytes are alive.
+const LIVENESS: u64 = 1 << 40;
+
+#[derive(Clone, Debug)]
+struct Leaf {
+    words: [u64; LEAF_WORDS],
+    /// A bit for each dead byte of a word.
+    dead: [u8; LEAF_WORDS],
+}
+
 type Middle = [Arc<Leaf>; FAN];
 type Upper = [Arc<Middle>; FAN];
 
@@ -26,22 +42,47 @@ pub(crate) struct Memory {
 }
 
 /// What all untouched memory shares; zero words need no look when the fingerprint is checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Blank {
     leaf: Arc<Leaf>,
     middle: Arc<Middle>,
     upper: Arc<Upper>,
+    /// What stacks share that nothing was stored to.
+    dead: Option<(Arc<Leaf>, Arc<Middle>)>,
+    /// The words of the stacks, if bytes of these can be dead.
+    stacks: Vec<Range<u64>>,
 }
 
 impl Memory {
     /// `bytes` bytes of zeroes.
     pub(crate) fn new(bytes: u64) -> Memory {
-        let leaf: Arc<Leaf> = Arc::new([0; LEAF_WORDS]);
+        let leaf = Arc::new(Leaf { words: [0; LEAF_WORDS], dead: [0; LEAF_WORDS] });
         let middle: Arc<Middle> = Arc::new(std::array::from_fn(|_| leaf.clone()));
         let upper: Arc<Upper> = Arc::new(std::array::from_fn(|_| middle.clone()));
         let covered = LEAF_WORDS * FAN * FAN * 8;
         let top = vec![upper.clone(); index(bytes).div_ceil(covered)];
-        Memory { top, fingerprint: 0, blank: Arc::new(Blank { leaf, middle, upper }) }
+        let blank = Arc::new(Blank { leaf, middle, upper, dead: None, stacks: Vec::new() });
+        Memory { top, fingerprint: 0, blank }
+    }
+
+    /// The same with every byte of these words dead, for memory that nothing has been stored to; whole
+    /// pages each.
+    pub(crate) fn with_stacks(mut self, stacks: Vec<Range<u64>>) -> Memory {
+        const PAGE_WORDS: u64 = 512;
+        const { assert!(LEAF_WORDS * FAN == 512, "a middle node is a page") };
+        let leaf = Arc::new(Leaf { words: [0; LEAF_WORDS], dead: [ALL_DEAD; LEAF_WORDS] });
+        let middle: Arc<Middle> = Arc::new(std::array::from_fn(|_| leaf.clone()));
+        for stack in &stacks {
+            debug_assert_eq!((stack.start % PAGE_WORDS, stack.end % PAGE_WORDS), (0, 0));
+            for word in stack.clone().step_by(LEAF_WORDS * FAN) {
+                let (a, b, ..) = split(word);
+                Arc::make_mut(&mut self.top[a])[b] = middle.clone();
+            }
+        }
+        let blank = Arc::make_mut(&mut self.blank);
+        blank.stacks = stacks;
+        blank.dead = Some((leaf, middle));
+        self
     }
 
     pub(crate) fn fingerprint(&self) -> u128 {
@@ -59,16 +100,26 @@ impl Memory {
                 continue;
             }
             for (middle_base, middle) in numbered(LEAF_WORDS * FAN).zip(upper.iter()) {
-                if Arc::ptr_eq(middle, &blank.middle) {
+                let dead = blank.dead.as_ref();
+                if Arc::ptr_eq(middle, &blank.middle)
+                    || dead.is_some_and(|(_, dead)| Arc::ptr_eq(middle, dead))
+                {
                     continue;
                 }
                 for (leaf_base, leaf) in numbered(LEAF_WORDS).zip(middle.iter()) {
-                    if Arc::ptr_eq(leaf, &blank.leaf) {
+                    if Arc::ptr_eq(leaf, &blank.leaf)
+                        || dead.is_some_and(|(dead, _)| Arc::ptr_eq(leaf, dead))
+                    {
                         continue;
                     }
-                    for (offset, value) in (0u64..).zip(leaf.iter()) {
-                        sum =
-                            sum.wrapping_add(mix(base + middle_base + leaf_base + offset, *value));
+                    let first = base + middle_base + leaf_base;
+                    let is_stack = blank.stacks.iter().any(|stack| stack.contains(&first));
+                    let words = leaf.words.iter().zip(&leaf.dead);
+                    for (word, (value, dead)) in (first..).zip(words) {
+                        sum = sum.wrapping_add(mix(word, *value));
+                        sum = sum.wrapping_add(if is_stack { liveness(word, *dead) } else { 0 });
+                        assert!(is_stack || *dead == 0, "a byte outside the stacks is dead");
+                        assert!(*dead != ALL_DEAD || *value == 0, "a dead word has a value");
                     }
                 }
             }
@@ -78,22 +129,46 @@ impl Memory {
 
     #[inline]
     pub(crate) fn word(&self, word: u64) -> u64 {
+        self.word_and_dead(word).0
+    }
+
+    /// A word, and a bit for each of its bytes that is dead.
+    #[inline]
+    pub(crate) fn word_and_dead(&self, word: u64) -> (u64, u8) {
         let (a, b, c, d) = split(word);
-        self.top[a][b][c][d]
+        let leaf = &self.top[a][b][c];
+        (leaf.words[d], leaf.dead[d])
+    }
+
+    /// Stores all 8 bytes of a word.
+    #[inline]
+    pub(crate) fn set_word(&mut self, word: u64, value: u64) {
+        self.set(word, value, 0);
+    }
+
+    /// Makes a word of a stack dead.
+    pub(crate) fn bury(&mut self, word: u64) {
+        self.set(word, 0, ALL_DEAD);
     }
 
     #[inline]
-    pub(crate) fn set_word(&mut self, word: u64, value: u64) {
-        let (a, b, c, d) = split(word);
-        let old = self.top[a][b][c][d];
-        if old == value {
+    fn set(&mut self, word: u64, value: u64, dead: u8) {
+        let (old, was_dead) = self.word_and_dead(word);
+        if (old, was_dead) == (value, dead) {
             return;
         }
-        self.fingerprint =
+        let mut print =
             self.fingerprint.wrapping_sub(mix(word, old)).wrapping_add(mix(word, value));
+        if dead != was_dead {
+            print = print.wrapping_sub(liveness(word, was_dead)).wrapping_add(liveness(word, dead));
+        }
+        self.fingerprint = print;
+        let (a, b, c, d) = split(word);
         let upper = Arc::make_mut(&mut self.top[a]);
         let middle = Arc::make_mut(&mut upper[b]);
-        Arc::make_mut(&mut middle[c])[d] = value;
+        let leaf = Arc::make_mut(&mut middle[c]);
+        leaf.words[d] = value;
+        leaf.dead[d] = dead;
     }
 
     /// `size` (1 to 8) bytes at `location`, zero-extended; may cross words.
@@ -114,10 +189,14 @@ impl Memory {
         let shift = (location % 8) * 8;
         let mask = mask(size);
         let value = value & mask;
-        self.set_word(word, (self.word(word) & !(mask << shift)) | (value << shift));
+        let (old, dead) = self.word_and_dead(word);
+        let written = written(location % 8, size);
+        self.set(word, (old & !(mask << shift)) | (value << shift), dead & !written);
         if location % 8 + u64::from(size) > 8 {
             let back = 64 - shift;
-            self.set_word(word + 1, (self.word(word + 1) & !(mask >> back)) | (value >> back));
+            let (old, dead) = self.word_and_dead(word + 1);
+            let written = u8::MAX >> (16 - location % 8 - u64::from(size));
+            self.set(word + 1, (old & !(mask >> back)) | (value >> back), dead & !written);
         }
     }
 }
@@ -126,6 +205,12 @@ impl Memory {
 #[inline]
 pub(crate) fn mask(size: u8) -> u64 {
     u64::MAX >> (64 - 8 * u32::from(size))
+}
+
+/// The bits of `size` bytes from byte `offset` of a word on that are in it.
+#[inline]
+fn written(offset: u64, size: u8) -> u8 {
+    (u8::MAX >> (8 - size)) << offset
 }
 
 #[inline]
@@ -146,6 +231,12 @@ pub(crate) fn mix(word: u64, value: u64) -> u128 {
     let turned = value.rotate_left(31) ^ key.rotate_left(17);
     let high = fold(fold(turned, 0x8ebc_6af0_9c88_c6e3) ^ key, 0x5899_65cc_7537_4cc3);
     (u128::from(high) << 64) | u128::from(low)
+}
+
+/// What the dead bytes of a word of a stack add to the fingerprint; nothing if all are dead.
+#[inline]
+fn liveness(word: u64, dead: u8) -> u128 {
+    mix(word + LIVENESS, u64::from(!dead))
 }
 
 /// High and low half of the product, folded (the step of wyhash).
@@ -188,6 +279,27 @@ mod tests {
         assert_ne!(memory.fingerprint(), print);
         memory.store(64, 8, 5);
         assert_eq!(memory.fingerprint(), print, "the order and number of stores must not matter");
+    }
+
+    #[test]
+    fn stores_make_the_bytes_alive_that_they_write() {
+        let mut memory = Memory::new(1 << 16).with_stacks(vec![512..1024, 1536..2048]);
+        let blank = memory.fingerprint();
+        assert_eq!(blank, 0);
+        for (offset, size, first, second) in
+            [(0, 8, 0, 0xff), (3, 2, 0xe7, 0xff), (7, 8, 0x7f, 0x80), (5, 4, 0x1f, 0xfe)]
+        {
+            let mut memory = memory.clone();
+            memory.store(4096 + offset, size, 0);
+            assert_eq!(memory.word_and_dead(512), (0, first));
+            assert_eq!(memory.word_and_dead(513), (0, second));
+            assert_ne!(memory.fingerprint(), blank, "a zero that is stored is no unknown value");
+            memory.bury(512);
+            memory.bury(513);
+            assert_eq!(memory.fingerprint(), blank, "dead words are as those never stored to");
+        }
+        memory.store(12, 8, 0);
+        assert_eq!((memory.word_and_dead(1).1, memory.fingerprint()), (0, 0));
     }
 
     #[test]

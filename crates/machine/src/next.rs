@@ -10,8 +10,6 @@ pub(crate) enum Wait {
     No,
     /// It is empty.
     Empty,
-    /// It has room for one more store.
-    Room,
     /// It holds no store to this word.
     Gone(Word),
     /// It holds no store that an MFENCE has followed.
@@ -23,7 +21,6 @@ impl Wait {
         match self {
             Wait::No => true,
             Wait::Empty => buffer.is_empty(),
-            Wait::Room => !buffer.is_full(),
             Wait::Fenced => buffer.fenced() == 0,
             Wait::Gone(word) => !buffer.stores().iter().any(|store| store.word() == word),
         }
@@ -34,9 +31,8 @@ impl Wait {
         match self {
             Wait::No => 0,
             Wait::Empty => 1,
-            Wait::Room => 2,
-            Wait::Fenced => 3,
-            Wait::Gone(word) => 4 + u64::from(word.0),
+            Wait::Fenced => 2,
+            Wait::Gone(word) => 3 + u64::from(word.0),
         }
     }
 }

@@ -3,9 +3,11 @@
 use x86::{FarReturn, Fault, Regs, Segment, flags};
 
 use crate::agent::{Agent, Role};
-use crate::apic::{self, Message, Sending};
+use crate::apic::{self, Direction, Message, Sending};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::frame::{KERNEL_CS, KERNEL_SS};
+use crate::msr;
+use crate::shadow::Shadow;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
@@ -36,7 +38,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             apic::msr::EOI => return Err(Fault::GP.into()),
             apic::msr::ICR => self.apic.icr(value, own)?,
             apic::msr::SELF_IPI => self.apic.self_ipi(value, own)?,
-            _ => return Err(Stop::Unmodelled(format!("wrmsr of {number:#x}"))),
+            _ => return Err(msr::refusal(number, Direction::Write).into()),
         };
         self.send(sending)
     }
@@ -59,7 +61,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     pub(crate) fn read_apic(&self, number: u32) -> Result<u64, Stop> {
         match number {
             apic::msr::ID => Ok(u64::from(self.agent.cpu())),
-            _ => Err(Stop::Unmodelled(format!("rdmsr of {number:#x}"))),
+            _ => Err(msr::refusal(number, Direction::Read).into()),
         }
     }
 
@@ -84,7 +86,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         let changes = (regs.rflags & flags::IF != 0) != on;
         if changes || in_handler {
-            self.operation(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
+            let mut touches = vec![(Word::part(self.agent.cpu(), Part::InterruptFlag), true)];
+            touches.extend(if ends { self.frame_popped() } else { Vec::new() });
+            self.operation(&touches)?;
         }
         if changes && !ends {
             self.report(Access::InterruptFlag { on });
@@ -100,7 +104,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 
     /// MOV to SS. It holds interrupts and NMIs back for one instruction (SDM vol. 3 §6.8.3 and table
-    /// 24-3), in a sequence of such instructions only the first. Before it they come, so it is visible.
+    /// 24-3), if the one before it was none. Before it they come, so it is visible.
     pub(crate) fn load_stack_segment(
         &mut self,
         segment: Segment,
@@ -115,7 +119,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             }
         }
         self.operation(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
-        self.holds_back = !self.system.shadow;
+        self.casts = Shadow::of_mov_ss(self.system.shadow);
         Ok(())
     }
 }

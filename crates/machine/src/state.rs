@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::agent::CPUS;
+use crate::buffer::Store;
 use crate::cpu::Cpu;
 use crate::memory::{Memory, mix};
 use crate::word::{PARTS, Word};
@@ -110,7 +111,9 @@ impl State {
     /// Bytes this snapshot holds that its neighbour in the search does not, estimated: one CPU and
     /// two leaves of memory with the nodes above them.
     pub fn bytes(&self) -> usize {
-        const LEAF_AND_NODES: usize = 256 + 2 * 16 * 8 + 3 * 16;
-        size_of::<State>() + self.cpus.len() * 8 + size_of::<Cpu>() + 2 * LEAF_AND_NODES
+        const LEAF_AND_NODES: usize = 288 + 2 * 16 * 8 + 3 * 16;
+        let buffered = self.cpus.iter().map(|cpu| cpu.system.buffer.stores().len()).max();
+        let buffered = buffered.unwrap_or(0) * size_of::<Store>();
+        size_of::<State>() + self.cpus.len() * 8 + size_of::<Cpu>() + buffered + 2 * LEAF_AND_NODES
     }
 }

@@ -9,18 +9,21 @@ use crate::agent::{Agent, Role};
 use crate::apic::{Apic, Message, Sending};
 use crate::buffer::Store;
 use crate::code::{Code, Slot};
-use crate::cpu::{Activity, Choosing, Cpu};
+use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
+use crate::cutoff::{ASK_EVERY, Cutoff};
 use crate::exec::{Accesses, Changes, Exec, Stop};
+use crate::gone;
 use crate::halt::Bad;
 use crate::halt::Gap;
 use crate::halt::Halt;
 use crate::halt::Violation;
 use crate::hypercall::{Context, Outcome};
-use crate::layout::{Layout, Want};
+use crate::layout::Want;
 use crate::look::{Look, look};
-use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP};
+use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP, NMI_UNSENT_TOO_DEEP};
 use crate::memory::Memory;
 use crate::next::NextOperation;
+use crate::requests::MOST;
 use crate::state::State;
 use crate::translation;
 use crate::walker::UserAccess;
@@ -30,8 +33,6 @@ use crate::word::{Part, Word};
 /// Instructions after which a step ends even without a visible operation, so that an endless private
 /// loop becomes a cycle of states.
 const STEP_INSTRUCTIONS: u64 = 1 << 16;
-/// SysV ABI: bytes below RSP that a leaf function may use. Precompiled `core` does.
-const RED_ZONE: u64 = 128;
 
 /// How a stretch of instructions ended.
 pub(crate) enum End {
@@ -86,7 +87,8 @@ impl Machine {
             return self.drain_one(state, agent, accesses, watch);
         }
         let cpu = state.cpu(number);
-        if agent.level() > cpu.level_number() || pick == NMI_TOO_DEEP {
+        if agent.level() > cpu.level_number() || matches!(pick, NMI_TOO_DEEP | NMI_UNSENT_TOO_DEEP)
+        {
             // Delivery is the visible operation of this step.
             self.deliver(state, agent, pick, accesses, watch)?;
             return self.run(state, agent, None, false, accesses, watch);
@@ -149,10 +151,20 @@ impl Machine {
         accesses: &mut A,
         watch: &mut W,
     ) -> Result<End, Halt> {
-        let Machine { layout, code, registered, instructions, config, .. } = self;
+        let Machine {
+            layout,
+            code,
+            registered,
+            instructions,
+            config,
+            heap_next,
+            cutoff,
+            depths,
+            ..
+        } = self;
         let State { memory, cpus, freed, .. } = state;
         let apic = Apic::new(&registered.handlers, registered.nmi.is_some(), cpus.len());
-        let Cpu { regs, system, interrupted, .. } =
+        let Cpu { regs, system, interrupted, frames, .. } =
             Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
         let paged = registered.page_tables;
         let mut context = Context {
@@ -167,6 +179,7 @@ impl Machine {
         let mut exec = Exec::new(layout, memory, system, freed, accesses, watch, agent);
         exec.alone = mode.alone;
         exec.setup = mode.setup;
+        exec.heap_next = *heap_next;
         exec.credit = mode.credit;
         exec.clock = context.registered.clock;
         exec.paged = paged;
@@ -175,33 +188,31 @@ impl Machine {
             Some((Choosing::Translation(access), pick)) => Some((access, pick)),
             _ => None,
         };
+        exec.masking = config.masking;
+        exec.others = others;
+        exec.take_up_stack(regs.gpr[RSP], frames, depths);
         exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && context.registered.interrupts();
         exec.raw = context.registered.raw();
         exec.apic = apic;
         let by_frame = interrupted.last().filter(|interrupted| interrupted.by.raw);
         exec.returns_to = by_frame.map(|interrupted| interrupted.regs.gpr[RSP]);
-        let stack = exec.stack.0..=exec.stack.1;
-        if stack.contains(&regs.gpr[RSP]) {
-            // What an earlier step has left below is dead as soon as RSP has risen above it.
-            exec.low_water = regs.gpr[RSP].saturating_sub(RED_ZONE).max(exec.stack.0);
-        }
         let stands = mode.credit || mode.pick.is_some();
-        let stop = exec.go(regs, code, &mut context, stands, mode.limit, instructions);
-        let (changes, sent) = (exec.changes, exec.sent);
-        // An NMI within an NMI runs on a stack that is live below it.
-        if config.masking && !matches!(agent.role(), Role::NestedNmi(_)) {
-            let (low, top) = (exec.low_water, exec.stack.1);
-            let live = match stop {
-                Ok(End::Returned(_)) => top,
-                // On another stack: all of this one may be waited for.
-                _ if !stack.contains(&regs.gpr[RSP]) => low,
-                _ => regs.gpr[RSP].saturating_sub(RED_ZONE),
-            };
-            clear_dead(layout, memory, low, live);
+        let stop = match mode.alone {
+            true => exec.go_alone(regs, code, &mut context, mode.limit, cutoff, instructions),
+            false => exec.go(regs, code, &mut context, stands, mode.limit, instructions),
+        };
+        if let Ok(end) = &stop {
+            exec.mask(regs.gpr[RSP], matches!(end, End::Returned(_)));
         }
+        exec.put_down_stack(frames, depths);
+        let (changes, sent) = (exec.changes, exec.sent);
         let rip = regs.rip;
-        send(state, apic, sent);
+        if !send(state, apic, sent) {
+            let what =
+                format!("more than {MOST} equal interrupts on their way to a CPU count as {MOST}");
+            watch.seen(Seen { agent, rip, access: Access::Bound(what) });
+        }
         let end = stop.map_err(|stop| self.halt(agent, rip, stop))?;
         if changes.any {
             self.tables_changed(state, (agent, rip), &changes, accesses, watch)?;
@@ -229,6 +240,9 @@ impl Machine {
         translation::capture(layout, state, fill, entries, own, told, &mut find);
         find(&state.cpus, &state.memory);
         translation::normalize(layout, state, fill);
+        if let Some(gap) = self.kernel_gap(state, agent, changes.at.unwrap_or(rip)) {
+            return Err(gap);
+        }
         let by = agent.cpu();
         let stored = |frame: &u64| translation::freed_under_store(layout, state, *frame, by);
         let failure = changes.freed.iter().find_map(stored);
@@ -236,6 +250,16 @@ impl Machine {
             Some(failure) => Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) })),
             None => Ok(()),
         }
+    }
+
+    /// Page tables for what is mapped by arithmetic.
+    pub(crate) fn kernel_gap(&self, state: &State, agent: Agent, rip: u64) -> Option<Halt> {
+        let (cpu, va) = translation::remaps_kernel(&self.layout, state, self.config.fill)?;
+        let what = format!(
+            "a kernel-half mapping made in page tables: CPU{cpu}'s CR3 leads to one for {va:#x}, which \
+             is mapped already"
+        );
+        Some(self.gap(agent, rip, what))
     }
 
     /// The oldest store in the buffer becomes visible.
@@ -259,6 +283,9 @@ impl Machine {
         }
         accesses.touch(agent, store.word(), true);
         accesses.touch(agent, Word::part(agent.cpu(), Part::Buffer), true);
+        if let Some(failure) = gone::drained(&self.layout, &state.cpus, agent.cpu(), store) {
+            return Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) }));
+        }
         state.memory.store(location, size, value);
         let paged = self.registered.page_tables;
         if !paged || !translation::is_entry(&self.layout, accesses, location) {
@@ -274,7 +301,9 @@ impl Machine {
             Stop::Fault(fault) => Violation::Fault(fault),
             Stop::Fail(failure) => Violation::Failure(failure),
             Stop::Discard => return Halt::Discarded,
+            Stop::CutOff => return Halt::CutOff { rip },
             Stop::Unmodelled(what) => return self.gap(agent, rip, what),
+            Stop::UnmodelledAt(rip, what) => return self.gap(agent, rip, what),
             Stop::Wrong(what) => {
                 return Halt::Gap(Gap { agent, rip, what, scenario: true, instruction: None });
             }
@@ -315,8 +344,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         limit: u64,
         instructions: &mut u64,
     ) -> Result<End, Stop> {
+        let mut stands = stands;
         for number in 0..limit {
             let rip = regs.rip;
+            if self.lags {
+                if let Some(next) = self.move_floor(rip, regs.gpr[RSP]) {
+                    return Ok(End::Before(next));
+                }
+                stands = false;
+            }
             if (number > 0 || !stands) && self.is_watched(regs) {
                 return Ok(End::Before(NextOperation::irreducible(rip, &[])));
             }
@@ -327,8 +363,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let result = match code.at(self.layout, rip).map(|number| code.slot(number)) {
                 Some(Slot::Op(op)) => self.instruction(op, regs),
                 Some(Slot::Hypercall(call)) => self.call(*call, regs, context),
+                Some(Slot::CutOff(bytes)) => self.fetch_fault(rip.wrapping_add(u64::from(*bytes))),
                 Some(Slot::Unsupported) => Err(Stop::Unmodelled("this instruction".into())),
-                None => Err(self.fetch_fault(rip)),
+                None => self.fetch_fault(rip),
             };
             match result {
                 // The step's visible operation is one of the instruction that it stood before. If that had
@@ -347,7 +384,33 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 Err(stop) => return Err(stop),
             }
         }
-        Ok(End::Before(NextOperation::new(regs.rip, &[])))
+        self.credit = false;
+        let lags = self.lags.then(|| self.move_floor(regs.rip, regs.gpr[RSP])).flatten();
+        Ok(End::Before(lags.unwrap_or(NextOperation::new(regs.rip, &[]))))
+    }
+
+    /// Executes up to `limit` instructions of code that runs by itself, for which nothing is a scheduling
+    /// point: it stands before something only where a part of the limit is used up.
+    fn go_alone(
+        &mut self,
+        regs: &mut Regs,
+        code: &mut Code,
+        context: &mut Context<'_>,
+        limit: u64,
+        cutoff: &Cutoff,
+        instructions: &mut u64,
+    ) -> Result<End, Stop> {
+        let mut left = limit;
+        loop {
+            let part = left.min(ASK_EVERY);
+            match self.go(regs, code, context, true, part, instructions)? {
+                End::Before(_) if left > part => left -= part,
+                end => return Ok(end),
+            }
+            if cutoff.is_due() {
+                return Err(Stop::CutOff);
+            }
+        }
     }
 
     /// Executes one instruction.
@@ -355,7 +418,17 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn instruction(&mut self, op: &Op, regs: &mut Regs) -> Result<Option<End>, Stop> {
         self.several = op.copies_memory();
         let bases = segment_bases(regs);
+        let before = self.setup.then(|| closures_lose(regs));
+        self.rsp = regs.gpr[RSP];
         x86::exec(op, regs, self)?;
+        if before.is_some_and(|before| before != closures_lose(regs)) {
+            self.lost_at = self.rip;
+        }
+        if self.ends_handler {
+            self.leave_stack();
+        } else if regs.gpr[RSP] != self.rsp || self.stored_below != u64::MAX {
+            self.rsp_moved(Some(op), self.rsp, regs.gpr[RSP]);
+        }
         if self.interruptible && segment_bases(regs) != bases {
             // A handler runs with the bases of what it interrupts, and they are no word that agents
             // could be seen to conflict on.
@@ -380,6 +453,25 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         Ok(std::mem::take(&mut self.system.halting).then_some(End::Halted))
     }
 
+    /// Set-up returns. Its memory stays, and CPU 0's control registers and caches; its registers go, as the ABI
+    /// has it for those that a call does not keep. What it has set of the others would be lost.
+    pub(crate) fn setup_ends(&self, regs: &Regs) -> Result<(), Stop> {
+        let start = closures_lose(&blank_regs());
+        let end = closures_lose(regs);
+        if start == end {
+            return Ok(());
+        }
+        let what = match start.0 == end.0 {
+            true => {
+                "RFLAGS.IF or RFLAGS.AC changed in set-up, which closures start without; do it in the closure"
+            }
+            false => {
+                "a segment base loaded in set-up, which closures start without; load it in the closure"
+            }
+        };
+        Err(Stop::UnmodelledAt(self.lost_at, what.into()))
+    }
+
     /// Acts on a hypercall, and returns to its caller unless it ends the step.
     fn call(
         &mut self,
@@ -388,7 +480,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         context: &mut Context<'_>,
     ) -> Result<Option<End>, Stop> {
         match self.hypercall(call, regs, context)? {
-            Outcome::Done(result) => self.finish_call(regs, result).map(|()| None),
+            Outcome::Done(result) => {
+                self.rsp = regs.gpr[RSP];
+                self.finish_call(regs, result)?;
+                self.rsp_moved(None, self.rsp, regs.gpr[RSP]);
+                Ok(None)
+            }
             Outcome::Choose(of) => Ok(Some(End::Choose(of))),
             Outcome::Returned => Ok(Some(End::Returned(self.rip))),
             Outcome::Discard => Err(Stop::Discard),
@@ -398,48 +495,42 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 
     /// Nothing executable is mapped at `rip`. Bit 4 of the code: an instruction fetch.
-    fn fetch_fault(&self, rip: u64) -> Stop {
+    fn fetch_fault(&mut self, rip: u64) -> Result<Option<End>, Stop> {
         let is_user_memory = self.paged || self.layout.user(rip, 1).is_some();
         if rip >> 63 == 0 && is_user_memory {
-            return Stop::Unmodelled("code in user memory, run at CPL 0".into());
+            return Err(Stop::Unmodelled("code in user memory, run at CPL 0".into()));
+        }
+        if self.layout.kernel(rip, 1, Want::Read).is_none() && self.is_canonical(rip) {
+            self.kernel_half(rip, 1)?;
         }
         let present = u32::from(self.layout.kernel(rip, 1, Want::Read).is_some());
-        Stop::Fault(Fault { vector: 14, code: 1 << 4 | present, va: rip })
+        Err(Stop::Fault(Fault { vector: 14, code: 1 << 4 | present, va: rip }))
     }
+}
+
+/// What of a CPU's registers outlives a call and closures start anew with; and what they start with.
+fn closures_lose(regs: &Regs) -> ([u64; 3], u64) {
+    (segment_bases(regs), regs.rflags & (x86::flags::IF | x86::flags::AC))
 }
 
 fn segment_bases(regs: &Regs) -> [u64; 3] {
     [regs.fs_base, regs.gs_base, regs.kernel_gs_base]
 }
 
-/// What was sent in a step is pending after it.
-fn send(state: &mut State, apic: Apic, sent: Vec<Sending>) {
+/// What was sent in a step is pending after it. False if there were too many to be told apart.
+fn send(state: &mut State, apic: Apic, sent: Vec<Sending>) -> bool {
+    let mut told_apart = true;
     for sending in sent {
         for number in sending.targets() {
             let cpu = state.cpu_mut(number);
-            match sending.message {
+            told_apart &= match sending.message {
                 Message::Fixed(vector) => {
                     let rank = apic.rank(vector).expect("a handler, as was checked");
-                    cpu.pending.send(rank, sending.at_once);
+                    cpu.pending.send(rank, sending.at_once)
                 }
                 Message::Nmi => cpu.nmis.send(0, sending.at_once),
-            }
+            };
         }
     }
-}
-
-/// Zeroes stack words between the lowest address stored to in this step and what is live.
-///
-/// Sound because nothing reads them before it writes them: the ABI gives a function no memory below its
-/// red zone, an interrupt may overwrite it at any moment, and the next call does. A program that reads
-/// there (through a dangling reference) is undefined already. `Config::masking` turns it off, and the
-/// verdicts must not change.
-fn clear_dead(layout: &Layout, memory: &mut Memory, low: u64, live: u64) {
-    let mut va = low & !7;
-    while va + 8 <= live {
-        if let Some(location) = layout.kernel(va, 8, Want::Write) {
-            memory.set_word(location / 8, 0);
-        }
-        va += 8;
-    }
+    told_apart
 }

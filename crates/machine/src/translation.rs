@@ -23,9 +23,18 @@
 //! Using a translation to a freed frame is a violation. Walking through a freed table is one, too; under
 //! adversarial filling a CPU may walk at any time, so it is one for CR3, or an entry that may be cached
 //! under the current PCID, to lead to it.
+//!
+//! # The kernel half
+//!
+//! It is mapped by arithmetic, on every CPU, whatever CR3 is. Tables for other addresses there are a
+//! [`Gap`](crate::Gap) where an access would use them; tables for an address that arithmetic maps are one as
+//! soon as a CPU's CR3 leads to them. Both look at the entry of the topmost table alone: that may say too
+//! much, never too little.
 
 use std::sync::Arc;
 
+use abi::layout::{HEAP_BASE, IMAGE_BASE};
+use mmu::bits::ENTRY_P;
 use mmu::{Candidate, Fill, Kind, Now, Outcome, Paging, Request, Source, Tag, Tlb};
 use x86::Fault;
 
@@ -34,7 +43,7 @@ use crate::buffer::Store;
 use crate::cpu::{Cpu, System};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Failure;
-use crate::layout::Layout;
+use crate::layout::{self, Layout, SETUP_ARENA};
 use crate::memory::Memory;
 use crate::state::State;
 use crate::walker::{Ram, UserAccess};
@@ -252,6 +261,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             return;
         }
         self.changes.any = true;
+        self.changes.at = Some(self.rip);
         self.learn_tables();
     }
 
@@ -286,24 +296,85 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             self.changes.entries.push((location / 8, self.memory.word(location / 8)));
         }
         self.changes.any = true;
+        self.changes.at = Some(self.rip);
     }
 
-    /// `frame_free`. False if the address is no frame.
-    pub(crate) fn free_frame(&mut self, pa: u64) -> Result<bool, Stop> {
-        if pa & 0xfff != 0 || self.layout.physical(pa, 8).is_none() {
-            return Ok(false);
+    /// `frame_free`; or what is wrong with the address.
+    pub(crate) fn free_frame(&mut self, pa: u64) -> Result<Result<(), &'static str>, Stop> {
+        if pa & 0xfff != 0 {
+            return Ok(Err("was given an address that is not aligned to 4096 bytes"));
+        }
+        if !self.is_allocated(pa) {
+            return Ok(Err("was given no address of a frame that lamprey::alloc has given"));
         }
         if self.operation(&[(Word::TABLES, true)])? {
             let freed = Arc::make_mut(self.freed);
-            if let Err(place) = freed.binary_search(&pa) {
-                freed.insert(place, pa);
-            }
+            let Err(place) = freed.binary_search(&pa) else {
+                let cpu = self.agent.cpu();
+                let sentence =
+                    format!("CPU{cpu} frees the frame at {pa:#x}, which is free already");
+                let found = format!("frame {pa:#x} is free");
+                return Err(Stop::Fail(failure("freed-twice", sentence, found)));
+            };
+            freed.insert(place, pa);
             self.changes.any = true;
             self.changes.freed.push(pa);
             self.report(Access::FrameFree { pa });
         }
-        Ok(true)
+        Ok(Ok(()))
     }
+
+    /// Has `alloc` given memory there? Of other agents' arenas this one cannot tell how full they are.
+    fn is_allocated(&self, pa: u64) -> bool {
+        let Some(va) = self.layout.physical(pa, 8).map(|location| self.layout.address(location))
+        else {
+            return false;
+        };
+        let setup_next = if self.setup { self.system.arenas[0] } else { self.heap_next };
+        (SETUP_ARENA.0..setup_next).contains(&va) || layout::in_an_arena(va)
+    }
+
+    /// Where the arithmetic map has nothing for a kernel address, tables may have. They have no model there,
+    /// so nothing follows where they, or what may be cached of them, lead anywhere. An entry of the
+    /// topmost table decides: if that is absent, and nothing is cached, they cannot.
+    pub(crate) fn kernel_half(&mut self, va: u64, size: u8) -> Result<(), Stop> {
+        if !self.paged {
+            return Ok(());
+        }
+        let touches = [(Word::TABLES, false), (self.part_word(Part::Tlb), false)];
+        self.operation(&touches)?;
+        let last = va.wrapping_add(u64::from(size.max(1)) - 1);
+        let leads = |va| self.system.leads_somewhere(&self.ram(), self.fill, va);
+        if leads(va) || leads(last) {
+            return Err(Stop::Unmodelled(format!(
+                "a kernel-half mapping made in page tables, of {va:#x}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl System {
+    /// Can an access to `va`, which is canonical, read any present entry?
+    pub(crate) fn leads_somewhere(&self, ram: &Ram<'_>, fill: Fill, va: u64) -> bool {
+        let candidates = self.tlb.candidates(&self.now(ram, fill), va);
+        candidates.iter().any(|candidate| match (candidate.source, &candidate.walk) {
+            (Source::Fresh, Some(walk)) => {
+                walk.reads().iter().any(|read| read.value & ENTRY_P != 0)
+            }
+            _ => true,
+        })
+    }
+}
+
+/// Who has page tables for an address that the arithmetic map has, and where. That map holds whatever
+/// tables say, so where they say anything one of the two would be wrong.
+pub(crate) fn remaps_kernel(layout: &Layout, state: &State, fill: Fill) -> Option<(u8, u64)> {
+    let ram = Ram { layout, memory: &state.memory };
+    (0u8..).zip(&state.cpus).find_map(|(number, cpu)| {
+        let leads = |va: &u64| cpu.system.leads_somewhere(&ram, fill, *va);
+        [HEAP_BASE, IMAGE_BASE].into_iter().find(leads).map(|va| (number, va))
+    })
 }
 
 /// The entries whose A or D hardware sets on this way, and what they become.

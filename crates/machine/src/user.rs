@@ -93,6 +93,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         {
             return Ok(Ok(location));
         }
+        if va >> 63 == 1 {
+            self.kernel_half(va, size)?;
+        }
         let supervisor = va >> 63 == 1 && self.layout.kernel(va, size, Want::Read).is_some();
         let write = u32::from(kind == Kind::Write) << 1;
         let fetch = u32::from(kind == Kind::Execute) << 4;

@@ -79,6 +79,8 @@ pub enum Access {
     },
     /// Something that is legal and hardly meant.
     Warning(String),
+    /// A bound of the model that this run has come to.
+    Bound(String),
     /// INVPCID.
     Invpcid {
         /// Type.

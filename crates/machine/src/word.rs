@@ -1,5 +1,7 @@
 //! Words: what is acted on.
 
+use crate::agent::Agent;
+
 /// What agents can conflict on: an 8-byte word of memory, a part of a CPU, or something of the machine as a
 /// whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,7 +15,11 @@ const FRAMES: u32 = 1024;
 const FIRST_MADE: u32 = FIRST_FRAME + FRAMES;
 /// Stores to different words that share one of these conflict for no reason, which costs time.
 const MADES: u32 = 4096;
-const FIRST_MEMORY: u32 = FIRST_MADE + MADES;
+const FIRST_STACK: u32 = FIRST_MADE + MADES;
+const FIRST_KEPT: u32 = FIRST_STACK + 32;
+/// Two words that share one of these are kept together, which costs states.
+const KEPTS: u32 = 1 << 12;
+const FIRST_MEMORY: u32 = FIRST_KEPT + KEPTS;
 
 /// A part of a CPU that counts as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +73,23 @@ impl Word {
         Word(FIRST_FRAME + frame.expect("a heap of less than 4 MiB"))
     }
 
+    /// Whether a word of a stack is kept when it is below the stack pointer. Its being shared says so:
+    /// whoever reads a dead byte of the word makes it contended.
+    pub(crate) fn kept(self) -> Word {
+        Word(FIRST_KEPT + (self.0.wrapping_mul(0x9e37_79b1) >> 20))
+    }
+
+    /// Whether all of an agent's stack is kept.
+    pub(crate) fn kept_stack(agent: Agent) -> Word {
+        Word(FIRST_STACK + u32::from(agent.0))
+    }
+
+    /// Says only what is to be kept of stacks: nobody acts on it.
+    #[must_use]
+    pub fn is_about_keeping(self) -> bool {
+        (FIRST_STACK..FIRST_MEMORY).contains(&self.0)
+    }
+
     /// The location of its first byte, for a word of memory.
     pub fn location(self) -> Option<u64> {
         self.0.checked_sub(FIRST_MEMORY).map(|n| u64::from(n) * 8)
@@ -85,7 +108,7 @@ mod tests {
     use abi::layout::MAX_CPUS;
 
     use super::*;
-    use crate::agent::{Agent, CPUS, Role};
+    use crate::agent::{CPUS, RUNNING_AGENTS, Role};
 
     #[test]
     fn numbers_of_agents_and_words_do_not_overlap() {
@@ -101,5 +124,9 @@ mod tests {
         assert_eq!(Word::NMI_BUDGET.location(), None);
         assert_eq!(Word::memory(0).location(), Some(0));
         assert_eq!(last.location(), None);
+        const { assert!(RUNNING_AGENTS <= 32, "each has a word about its stack") };
+        let kept = Word::memory(8 * 12345).kept();
+        assert!(kept.is_about_keeping() && Word::kept_stack(Agent::OBSERVER).is_about_keeping());
+        assert!(!Word::memory(0).is_about_keeping() && kept.location().is_none());
     }
 }

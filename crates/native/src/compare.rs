@@ -129,6 +129,7 @@ fn interpret(instance: &Instance, host: Host) -> Result<Observed, String> {
     let op = match x86::lower(&instance.bytes, IP) {
         Lowered::Op(op) => op,
         Lowered::Unsupported { text, .. } => return Err(format!("not lowered: {text}")),
+        Lowered::Incomplete => return Err("not lowered: cut off".to_owned()),
     };
     if usize::from(op.len()) != instance.bytes.len() {
         return Err(format!("lowered with length {}", op.len()));

@@ -58,11 +58,16 @@ pub(crate) fn missing_feature(code: Code, fsgsbase: bool) -> Option<String> {
     Some(format!("{lacking:?}"))
 }
 
+/// CPUID.(7,0):EBX.
+fn seven() -> u32 {
+    std::arch::x86_64::__cpuid_count(7, 0).ebx
+}
+
 fn present(feature: CpuidFeature, fsgsbase: bool) -> bool {
     use CpuidFeature as F;
     match feature {
         F::INTEL8086 | F::INTEL186 | F::INTEL286 | F::INTEL386 | F::INTEL486 | F::X64 => true,
-        F::CMOV | F::CX8 | F::SSE | F::SSE2 | F::MULTIBYTENOP | F::PAUSE => true,
+        F::CMOV | F::CX8 | F::SSE | F::SSE2 | F::MULTIBYTENOP | F::PAUSE | F::CLFSH => true,
         F::SSE3 => is_x86_feature_detected!("sse3"),
         F::SSE4_1 => is_x86_feature_detected!("sse4.1"),
         F::SSE4_2 => is_x86_feature_detected!("sse4.2"),
@@ -75,7 +80,11 @@ fn present(feature: CpuidFeature, fsgsbase: bool) -> bool {
         F::CMPXCHG16B => is_x86_feature_detected!("cmpxchg16b"),
         F::FSGSBASE => fsgsbase,
         // Hints in the space of NOPs: they do nothing where they are not known.
-        F::PREFETCHW | F::PREFETCHWT1 | F::PREFETCHITI | F::CET_IBT => true,
+        F::PREFETCHW | F::PREFETCHWT1 | F::PREFETCHITI | F::CET_IBT | F::CLDEMOTE => true,
+        // RDSSP is one, too, while user shadow stacks are off, as they are here.
+        F::CET_SS => true,
+        F::CLFLUSHOPT => seven() >> 23 & 1 != 0,
+        F::CLWB => seven() >> 24 & 1 != 0,
         _ => false,
     }
 }

@@ -51,15 +51,7 @@ fn a_misused_lock_is_an_invalid_opcode_for_the_processor_too() {
     ];
     let mut cpu = Cpu::acquire();
     for bytes in cases {
-        let regs = x86::Regs {
-            gpr: [native::WINDOW; 16],
-            rip: IP,
-            rflags: flags::FIXED | flags::IF,
-            xmm: [0; 16],
-            fs_base: cpu.fs_base(),
-            gs_base: 0,
-            kernel_gs_base: 0,
-        };
+        let regs = registers(&cpu);
         let native = cpu.run(bytes, &regs, &[0; SIZE]);
         assert_eq!(native.fault, Some(6), "{bytes:02x?}");
         let Lowered::Op(op) = x86::lower(bytes, IP) else { panic!("refused: {bytes:02x?}") };
@@ -67,5 +59,72 @@ fn a_misused_lock_is_an_invalid_opcode_for_the_processor_too() {
         let mut after = regs.clone();
         assert_eq!(x86::exec(&op, &mut after, &mut env), Err(Fault::UD), "{bytes:02x?}");
         assert_eq!(native.regs, after);
+    }
+}
+
+/// Bytes that the interpreter makes #UD, and the processor below perhaps not: it has features that the
+/// modelled one lacks. What its CPUID does not enumerate either is #UD there, too.
+#[test]
+fn what_is_no_instruction_is_an_invalid_opcode_for_the_processor_too() {
+    let mut cpu = Cpu::acquire();
+    let regs = registers(&cpu);
+    let (mut compared, mut differ) = (0, Vec::new());
+    for bytes in undecodable() {
+        let Lowered::Op(_) = x86::lower(&bytes, IP) else { continue };
+        let native = cpu.run(&bytes, &regs, &[0; SIZE]);
+        compared += 1;
+        if native.fault != Some(6) {
+            differ.push(format!("{:02x?} {:?}", &bytes[..6], native.fault));
+        }
+    }
+    assert!(differ.is_empty(), "{} of {compared}:\n{}", differ.len(), differ.join("\n"));
+    assert!(compared > 10_000, "{compared}");
+}
+
+/// All opcodes of the legacy maps with each mandatory prefix, and an operand in a register or in memory, that
+/// the decoder takes for no instruction.
+fn undecodable() -> impl Iterator<Item = Vec<u8>> {
+    let prefixes: [&[u8]; 5] = [&[], &[0x66], &[0xf3], &[0xf2], &[0x48]];
+    let maps: [&[u8]; 4] = [&[], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]];
+    let starts =
+        prefixes.into_iter().flat_map(move |prefix| maps.map(|map| [prefix, map].concat()));
+    let all = starts.flat_map(|start| {
+        // ModR/M: register operands, or (%rax) and its like.
+        let modrm = (0..=255u8).filter(|modrm| *modrm >= 0xc0 || modrm & 0xc7 == 0);
+        modrm.flat_map(move |modrm| {
+            let start = start.clone();
+            (0..=255u8).map(move |opcode| {
+                let mut bytes = [&start[..], &[opcode, modrm]].concat();
+                bytes.resize(x86::MAX_LEN, 0);
+                bytes
+            })
+        })
+    });
+    // VMCALL with a prefix: the hypervisor's to answer, if there is one.
+    let of_hypervisors = |bytes: &[u8]| bytes[1..4] == [0x0f, 0x01, 0xc1];
+    all.filter(move |bytes| {
+        let options = iced_x86::DecoderOptions::NONE;
+        let decoded = iced_x86::Decoder::with_ip(64, bytes, IP, options).decode();
+        decoded.is_invalid() && !of_hypervisors(bytes)
+    })
+}
+
+#[test]
+fn more_than_15_bytes_fault_on_the_processor_too() {
+    let mut cpu = Cpu::acquire();
+    let regs = registers(&cpu);
+    // What follows them is a jump.
+    assert_eq!(cpu.run(&[0x66; 15], &regs, &[0; SIZE]).fault, Some(13));
+}
+
+fn registers(cpu: &Cpu) -> x86::Regs {
+    x86::Regs {
+        gpr: [native::WINDOW; 16],
+        rip: IP,
+        rflags: flags::FIXED | flags::IF,
+        xmm: [0; 16],
+        fs_base: cpu.fs_base(),
+        gs_base: 0,
+        kernel_gs_base: 0,
     }
 }

@@ -62,7 +62,10 @@ pub struct Outcome {
 pub struct Bounds {
     /// `x86-TSO` or `SC`.
     pub memory_model: String,
-    /// The other bounds, a few words each: `16 buffered stores`, `no NMI`.
+    /// What the guest was built for: `x86_64-unknown-none at opt-level 3`. Empty where nothing was run.
+    #[serde(default)]
+    pub built_for: String,
+    /// The other bounds, a few words each: `IPIs`, `no NMI`.
     pub others: Vec<String>,
 }
 
@@ -83,6 +86,9 @@ pub struct Stats {
     /// undecided one the number of switches up to which all runs were explored; else the
     /// counterexample's.
     pub switches: u32,
+    /// For an undecided scenario: up to `switches` a run may still come to where no end can be reached.
+    #[serde(default)]
+    pub livelocks_apart: bool,
     /// Rounds until the set of shared words no longer grew.
     pub rounds: u32,
     /// Words found to be shared.
@@ -158,7 +164,9 @@ pub struct Finding {
     pub switches: u32,
     /// Steps of the trail: scheduling decisions.
     pub steps: u32,
-    /// No run with fewer switches, or as many and fewer steps, violates anything.
+    /// No run with fewer switches, or as many and fewer steps, violates anything. A run that goes on for
+    /// ever counts from where it has gone round once; of circles that are too large to be found
+    /// before all is searched nothing is said.
     pub shortest: bool,
     /// The visible events in order.
     pub events: Vec<Event>,

@@ -17,11 +17,12 @@ use crate::{Context, first_line};
 /// | `key` | as [`first_line`] |
 /// | `cpus`, `states`, `transitions`, `transitions_all`, `instructions`, `depth`, `rounds`, `shared_words` | figures of the search |
 /// | `switches` | of the counterexample; else the bound up to which every run is known |
+/// | `livelocks_apart` | whether that bound does not hold for livelocks |
 /// | `steps` | of the trail |
 /// | `seconds`, `peak_memory`, `bytes_per_state` | wall-clock seconds, bytes, bytes |
 /// | `warnings` | list of sentences, whatever the verdict |
 /// | `marks` | list of `{name, reached}` |
-/// | `bounds` | `{cpus, memory_model, others}` |
+/// | `bounds` | `{cpus, memory_model, built_for, others}` |
 /// | `reason` | `{sentence, place, instruction, cpu}` |
 /// | `finding` | `{property, sentence, expected, found, cpu, place, switches, steps, shortest, folded, events}` |
 /// | `image` | `{name, id, compiler}` |
@@ -47,6 +48,7 @@ pub fn json(outcome: &Outcome, context: &Context) -> Value {
         "instructions": stats.instructions,
         "depth": stats.depth,
         "switches": finding.map_or(stats.switches, |finding| finding.switches),
+        "livelocks_apart": stats.livelocks_apart,
         "rounds": stats.rounds,
         "shared_words": stats.shared_words,
         "steps": finding.map(|finding| finding.steps),
@@ -58,6 +60,7 @@ pub fn json(outcome: &Outcome, context: &Context) -> Value {
         "bounds": {
             "cpus": outcome.cpus,
             "memory_model": outcome.bounds.memory_model,
+            "built_for": outcome.bounds.built_for,
             "others": outcome.bounds.others,
         },
         "reason": outcome.reason.as_ref().map(reason),

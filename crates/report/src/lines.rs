@@ -106,7 +106,8 @@ fn nothing_claimed(text: &mut Text, outcome: &Outcome, options: &Options) {
     below(text, &format!("nothing is claimed{hint}"), options);
     if outcome.stats.switches > 0 {
         let bound = count(outcome.stats.switches.into(), "switch");
-        below(text, &format!("no counterexample up to {bound}"), options);
+        let apart = if outcome.stats.livelocks_apart { ", livelocks apart" } else { "" };
+        below(text, &format!("no counterexample up to {bound}{apart}"), options);
     }
 }
 

@@ -8,6 +8,7 @@ use crate::columns::layout::{Sheet, table};
 use crate::columns::story::{Manner, rows};
 use crate::columns::words::Voice;
 use crate::lines::{count, verdict_word};
+use crate::summary::built_for;
 use crate::text::Text;
 use crate::wrap::{clean, hang, width};
 
@@ -69,7 +70,10 @@ fn without_finding(text: &mut Text, outcome: &Outcome) {
     let why = outcome.reason.as_ref().map(why).unwrap_or_else(|| ".".into());
     let bound = match outcome.stats.switches {
         0 => String::new(),
-        n => format!(", and no counterexample up to {}", count(n.into(), "switch")),
+        n => {
+            let apart = if outcome.stats.livelocks_apart { ", livelocks apart" } else { "" };
+            format!(", and no counterexample up to {}{apart}", count(n.into(), "switch"))
+        }
     };
     let verdict = match outcome.verdict {
         Verdict::Pass => format!("No run within the bounds violates anything: {states}."),
@@ -110,8 +114,10 @@ fn image(outcome: &Outcome) -> String {
 fn model(outcome: &Outcome) -> String {
     let cpus = (outcome.cpus > 0).then(|| count(outcome.cpus.into(), "CPU"));
     let mut parts: Vec<String> = cpus.into_iter().collect();
-    parts.push(outcome.bounds.memory_model.clone());
-    parts.extend(outcome.bounds.others.iter().cloned());
+    let bounds = &outcome.bounds;
+    let all = [&bounds.memory_model].into_iter().chain(&bounds.others);
+    parts.extend(all.filter(|bound| !bound.is_empty()).cloned());
+    parts.extend(built_for(bounds));
     let model = parts.join(", ");
     match &outcome.finding {
         Some(finding) => format!("{model}; {}", run(outcome, finding)),

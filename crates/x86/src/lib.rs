@@ -7,9 +7,10 @@
 //!
 //! # Invariants
 //!
-//! - This crate knows no memory, no paging, no other CPU, no iced type but [`iced_x86::Code`] in
-//!   [`supported`], and does no I/O.
-//! - An instruction that is not on the list of `lower/table.rs` is refused with its text, never guessed.
+//! - This crate knows no memory, no paging, no other CPU, and does no I/O. Of iced its interface has
+//!   [`iced_x86::Code`] alone.
+//! - An instruction of the modelled processor that is not on the list of `lower/table.rs` is refused with its
+//!   text, never guessed. What that processor lacks by [`cpuid`], and what no processor has, is #UD.
 //! - [`exec()`] allocates nothing, and after `Err` no register has changed.
 //! - Segment bases are added, nothing else is done to an address: LAM, canonicality and paging are the
 //!   machine's. Only the alignment of 16-byte operands is checked here, as it belongs to the
@@ -44,6 +45,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::as_conversions)]
 
+pub mod cpuid;
 mod env;
 mod exec;
 pub mod flags;
@@ -53,7 +55,7 @@ mod op;
 
 pub use env::{At, Env, FarReturn, Fence, IfChange, Segment, Table};
 pub use exec::exec;
-pub use lower::{Lowered, MAX_LEN, disassemble, lower, supported};
+pub use lower::{Check, Class, Lowered, MAX_LEN, class, disassemble, lacking, lower, supported};
 pub use op::Op;
 
 /// The registers an instruction may read and write: those of SDM vol. 1 §3.4 that the model has.

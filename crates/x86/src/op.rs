@@ -113,7 +113,10 @@ pub(crate) enum Kind {
     Loope,
     Loopne,
     Nop,
+    /// Whatever is #UD: UD0 to UD2, and all that does not exist.
     Ud,
+    /// More than 15 bytes.
+    TooLong,
     /// INT3 and INT n; `imm` is the vector.
     Int,
     Iretq,
@@ -122,6 +125,8 @@ pub(crate) enum Kind {
     Mfence,
     Sfence,
     Lfence,
+    /// CLFLUSH, CLFLUSHOPT, CLWB.
+    Clflush,
     Cli,
     Sti,
     Hlt,
@@ -326,6 +331,26 @@ impl Op {
     /// Near RET.
     pub fn is_ret(&self) -> bool {
         self.kind == Kind::Ret
+    }
+
+    /// Moves RSP from `from` to `to` as code does that makes frames and leaves them: by pushing and popping,
+    /// by a constant, down by any amount, or up to what RBP points to. An IRETQ only pops its own frame.
+    pub fn moves_frame(&self, from: u64, to: u64) -> bool {
+        use Kind as K;
+        const RSP: u8 = 4;
+        const RBP: u8 = 5;
+        let (down, up) = (to < from, to > from);
+        match self.kind {
+            K::Push | K::Pushf | K::Popf | K::Call | K::CallIndirect | K::Ret | K::Enter => true,
+            K::Pop => self.dst != Operand::Reg(RSP),
+            K::Leave => up,
+            K::Add | K::Sub => self.size == 8 && (self.src == Operand::Imm || down),
+            K::And => self.size == 8 && down,
+            K::Lea => self.index == NO_REG && (self.base == RSP || (self.base == RBP && up)),
+            K::Mov => self.src == Operand::Reg(RBP) && up,
+            K::Iretq => up && to - from <= 48,
+            _ => false,
+        }
     }
 
     /// IRETQ. It ends the blocking of NMIs whether or not it faults (SDM vol. 3 §6.7.1), which is for

@@ -20,7 +20,7 @@ fn start() -> Regs {
 fn run(bytes: &[u8], regs: &mut Regs, env: &mut Flat) -> Result<(), Fault> {
     match lower(bytes, regs.rip) {
         Lowered::Op(op) => exec(&op, regs, env),
-        Lowered::Unsupported { text, .. } => panic!("{text}"),
+        other => panic!("{other:?}"),
     }
 }
 

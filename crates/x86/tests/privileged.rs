@@ -15,7 +15,7 @@ fn run(bytes: &[u8], regs: &mut Regs, env: &mut Flat) -> Result<(), Fault> {
     regs.rip = IP;
     match lower(bytes, IP) {
         Lowered::Op(op) => exec(&op, regs, env),
-        Lowered::Unsupported { text, .. } => panic!("refused: {text}"),
+        other => panic!("{other:?}"),
     }
 }
 

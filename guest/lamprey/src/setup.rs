@@ -11,7 +11,8 @@ use crate::hypercall::{
 };
 
 /// CPU `n` runs `run`, starting with interrupts on, CR3 zero and CR4.PCIDE set. When `run` returns
-/// the CPU idles; it still takes interrupts.
+/// the CPU idles; it still takes interrupts. That it returns with interrupts off violates
+/// `ends-with-interrupts-off`.
 ///
 /// For set-up, once per CPU. CPUs are numbered from 0, and there are at most
 /// [`MAX_CPUS`](crate::MAX_CPUS).
@@ -155,7 +156,8 @@ pub fn page_tables(levels: u64) {
 }
 
 /// The 4-KiB frame at physical address `pa` is free from now on. That some CPU then uses a translation to
-/// it violates `freed-frame`; that one may still walk through it as a table violates `freed-table`.
+/// it violates `freed-frame`; that one may still walk through it as a table violates `freed-table`; that it
+/// is freed once more, `freed-twice`.
 ///
 /// ```ignore
 /// pte.store(0, SeqCst);
@@ -165,7 +167,7 @@ pub fn page_tables(levels: u64) {
 ///
 /// # Panics
 ///
-/// The run ends undecided if there is no frame at `pa`.
+/// The run ends undecided if there is no frame at `pa` that [`alloc`] has given.
 pub fn frame_free(pa: u64) {
     lamprey_frame_free(pa);
 }

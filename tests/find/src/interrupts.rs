@@ -1,10 +1,12 @@
 //! Where interrupts come, and what they find.
 
 use core::arch::asm;
+use core::hint::spin_loop;
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::cpu::{cli, hlt, sti};
+use crate::shared::words;
 
 const VECTOR: u8 = 40;
 
@@ -299,17 +301,70 @@ fn before_a_store_of_two_words() {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// MOV to SS in the shadow of STI makes none of its own.
+/// Of two MOVs to SS in a row only the first delays.
 #[lamprey::scenario(finds = "interrupted")]
-fn sti_mov_to_ss() {
+fn mov_to_ss_twice() {
     region(|region| {
         // SAFETY: SS keeps its value.
         unsafe {
             asm!(
                 "cli", "mov qword ptr [{region}], 1", "mov {ss:e}, ss", "sti", "mov ss, {ss:e}",
-                "mov qword ptr [{region}], 2",
+                "mov ss, {ss:e}", "mov qword ptr [{region}], 2",
                 ss = out(reg) _, region = in(reg) region.as_ptr(), options(nostack),
             );
         }
+    });
+}
+
+/// Of two STIs in a row only the first delays.
+#[lamprey::scenario(finds = "interrupted")]
+fn sti_twice() {
+    region(|region| {
+        // SAFETY: touches RFLAGS.IF and the region.
+        unsafe {
+            asm!(
+                "cli", "mov qword ptr [{region}], 1", "sti", "sti", "mov qword ptr [{region}], 2",
+                region = in(reg) region.as_ptr(), options(nostack),
+            );
+        }
+    });
+}
+
+/// Of three equal interrupts each may be delivered: the second and the third need not have arrived.
+#[lamprey::scenario(finds = "three")]
+fn three_equal_ones() {
+    equal_ones(3, 3);
+}
+
+/// Of five equal ones four are told apart, and the report says so.
+// bound: more than 4 equal interrupts
+#[lamprey::scenario(finds = "three")]
+fn five_equal_ones() {
+    equal_ones(5, 3);
+}
+
+/// All `sent` interrupts are on their way before the target takes the first. None must come so often.
+fn equal_ones(sent: u64, wanted: u64) {
+    let [came, ready] = words();
+    lamprey::handler(VECTOR, move || came.store(came.load(Relaxed) + 1, Relaxed));
+    lamprey::cpu(0, move || {
+        cli();
+        ready.store(1, SeqCst);
+        while ready.load(SeqCst) < 2 {
+            spin_loop();
+        }
+        sti();
+    });
+    lamprey::cpu(1, move || {
+        while ready.load(SeqCst) < 1 {
+            spin_loop();
+        }
+        for _ in 0..sent {
+            lamprey::send_ipi(0, VECTOR);
+        }
+        ready.store(2, SeqCst);
+    });
+    lamprey::finally(move || {
+        lamprey::require!(came.load(Relaxed) != wanted, "three", "it came {wanted} times");
     });
 }

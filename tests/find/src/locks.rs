@@ -68,7 +68,7 @@ fn cmpxchg_without_lock() {
 }
 
 /// Two locks taken in two orders: both CPUs spin for ever.
-// switches: 1
+// switches: 2
 #[lamprey::scenario(finds = "livelock")]
 fn two_orders() {
     let locks = lamprey::new([AtomicBool::new(false), AtomicBool::new(false)]);

@@ -17,13 +17,19 @@ mod entry;
 mod shared;
 
 #[allow(dead_code)]
+#[path = "../../stacks_in_use.rs"]
+mod stacks_in_use;
+
+#[allow(dead_code)]
 #[path = "../../stale.rs"]
 mod stale;
 
 mod accessed;
 mod answers;
 mod cr2;
+mod ends;
 mod faults;
+mod features;
 mod frames;
 mod interrupts;
 mod locks;
@@ -32,10 +38,13 @@ mod nmi;
 mod properties;
 mod registers;
 mod rights;
+mod stacks;
+mod switches;
 mod tables;
 mod tlb;
 mod torn;
 mod tso;
+mod unsent;
 mod user_access;
 mod windows;
 mod x2apic;

@@ -330,3 +330,23 @@ fn table_cached_in_set_up() {
     pde.store(0, Relaxed);
     lamprey::cpu(0, move || lamprey::frame_free(table));
 }
+
+/// Two CPUs drop what each takes for the last reference.
+// found: frame 0x
+#[lamprey::scenario(finds = "freed-twice")]
+fn page_is_freed_twice() {
+    lamprey::page_tables(4);
+    let page = paging::frame();
+    for cpu in 0..2 {
+        lamprey::cpu(cpu, move || lamprey::frame_free(page.pa()));
+    }
+}
+
+/// Set-up has freed it before.
+#[lamprey::scenario(finds = "freed-twice")]
+fn page_of_set_up_is_freed_twice() {
+    lamprey::page_tables(4);
+    let page = paging::frame();
+    lamprey::frame_free(page.pa());
+    lamprey::cpu(0, move || lamprey::frame_free(page.pa()));
+}

@@ -2,6 +2,7 @@
 
 use core::arch::asm;
 use core::hint::spin_loop;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::cpu::{cli, sti};
@@ -210,10 +211,71 @@ fn idle_cpus_take_interrupts() {
     });
 }
 
-/// A thread that ends with interrupts off idles with them on.
-#[lamprey::scenario]
-fn ends_with_interrupts_off() {
-    lamprey::handler(VECTOR, || lamprey::mark!("interrupted"));
-    lamprey::cpu(0, cli);
+/// MOV to SS behind STI delays for an instruction more: it is the first that loads SS.
+#[lamprey::scenario(marks = ["interrupted"])]
+fn sti_mov_to_ss() {
+    delays(|region| {
+        // SAFETY: SS keeps its value.
+        unsafe {
+            asm!(
+                "cli", "mov qword ptr [{region}], 1", "mov {ss:e}, ss", "sti", "mov ss, {ss:e}",
+                "mov qword ptr [{region}], 2",
+                ss = out(reg) _, region = in(reg) region.as_ptr(), options(nostack),
+            );
+        }
+    });
+}
+
+/// STI behind MOV to SS delays, too: it finds interrupts off.
+#[lamprey::scenario(marks = ["interrupted"])]
+fn mov_to_ss_sti() {
+    delays(|region| {
+        // SAFETY: SS keeps its value.
+        unsafe {
+            asm!(
+                "cli", "mov qword ptr [{region}], 1", "mov {ss:e}, ss", "mov ss, {ss:e}", "sti",
+                "mov qword ptr [{region}], 2",
+                ss = out(reg) _, region = in(reg) region.as_ptr(), options(nostack),
+            );
+        }
+    });
+}
+
+/// `code` makes a word 1 with interrupts off, and 2 where they are still inhibited.
+fn delays(code: impl Fn(&'static AtomicU64) + Send + 'static) {
+    let [region] = words();
+    lamprey::handler(VECTOR, move || {
+        lamprey::mark!("interrupted");
+        lamprey::require!(region.load(Relaxed) != 1, "interrupted", "before the store");
+    });
+    lamprey::cpu(0, move || code(region));
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
+}
+
+/// Of three equal interrupts any number merges: none is more than the three, none is lost.
+#[lamprey::scenario(marks = ["once", "twice", "three times"])]
+fn three_equal_ones() {
+    let [came, ready] = words();
+    lamprey::handler(VECTOR, move || came.store(came.load(Relaxed) + 1, Relaxed));
+    lamprey::cpu(0, move || {
+        cli();
+        ready.store(1, SeqCst);
+        while ready.load(SeqCst) < 2 {
+            spin_loop();
+        }
+        sti();
+    });
+    lamprey::cpu(1, move || {
+        while ready.load(SeqCst) < 1 {
+            spin_loop();
+        }
+        (0..3).for_each(|_| lamprey::send_ipi(0, VECTOR));
+        ready.store(2, SeqCst);
+    });
+    lamprey::finally(move || match came.load(Relaxed) {
+        1 => lamprey::mark!("once"),
+        2 => lamprey::mark!("twice"),
+        3 => lamprey::mark!("three times"),
+        n => lamprey::require!((1..=3).contains(&n), "deliveries", "{n} of three"),
+    });
 }

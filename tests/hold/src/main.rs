@@ -17,12 +17,17 @@ mod entry;
 mod shared;
 
 #[allow(dead_code)]
+#[path = "../../stacks_in_use.rs"]
+mod stacks_in_use;
+
+#[allow(dead_code)]
 #[path = "../../stale.rs"]
 mod stale;
 
 mod algorithms;
 mod atomics;
 mod cr2;
+mod features;
 mod frames;
 mod interrupts;
 mod lam;
@@ -32,9 +37,11 @@ mod orders;
 mod paging;
 mod private;
 mod rights;
+mod stacks;
 mod steering;
 mod tables;
 mod tlb;
 mod tso;
+mod unsent;
 mod user_atomics;
 mod x2apic;

@@ -82,11 +82,13 @@ fn sent_with_interrupts_off() {
     lamprey::cpu(0, move || {
         cli();
         while done.load(SeqCst) == 0 {}
+        sti();
     });
     lamprey::cpu(1, || lamprey::send_nmi(0));
 }
 
 /// An NMI wakes from HLT, with interrupts off, too.
+// bound: more than 4 equal interrupts
 #[lamprey::scenario]
 fn wakes() {
     let [woken] = words();
@@ -102,6 +104,7 @@ fn wakes() {
         hlt();
         lamprey::mark!("woken");
         woken.store(1, SeqCst);
+        sti();
     });
 }
 

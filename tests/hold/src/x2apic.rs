@@ -138,7 +138,10 @@ fn nmi() {
         count.fetch_add(1, Relaxed);
     });
     lamprey::cpu(0, || x2apic_send_nmi(1));
-    lamprey::cpu(1, cli);
+    lamprey::cpu(1, || {
+        cli();
+        sti();
+    });
     lamprey::finally(move || {
         lamprey::mark!("came");
         lamprey::require_eq!(count.load(Relaxed), 1, "delivered", "not once");

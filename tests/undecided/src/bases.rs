@@ -43,3 +43,40 @@ fn gs_base_left_by_handler() {
     });
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
+
+/// A GS base that set-up loads is not there in the closures.
+// reason: a segment base loaded in set-up
+// instruction: wrgsbase
+// cpu: 0
+#[lamprey::scenario]
+fn gs_base_of_set_up() {
+    // SAFETY: nothing here uses GS.
+    unsafe { asm!("wrgsbase {}", in(reg) 8u64, options(nostack)) };
+    lamprey::cpu(0, || {
+        let base: u64;
+        // SAFETY: a read.
+        unsafe { asm!("rdgsbase {}", out(reg) base, options(nostack)) };
+        lamprey::require!(base == 8, "gs-base", "it is {base:#x}");
+    });
+}
+
+/// Nor one that SWAPGS brings out.
+// reason: a segment base loaded in set-up
+// instruction: swapgs
+#[lamprey::scenario]
+fn kernel_gs_base_of_set_up() {
+    // SAFETY: nothing here uses GS.
+    unsafe { asm!("wrgsbase {}", "swapgs", in(reg) 8u64, options(nostack)) };
+    lamprey::cpu(0, || lamprey::mark!("runs"));
+}
+
+/// Interrupts that set-up turns off are on in the closures.
+// reason: RFLAGS.IF or RFLAGS.AC changed in set-up
+// instruction: cli
+#[lamprey::scenario]
+fn interrupts_off_in_set_up() {
+    crate::cpu::cli();
+    lamprey::cpu(0, || {
+        lamprey::require!(!lamprey::interrupts_on(0), "off", "they are on");
+    });
+}

@@ -24,6 +24,22 @@ fn states() {
     busy();
 }
 
+/// A CPU waits for the other one, which has more to do than the budget allows: whether the wait ends is not
+/// known.
+// limits: states 40
+// reason: the budget of states is used up; no counterexample without a switch, livelocks apart
+#[lamprey::scenario]
+fn states_while_one_waits() {
+    let words = lamprey::new([const { AtomicU64::new(0) }; 2]);
+    lamprey::cpu(0, move || while words[0].load(SeqCst) < 20 {});
+    lamprey::cpu(1, move || {
+        for _ in 0..20 {
+            words[0].fetch_add(1, SeqCst);
+        }
+        lamprey::mark!("done");
+    });
+}
+
 /// One byte.
 // limits: bytes 1
 // reason: the budget of memory is used up
@@ -53,4 +69,40 @@ fn counts_for_ever() {
         }
     });
     lamprey::cpu(1, move || _ = word.load(SeqCst));
+}
+
+#[inline(never)]
+fn spins_for_ever() {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// A set-up that does not end heeds the time.
+// limits: seconds 0
+// reason: the time is used up in the set-up
+// at: spins_for_ever
+#[lamprey::scenario]
+fn set_up_does_not_end() {
+    spins_for_ever();
+}
+
+/// So does an invariant.
+// limits: seconds 0
+// reason: the time is used up in an invariant
+// at: spins_for_ever
+#[lamprey::scenario]
+fn invariant_does_not_end() {
+    lamprey::cpu(0, || lamprey::mark!("done"));
+    lamprey::always(spins_for_ever);
+}
+
+/// And a final check.
+// limits: seconds 0
+// reason: the time is used up in a final check
+// at: spins_for_ever
+#[lamprey::scenario]
+fn final_check_does_not_end() {
+    lamprey::cpu(0, || lamprey::mark!("done"));
+    lamprey::finally(spins_for_ever);
 }

@@ -11,5 +11,7 @@ mod cpu;
 mod asked;
 mod bases;
 mod budgets;
+mod buffers;
+mod kernel_half;
 mod unmodelled;
 mod user_memory;

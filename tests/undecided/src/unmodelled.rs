@@ -24,9 +24,9 @@ macro_rules! instruction {
 
 instruction! {
     /// A leaf of CPUID that has no model.
-    // reason: cpuid leaf 0xd, subleaf 0x1
+    // reason: cpuid leaf 0x4, subleaf 0x1
     // instruction: cpuid
-    fn cpuid_leaf = "mov eax, 13", "mov ecx, 1", "cpuid", "ud2";
+    fn cpuid_leaf = "mov eax, 4", "mov ecx, 1", "cpuid", "ud2";
     /// Time has no model.
     // reason: time has no model
     // instruction: rdtsc
@@ -47,18 +47,10 @@ instruction! {
     // reason: this instruction
     // instruction: movnti
     fn non_temporal = "movnti [rsp - 64], rax", "ud2";
-    /// AVX is not modelled.
-    // reason: this instruction
-    // instruction: vaddps
-    fn avx = "vaddps ymm0, ymm1, ymm2", "ud2";
     /// Floating point is not modelled.
     // reason: this instruction
     // instruction: addsd
     fn float = "addsd xmm0, xmm1", "ud2";
-    /// Random numbers are not modelled.
-    // reason: this instruction
-    // instruction: rdrand
-    fn random = "rdrand rax", "ud2";
     /// Far returns are not modelled.
     // reason: a far return
     // instruction: lretq
@@ -72,6 +64,54 @@ instruction! {
     // reason: rdmsr of 0x10
     // instruction: rdmsr
     fn msr_read = "mov ecx, 0x10", "rdmsr", "ud2";
+    /// One of the memory types.
+    // reason: wrmsr of 0x277, IA32_PAT
+    // instruction: wrmsr
+    fn msr_pat = "mov ecx, 0x277", "xor eax, eax", "xor edx, edx", "wrmsr", "ud2";
+    /// One of single families of processors: nothing is claimed of it.
+    // reason: rdmsr of 0xc0010015, AMD's
+    // instruction: rdmsr
+    fn msr_of_a_family = "mov ecx, 0xc0010015", "rdmsr", "ud2";
+    /// An x2APIC register without a model, as read: the task priority.
+    // reason: rdmsr of 0x808, a register of the x2APIC
+    // instruction: rdmsr
+    fn apic_priority = "mov ecx, 0x808", "rdmsr", "ud2";
+    /// No-execute cannot be turned off.
+    // reason: a change of IA32_EFER
+    // instruction: wrmsr
+    fn efer_nxe = "mov ecx, 0xc0000080", "rdmsr", "btr eax, 11", "wrmsr", "ud2";
+    /// SSE instructions depend on it.
+    // reason: a change of CR4.OSFXSR
+    // instruction: mov
+    fn cr4_osfxsr = "mov rax, cr4", "btr rax, 9", "mov cr4, rax", "ud2";
+    /// So do they on CR0.TS.
+    // reason: a change of CR0.CD, CR0.NW, CR0.TS or CR0.EM
+    // instruction: mov
+    fn cr0_ts = "mov rax, cr0", "bts rax, 3", "mov cr0, rax", "ud2";
+    /// Caches are not modelled.
+    // reason: a change of CR0.CD, CR0.NW, CR0.TS or CR0.EM
+    // instruction: mov
+    fn cr0_cd = "mov rax, cr0", "bts rax, 30", "mov cr0, rax", "ud2";
+    /// Local descriptor tables exist.
+    // reason: this instruction
+    // instruction: lldt
+    fn lldt = "xor eax, eax", "lldt ax", "ud2";
+    /// Debug registers exist.
+    // reason: this instruction
+    // instruction: mov
+    fn debug_register = "mov rax, dr7", "ud2";
+    /// SSSE3 is enumerated, and not all of it modelled.
+    // reason: this instruction
+    // instruction: pshufb
+    fn ssse3 = "pshufb xmm0, xmm1", "ud2";
+    /// MMX exists on every processor.
+    // reason: this instruction
+    // instruction: paddb
+    fn mmx = "paddb mm0, mm1", "ud2";
+    /// An encoding of x87 that the manuals leave open.
+    // reason: this instruction
+    // instruction: (bad)
+    fn reserved_encoding = ".byte 0xd9, 0xd1", "ud2";
     /// An x2APIC register without a model: the timer.
     // reason: wrmsr of 0x832
     // instruction: wrmsr

@@ -77,9 +77,13 @@ pub(super) fn refused(image: &Path) -> anyhow::Result<Vec<String>> {
         let ip = text.address() + u64::try_from(at)?;
         let length = match x86::lower(&code[at..code.len().min(at + x86::MAX_LEN)], ip) {
             Lowered::Op(op) => op.len(),
-            Lowered::Unsupported { len, text } => {
+            Lowered::Unsupported { len, text, .. } => {
                 refused.push(format!("{ip:x} {text}"));
-                len.max(1)
+                len
+            }
+            Lowered::Incomplete => {
+                refused.push(format!("{ip:x} cut off"));
+                1
             }
         };
         at += usize::from(length);

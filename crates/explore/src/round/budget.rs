@@ -52,7 +52,7 @@ impl<M: Model> Round<'_, '_, M> {
     pub(super) fn bytes(&self) -> u64 {
         let Session { words, knowledge, .. } = &*self.session;
         let slots = self.open.capacity() * size_of::<Option<Open<M::State>>>();
-        let open = slots + self.open_bytes + self.vacant.capacity() * 4;
+        let open = slots + self.open_bytes + self.vacant.capacity() * 4 + self.outside.bytes();
         (self.store.bytes() + self.queue.bytes() + open + words.bytes() + knowledge.bytes()) as u64
     }
 }

@@ -3,8 +3,8 @@
 use super::{End, Ending, Open, Round, Session};
 use crate::queue::{At, Item, Todo};
 use crate::store::Phase;
-use crate::turn::bit;
-use crate::{Agent, Agents, Choice, Model, Next, Touch, What, Why};
+use crate::turn::{Possible, bit};
+use crate::{Agent, Choice, Model, Next, Touch, What, Why};
 
 impl<M: Model> Round<'_, '_, M> {
     /// Takes one step and settles the state it leads to, if it leads to one,
@@ -23,6 +23,7 @@ impl<M: Model> Round<'_, '_, M> {
         self.pending.clear();
         let from =
             if reduction { model.next(&state, choice.agent, &mut self.pending) } else { None };
+        self.optional = model.optional(&state, choice);
         let others = cfg!(debug_assertions).then(|| others(&**model, &state, choice.agent));
         words.begin_step();
         let outcome = model.step(&mut state, choice, words);
@@ -43,7 +44,9 @@ impl<M: Model> Round<'_, '_, M> {
         match outcome {
             Ok(()) => self.settle(state, Some((arrival, choice)), last, self.at),
             Err(stop) => {
-                self.store.exits.push(self.store.arrivals[arrival as usize].node);
+                if !self.optional {
+                    self.store.free(self.store.arrivals[arrival as usize].node);
+                }
                 self.stopped(stop, Some((arrival, choice)), self.at)?;
                 Ok((None, false))
             }
@@ -90,15 +93,13 @@ impl<M: Model> Round<'_, '_, M> {
     ) -> Result<(Option<u32>, bool), End<M>> {
         let key = self.session.model.key(&state);
         let (node, new) = self.store.visit(key, at.switches)?;
-        if let Some((arrival, _)) = parent {
-            let from = self.store.arrivals[arrival as usize].node;
-            if from != node {
-                self.store.edges.push((from, node));
-            }
+        if let Some((arrival, _)) = parent.filter(|_| !self.optional) {
+            self.store.link(self.store.arrivals[arrival as usize].node, node)?;
         }
         if !new {
             if let Some(parent) = parent {
                 self.arrive_again(parent, node, last)?;
+                self.look_for_circle(parent.0, node, &state)?;
             }
             return Ok((Some(node), false));
         }
@@ -112,7 +113,7 @@ impl<M: Model> Round<'_, '_, M> {
         let outcome = session.model.inspect(&state, &mut session.words);
         self.note_excess();
         if let Err(stop) = outcome {
-            self.store.exits.push(node);
+            self.store.free(node);
             let trail = self.store.trail(arrival);
             self.conclude(stop, trail, at)?;
             return Ok((Some(node), false));
@@ -126,25 +127,28 @@ impl<M: Model> Round<'_, '_, M> {
         let Session { model, words, knowledge, .. } = &mut *self.session;
         self.choices.clear();
         model.choices(&state, &mut self.choices);
-        let enabled: Agents = self.choices.iter().fold(0, |mask, choice| mask | 1 << choice.agent);
+        let possible = Possible::new(&**model, &state, &self.choices);
         let from = self.store.arrivals[arrival as usize];
-        if enabled == 0 {
+        if possible.required == 0 {
             if !model.ended(&state) {
                 return Err(Ending::Violated(What::Deadlock, self.store.trail(arrival)));
             }
             self.stats.ends += 1;
-            self.store.exits.push(from.node);
+            self.store.free(from.node);
+        }
+        if possible.enabled == 0 {
             return Ok(());
         }
         let mut forced = None;
         if self.scope.reduction {
             let recurrent = words.recurrent();
             let reducer = &mut self.reducer;
-            forced = reducer.forced(&**model, &state, enabled, from.last, recurrent, knowledge);
+            forced =
+                reducer.forced(&**model, &state, possible.enabled, from.last, recurrent, knowledge);
         }
         let bytes = model.state_bytes(&state);
         self.open_bytes += bytes;
-        let open = Open { state, enabled, done: 0, forced, bytes };
+        let open = Open { state, possible, done: 0, forced, bytes };
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.open.push(None);
             self.open.len() as u32 - 1
@@ -152,22 +156,22 @@ impl<M: Model> Round<'_, '_, M> {
         self.open[slot as usize] = Some(open);
         let frontier = (self.open.len() - self.vacant.len()) as u64;
         self.stats.frontier_peak = self.stats.frontier_peak.max(frontier);
-        let lasts = self.turn(from.last).lasts(enabled);
+        let lasts = self.turn(from.last).lasts(possible);
         let node = &mut self.store.nodes[from.node as usize];
         node.phase = Phase::Open(slot);
         node.lasts = lasts;
         if forced.is_some() {
             self.queue.push(at.step(0), Item { arrival, todo: Todo::Forced });
         } else {
-            self.queue_steps(arrival, enabled, from.last, at);
+            self.queue_steps(arrival, possible, from.last, at);
         }
         Ok(())
     }
 
     /// Queues all steps of a state reached at `at`.
-    pub(super) fn queue_steps(&mut self, arrival: u32, enabled: Agents, last: Agent, at: At) {
+    pub(super) fn queue_steps(&mut self, arrival: u32, possible: Possible, last: Agent, at: At) {
         self.queue.push(at.step(0), Item { arrival, todo: Todo::Straight });
-        if self.turn(last).straight(enabled) != enabled {
+        if self.turn(last).straight(possible) != possible.enabled {
             self.queue.push(at.step(1), Item { arrival, todo: Todo::Switch });
         }
     }
@@ -180,8 +184,9 @@ impl<M: Model> Round<'_, '_, M> {
         last: Agent,
     ) -> Result<(), End<M>> {
         let turn = self.turn(last);
+        let passes = self.store.first_pass(node).is_some();
         let known = &mut self.store.nodes[node as usize];
-        if known.phase == Phase::Closed || known.lasts & bit(last) == bit(last) {
+        if (known.phase == Phase::Closed && !passes) || known.lasts & bit(last) == bit(last) {
             return Ok(());
         }
         if self.scope.reduction && self.at.switches > known.switches {
@@ -192,10 +197,11 @@ impl<M: Model> Round<'_, '_, M> {
         let mut todo = Todo::Forced;
         if let Phase::Open(slot) = known.phase {
             let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
-            known.lasts |= turn.lasts(open.enabled);
+            known.lasts |= turn.lasts(open.possible);
             if open.forced.is_none() {
                 todo = Todo::Straight;
-                if turn.straight(open.enabled) & !open.done == 0 {
+                let straight = turn.straight(open.possible);
+                if straight & !open.done == 0 && !self.store.passes_on(node, straight) {
                     return Ok(());
                 }
             }

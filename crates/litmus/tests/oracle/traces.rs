@@ -98,6 +98,7 @@ fn program(thread: &Thread) -> Vec<(Op, u64)> {
         match x86::lower(&encoder.take_buffer(), place(number)) {
             Lowered::Op(op) => (op, place(number)),
             Lowered::Unsupported { text, .. } => panic!("{text} is not in the interpreter"),
+            Lowered::Incomplete => panic!("an instruction that is cut off"),
         }
     });
     instructions.collect()

@@ -1,28 +1,6 @@
-//! Which event a CPU takes before its next instruction (SDM vol. 3 §6.7 to §6.9, vol. 2 STI, MOV).
+//! Which event a CPU takes before its next instruction (SDM vol. 3 §6.7 to §6.9).
 
-/// What holds events back for one instruction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Shadow {
-    /// Nothing.
-    #[default]
-    None,
-    /// STI, which found IF clear.
-    Sti,
-    /// MOV to SS.
-    MovSs,
-}
-
-impl Shadow {
-    /// After STI that found IF as `interrupts`.
-    pub(super) fn of_sti(interrupts: bool) -> Shadow {
-        if interrupts { Shadow::None } else { Shadow::Sti }
-    }
-
-    /// After MOV to SS, itself under `before`: of several in a row only the first delays.
-    pub(super) fn of_mov_ss(before: Shadow) -> Shadow {
-        if before == Shadow::MovSs { Shadow::None } else { Shadow::MovSs }
-    }
-}
+use crate::shadow::Shadow;
 
 /// What waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,10 +33,10 @@ pub(super) enum Accepted {
 
 /// What is taken now: an NMI goes before maskable interrupts (SDM vol. 3 table 6-2).
 pub(super) fn accept(pending: Pending, gate: Gate) -> Option<Accepted> {
-    if pending.nmi && !gate.nmi_blocked && gate.shadow != Shadow::MovSs {
+    if pending.nmi && !gate.nmi_blocked && !gate.shadow.holds_nmis() {
         return Some(Accepted::Nmi);
     }
-    let open = gate.interrupts && gate.shadow == Shadow::None;
+    let open = gate.interrupts && !gate.shadow.holds_interrupts();
     pending.interrupt.filter(|_| open).map(Accepted::Interrupt)
 }
 
@@ -88,13 +66,5 @@ mod tests {
         }
         assert_eq!(accept(BOTH, Gate { shadow: Shadow::MovSs, ..OPEN }), None);
         assert_eq!(accept(Pending::default(), OPEN), None);
-    }
-
-    #[test]
-    fn only_the_first_of_a_chain_delays() {
-        assert_eq!(Shadow::of_sti(false), Shadow::Sti);
-        assert_eq!(Shadow::of_sti(true), Shadow::None);
-        assert_eq!(Shadow::of_mov_ss(Shadow::Sti), Shadow::MovSs);
-        assert_eq!(Shadow::of_mov_ss(Shadow::MovSs), Shadow::None);
     }
 }

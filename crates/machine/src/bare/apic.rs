@@ -10,8 +10,6 @@ use super::bits::{low8, low32};
 use crate::apic::msr::{EOI, FIRST, ICR, ID, LAST, SELF_IPI};
 use crate::control::Refusal;
 
-/// IA32_APIC_BASE.
-pub(super) const BASE: u32 = 0x1b;
 /// The MSRs of x2APIC registers.
 pub(super) const REGISTERS: std::ops::RangeInclusive<u32> = FIRST..=LAST;
 

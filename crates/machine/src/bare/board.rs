@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use x86::{Fault, RDI, Regs, exec, flags};
 
-use super::accept::{Accepted, Gate, Pending, Shadow, accept};
+use super::accept::{Accepted, Gate, Pending, accept};
 use super::apic::Apic;
 use super::core::Core;
 use super::deliver::{Delivered, Failed, deliver};
@@ -13,6 +13,7 @@ use super::ram::Ram;
 use super::random::Random;
 use super::view::{Stop, View};
 use crate::cpu::blank_regs;
+use crate::shadow::Shadow;
 
 /// Instructions that a CPU executes before it is the next one's turn, without a seed.
 const QUANTUM: u32 = 256;

@@ -1,21 +1,16 @@
-//! Control registers, MSRs and CPUID of a CPU that boots its own kernel: what `crate::control` says, and
+//! Control registers and CPUID of a CPU that boots its own kernel: what `crate::control` says, and
 //! what only matters here.
 
 use mmu::bits::{CR0_WP, CR4_PCIDE};
-use x86::Fault;
 
-use crate::bits::{CR0_DEFINED, CR0_PE, CR4_OSFXSR};
+use crate::bits::{CR0_DEFINED, CR0_PE};
 use crate::control::{self, Refusal};
+pub(super) use crate::control::{EFER_ALL as EFER_START, EFER_NXE, EFER_SCE, new_efer};
 
 const CR0_MP: u64 = 1 << 1;
 const CR0_NE: u64 = 1 << 5;
+const CR4_PVI: u64 = 1 << 1;
 const CR4_TSD: u64 = 1 << 2;
-const CR4_UMIP: u64 = 1 << 11;
-
-pub(super) const EFER_SCE: u64 = 1;
-pub(super) const EFER_LME: u64 = 1 << 8;
-pub(super) const EFER_LMA: u64 = 1 << 10;
-pub(super) const EFER_NXE: u64 = 1 << 11;
 
 /// CPUID.(7,0):ECX, 5-level paging.
 const LA57: u32 = 1 << 16;
@@ -39,31 +34,21 @@ pub(super) fn new_cr0(value: u64, cr0: u64, cr4: u64) -> Result<u64, Refusal> {
 /// The value of CR4 after MOV to CR4 of `value`.
 pub(super) fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
     let new = control::new_cr4(value, cr3, cr4)?;
-    if (new ^ cr4) & (CR4_OSFXSR | CR4_TSD | CR4_UMIP) != 0 {
-        return unmodelled("a change of CR4.OSFXSR, CR4.TSD or CR4.UMIP");
+    // At CPL 3 CLI and STI depend on PVI, RDTSC on TSD.
+    if (new ^ cr4) & (CR4_PVI | CR4_TSD) != 0 {
+        return unmodelled("a change of CR4.PVI or CR4.TSD");
     }
     Ok(new)
-}
-
-/// The value of IA32_EFER after WRMSR of `value` (SDM vol. 3 §2.2.1, vol. 4 table 2-2). LMA is read-only,
-/// and LME cannot change while paging is on.
-pub(super) fn new_efer(value: u64, efer: u64) -> Result<u64, Refusal> {
-    let defined = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
-    if value & !defined != 0 || (value ^ efer) & EFER_LME != 0 {
-        return Err(Refusal::Fault(Fault::GP));
-    }
-    Ok(value & !EFER_LMA | efer & EFER_LMA)
 }
 
 /// CPUID of CPU `cpu`: it has only 4-level paging.
 pub(super) fn cpuid(leaf: u32, subleaf: u32, cpu: u8) -> Option<[u32; 4]> {
     let [eax, ebx, ecx, edx] = control::cpuid(leaf, subleaf, cpu)?;
     let absent = if (leaf, subleaf) == (7, 0) { LA57 } else { 0 };
+    let eax = if leaf == 0x8000_0008 { eax & 0xff | 48 << 8 } else { eax };
     Some([eax, ebx, ecx & !absent, edx])
 }
 
-/// IA32_EFER at the start: long mode is on.
-pub(super) const EFER_START: u64 = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 /// CR0 at the start: PG, WP, NE, ET, MP, PE.
 pub(super) const CR0_START: u64 = 0x8001_0033;
 /// CR4 at the start: OSXMMEXCPT, OSFXSR, PAE.
@@ -72,6 +57,8 @@ const _: () = assert!(CR4_START & CR4_PCIDE == 0);
 
 #[cfg(test)]
 mod tests {
+    use x86::Fault;
+
     use super::*;
 
     #[test]
@@ -88,18 +75,12 @@ mod tests {
     }
 
     #[test]
-    fn long_mode_cannot_be_left_by_efer() {
-        assert_eq!(new_efer(EFER_START & !EFER_NXE, EFER_START), Ok(EFER_START & !EFER_NXE));
-        assert_eq!(new_efer(EFER_LME, EFER_START), Ok(EFER_LME | EFER_LMA));
-        assert_eq!(new_efer(EFER_NXE, EFER_START), Err(Refusal::Fault(Fault::GP)));
-        assert_eq!(new_efer(EFER_START | 1 << 1, EFER_START), Err(Refusal::Fault(Fault::GP)));
-    }
-
-    #[test]
     fn what_cpuid_enumerates_is_there() {
         let one = cpuid(1, 0, 3).expect("a leaf");
         assert_eq!((one[1] >> 24, one[2] >> 21 & 1), (3, 1), "number, x2APIC");
         let seven = cpuid(7, 0, 0).expect("a leaf");
         assert_eq!(seven[2] & LA57, 0);
+        let widths = cpuid(0x8000_0008, 0, 0).expect("a leaf");
+        assert_eq!(widths[0] >> 8, 48);
     }
 }

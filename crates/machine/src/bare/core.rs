@@ -3,9 +3,9 @@
 use mmu::{Paging, Tlb};
 use x86::Segment;
 
-use super::accept::Shadow;
 use super::control::{CR0_START, CR4_START, EFER_NXE, EFER_START};
 use crate::buffer::Buffer;
+use crate::shadow::Shadow;
 
 /// Base and limit in bytes, less one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

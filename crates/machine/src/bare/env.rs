@@ -3,13 +3,15 @@
 use mmu::{Fill, Invpcid, Kind, Now, lam};
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
 
-use super::accept::Shadow;
 use super::bits::{low16, low64};
 use super::core::{Extent, Loaded};
 use super::segment::{self, Descriptor};
 use super::view::{Stop, View};
 use super::{apic, control};
-use crate::control::{fsgsbase, msr, new_cr3};
+use crate::apic::Direction;
+use crate::control::{fsgsbase, new_cr3};
+use crate::msr;
+use crate::shadow::Shadow;
 
 const SEGMENTS_OF_DATA: [Segment; 4] = [Segment::Es, Segment::Ds, Segment::Fs, Segment::Gs];
 
@@ -124,14 +126,14 @@ impl Env for View<'_> {
     fn rdmsr(&mut self, regs: &Regs, number: u32) -> Result<u64, Stop> {
         let apic = &self.apics[usize::from(self.core.number)];
         Ok(match number {
-            apic::BASE => apic.base(),
+            msr::APIC_BASE => apic.base(),
             _ if apic::REGISTERS.contains(&number) => apic.read(number)?,
             msr::EFER => self.core.efer,
             msr::FS_BASE => regs.fs_base,
             msr::GS_BASE => regs.gs_base,
             msr::KERNEL_GS_BASE => regs.kernel_gs_base,
             msr::TSC_AUX => self.core.tsc_aux,
-            _ => return Err(Stop::Unmodelled(format!("RDMSR of {number:#x}"))),
+            _ => return Err(msr::refusal(number, Direction::Read).into()),
         })
     }
 
@@ -142,7 +144,7 @@ impl Env for View<'_> {
         }
         self.drain();
         let base = match number {
-            apic::BASE => {
+            msr::APIC_BASE => {
                 return Ok(self.apics[usize::from(self.core.number)].set_base(value)?);
             }
             msr::EFER => {
@@ -157,7 +159,7 @@ impl Env for View<'_> {
             msr::FS_BASE => &mut regs.fs_base,
             msr::GS_BASE => &mut regs.gs_base,
             msr::KERNEL_GS_BASE => &mut regs.kernel_gs_base,
-            _ => return Err(Stop::Unmodelled(format!("WRMSR of {number:#x}"))),
+            _ => return Err(msr::refusal(number, Direction::Write).into()),
         };
         if !lam::canonical(value, false) {
             return Err(Fault::GP.into());

@@ -4,6 +4,7 @@ use mmu::{Kind, Request, lam};
 use x86::{Fault, Lowered, MAX_LEN, Op};
 
 use super::bits::low8;
+use super::control::EFER_SCE;
 use super::view::{Stop, View};
 use crate::layout::index;
 
@@ -24,7 +25,7 @@ impl View<'_> {
         let mut bytes = self.bytes(pa);
         let within = bytes.len();
         let mut lowered = x86::lower(&bytes, rip);
-        if within < MAX_LEN && matches!(lowered, Lowered::Unsupported { len: 0, .. }) {
+        if within < MAX_LEN && matches!(lowered, Lowered::Incomplete) {
             // It may go on in the next page.
             let next = rip.wrapping_add(u64::try_from(within).expect("at most 15"));
             if !lam::canonical(next, false) {
@@ -43,14 +44,14 @@ impl View<'_> {
                 }
                 Ok(op)
             }
-            Lowered::Unsupported { len: 0, .. } => {
-                let hexadecimal: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
-                let what = format!("bytes that are no instruction: {}", hexadecimal.join(" "));
-                Err(Stop::Unmodelled(what))
+            Lowered::Unsupported { text, first, .. } => {
+                let sce = self.core.efer & EFER_SCE != 0;
+                Err(match first.fault(self.core.cpl, sce) {
+                    Some(fault) => fault.into(),
+                    None => Stop::Unmodelled(format!("the instruction `{text}`")),
+                })
             }
-            Lowered::Unsupported { text, .. } => {
-                Err(Stop::Unmodelled(format!("the instruction `{text}`")))
-            }
+            Lowered::Incomplete => Err(Stop::Unmodelled("an instruction over three pages".into())),
         }
     }
 

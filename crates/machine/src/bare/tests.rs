@@ -15,6 +15,7 @@ use super::board::{Board, Did, Ended, Event, Load, Settings, Start};
 use super::core::Extent;
 use super::view::Stop;
 
+mod features;
 mod robust;
 
 const TABLES: u64 = 0x1000;

@@ -14,6 +14,9 @@ use crate::control::Refusal;
 use crate::memory::mask;
 use crate::word::Word;
 
+/// Most stores in a buffer; one more makes the oldest visible. A processor has room for so many at least.
+const BUFFERED: usize = 16;
+
 /// What stops an instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -205,7 +208,7 @@ impl View<'_> {
         for (mut pa, mut left) in self.places(va, size, Kind::Write, by)?.parts {
             while left > 0 {
                 let length = piece(pa, left);
-                if self.core.buffer.is_full() {
+                if self.core.buffer.stores().len() >= BUFFERED {
                     self.drain_one();
                 }
                 let part = low64(value >> (8 * done)) & mask(length);

@@ -97,11 +97,13 @@ pub fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop
         K::Ret => return control::ret(op, regs, env),
         K::Jrcxz | K::Loop | K::Loope | K::Loopne => return control::counted(op, regs),
         K::Ud => return Err(Fault::UD.into()),
+        K::TooLong => return Err(Fault::GP.into()),
         K::Int => return Err(far::software_interrupt(op, regs, env)),
         K::Iretq => return far::iretq(op, regs, env),
         K::Retfq => return far::retfq(op, regs, env),
         K::Nop => {}
         K::Mfence | K::Sfence | K::Lfence => system::fence(op, env)?,
+        K::Clflush => system::flush_line(op, regs, env)?,
         K::Cpuid => system::cpuid(regs, env)?,
         K::Rdtsc | K::Rdtscp => system::rdtsc(op, regs, env)?,
         K::Rdfsbase | K::Rdgsbase => system::read_base(op, regs, env)?,

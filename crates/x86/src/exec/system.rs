@@ -18,6 +18,12 @@ pub(super) fn fence<E: Env>(op: &Op, env: &mut E) -> Result<(), E::Stop> {
     })
 }
 
+/// CLFLUSH, CLFLUSHOPT, CLWB: to memory that caches keep coherent nothing but a load of a byte, whose
+/// permissions and faults they have (SDM vol. 2 CLFLUSH).
+pub(super) fn flush_line<E: Env>(op: &Op, regs: &Regs, env: &mut E) -> Result<(), E::Stop> {
+    env.load(at(op, regs, 1)).map(drop)
+}
+
 /// CLI, STI.
 pub(super) fn interrupt_flag<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let on = op.kind == Kind::Sti;

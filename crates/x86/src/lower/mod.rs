@@ -4,11 +4,13 @@ mod operands;
 mod table;
 
 use iced_x86::{
-    Code, Decoder, DecoderError, DecoderOptions, Formatter, GasFormatter, Instruction, OpKind,
+    Code, Decoder, DecoderError, DecoderOptions, Formatter, GasFormatter, Instruction, Mnemonic,
+    OpKind,
 };
 
 use crate::num::{mask, small};
 use crate::op::{Kind, NO_REG, Op, Operand, mem, prefix};
+use crate::{Fault, cpuid};
 
 /// Longest instruction, in bytes (SDM vol. 2 §2.3.11).
 pub const MAX_LEN: usize = 15;
@@ -18,33 +20,164 @@ pub const MAX_LEN: usize = 15;
 pub enum Lowered {
     /// An instruction that [`exec`](crate::exec()) can run.
     Op(Op),
-    /// One that it cannot.
+    /// One that exists on the modelled processor, and has no model.
     Unsupported {
-        /// Length in bytes; 0 if the bytes are not an instruction.
+        /// Length in bytes.
         len: u8,
-        /// AT&T disassembly, or `(bad)`.
+        /// AT&T disassembly, or `(bad)` for what the manuals leave open.
         text: String,
+        /// What the instruction checks before all else.
+        first: Check,
     },
+    /// The bytes end before the instruction does.
+    Incomplete,
+}
+
+/// What an instruction without a model checks first: where that fails, it is known to fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Nothing that is known here.
+    Nothing,
+    /// CPL 0, or #GP(0).
+    Privileged,
+    /// SYSCALL: IA32_EFER.SCE, or #UD.
+    Syscall,
+    /// SYSRET: IA32_EFER.SCE, or #UD; then CPL 0, or #GP(0).
+    Sysret,
+}
+
+impl Check {
+    /// The fault of the instruction at this CPL and with this value of IA32_EFER.SCE, if it is known.
+    pub fn fault(self, cpl: u8, sce: bool) -> Option<Fault> {
+        match self {
+            Check::Syscall | Check::Sysret if !sce => Some(Fault::UD),
+            Check::Privileged | Check::Sysret if cpl > 0 => Some(Fault::GP),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of a form, by iced's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// [`exec`](crate::exec()) runs it.
+    Supported,
+    /// #UD: CPUID does not enumerate it.
+    Absent,
+    /// #UD on every processor.
+    Undefined,
+    /// It exists and has no model.
+    Unmodelled,
+}
+
+/// The class of a form. A few operand values of one that is supported are refused (ENTER with a
+/// nesting level above 1, prefixes that vendors read differently).
+pub fn class(code: Code) -> Class {
+    match table::kind(code) {
+        _ if cpuid::lacking(code).is_some() => Class::Absent,
+        Some(Kind::Ud) => Class::Undefined,
+        Some(_) => Class::Supported,
+        None => Class::Unmodelled,
+    }
 }
 
 /// Decodes the instruction at `ip`; `bytes` is what is readable there, up to [`MAX_LEN`] bytes.
 ///
-/// A LOCK prefix where none is allowed gives an [`Op`] that raises #UD; bytes that are no instruction
-/// at all, and an instruction cut off by the end of `bytes`, are [`Lowered::Unsupported`] with `len` 0.
+/// What is no instruction in 64-bit mode, names a register that does not exist (CR1), has a LOCK prefix where
+/// none is allowed, or is not enumerated by [`cpuid`] gives an [`Op`] that raises #UD; one longer than
+/// [`MAX_LEN`] gives one that raises #GP(0).
 pub fn lower(bytes: &[u8], ip: u64) -> Lowered {
     let bytes = &bytes[..bytes.len().min(MAX_LEN)];
     let mut decoder = Decoder::with_ip(64, bytes, ip, DecoderOptions::NONE);
     let instruction = decoder.decode();
+    let len = small(instruction.len());
     if instruction.is_invalid() {
-        return match misused_lock(bytes, ip, decoder.last_error()) {
-            Some(op) => Lowered::Op(op),
-            None => Lowered::Unsupported { len: 0, text: "(bad)".to_owned() },
+        return match decoder.last_error() {
+            DecoderError::NoMoreBytes if bytes.len() < MAX_LEN && may_go_on(bytes) => {
+                Lowered::Incomplete
+            }
+            _ if is_too_long(bytes) => Lowered::Op(blank(Kind::TooLong, len)),
+            _ if is_open(bytes) => refused(len, "(bad)".to_owned(), Check::Nothing),
+            _ => Lowered::Op(blank(Kind::Ud, len)),
         };
+    }
+    match class(instruction.code()) {
+        Class::Absent | Class::Undefined => return Lowered::Op(blank(Kind::Ud, len)),
+        Class::Supported | Class::Unmodelled => {}
     }
     match op_of(&instruction) {
         Some(op) if !vendors_differ(&op, &instruction, bytes) => Lowered::Op(op),
-        _ => Lowered::Unsupported { len: small(instruction.len()), text: text(&instruction) },
+        _ => refused(len, text(&instruction), first_check(&instruction)),
     }
+}
+
+/// The set of instructions that the one in `bytes` belongs to and the modelled processor lacks.
+pub fn lacking(bytes: &[u8]) -> Option<String> {
+    let bytes = &bytes[..bytes.len().min(MAX_LEN)];
+    let instruction = Decoder::new(64, bytes, DecoderOptions::NONE).decode();
+    Some(format!("{:?}", cpuid::lacking(instruction.code())?))
+}
+
+fn refused(len: u8, text: String, first: Check) -> Lowered {
+    Lowered::Unsupported { len, text, first }
+}
+
+fn first_check(instruction: &Instruction) -> Check {
+    match instruction.mnemonic() {
+        Mnemonic::Syscall => Check::Syscall,
+        Mnemonic::Sysret | Mnemonic::Sysretq => Check::Sysret,
+        _ if instruction.op_code().must_be_cpl0() => Check::Privileged,
+        _ => Check::Nothing,
+    }
+}
+
+/// Encodings that iced does not know and of which the manuals do not say that they are #UD: those of x87, and
+/// those reserved for NOPs.
+fn is_open(bytes: &[u8]) -> bool {
+    let prefixes = bytes.iter().take_while(|&&byte| is_legacy_prefix(byte));
+    if prefixes.clone().any(|&byte| byte == 0xf0) {
+        return false;
+    }
+    let mut opcode = opcode(bytes);
+    match opcode.next() {
+        Some(0xd8..=0xdf) => true,
+        Some(0x0f) => matches!(opcode.next(), Some(0x0d | 0x18..=0x1f)),
+        _ => false,
+    }
+}
+
+/// Can `bytes`, which end too early, be the start of an instruction? The decoder looks for a byte behind
+/// opcodes of the first map that do not exist; all others are taken to go on.
+fn may_go_on(bytes: &[u8]) -> bool {
+    let opcode = opcode(bytes).next();
+    if matches!(opcode, None | Some(0x0f | 0x62 | 0x8f | 0xc4 | 0xc5)) {
+        return true;
+    }
+    let mut longer = [0; MAX_LEN];
+    longer[..bytes.len()].copy_from_slice(bytes);
+    (0..=u8::MAX).any(|next| {
+        longer[bytes.len()] = next;
+        !Decoder::new(64, &longer, DecoderOptions::NONE).decode().is_invalid()
+    })
+}
+
+/// Does what starts like this go on after 15 bytes? The decoder does not tell it from other invalid
+/// instructions, unless it has a byte less of it: the first, which is a prefix where there are so many.
+fn is_too_long(bytes: &[u8]) -> bool {
+    let mut decoder = Decoder::new(64, bytes.get(1..).unwrap_or_default(), DecoderOptions::NONE);
+    let cut_off =
+        decoder.decode().is_invalid() && decoder.last_error() == DecoderError::NoMoreBytes;
+    bytes.len() == MAX_LEN && cut_off
+}
+
+/// What follows legacy prefixes and REX.
+fn opcode(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    let is_prefix = |byte: &u8| is_legacy_prefix(*byte) || byte & 0xf0 == 0x40;
+    bytes.iter().copied().skip_while(is_prefix)
+}
+
+fn is_legacy_prefix(byte: u8) -> bool {
+    matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3)
 }
 
 /// AT&T disassembly of the instruction in `bytes` at `ip`, `(bad)` if there is none; for reports.
@@ -58,7 +191,7 @@ pub fn disassemble(bytes: &[u8], ip: u64) -> String {
 /// refused (ENTER with a nesting level above 1). Which flags a form leaves undefined, iced tells
 /// through `Instruction::rflags_undefined`.
 pub fn supported() -> impl Iterator<Item = Code> {
-    Code::values().filter(|&code| table::kind(code).is_some())
+    Code::values().filter(|&code| table::kind(code).is_some() && class(code) != Class::Absent)
 }
 
 fn text(instruction: &Instruction) -> String {
@@ -67,18 +200,6 @@ fn text(instruction: &Instruction) -> String {
     let mut text = String::new();
     formatter.format(instruction, &mut text);
     text
-}
-
-/// #UD, if all that is wrong with the bytes is a LOCK prefix (SDM vol. 2, LOCK).
-fn misused_lock(bytes: &[u8], ip: u64, error: DecoderError) -> Option<Op> {
-    if error != DecoderError::InvalidInstruction {
-        return None;
-    }
-    let mut decoder = Decoder::with_ip(64, bytes, ip, DecoderOptions::NO_INVALID_CHECK);
-    let instruction = decoder.decode();
-    let known = !instruction.is_invalid() && instruction.has_lock_prefix();
-    (known && table::kind(instruction.code()).is_some())
-        .then(|| blank(Kind::Ud, small(instruction.len())))
 }
 
 /// Prefixes that the vendors read differently. Refused, so that neither is assumed.
@@ -104,10 +225,7 @@ fn vendors_differ(op: &Op, instruction: &Instruction, bytes: &[u8]) -> bool {
         | K::Loop
         | K::Loope
         | K::Loopne => {
-            let legacy = |byte: &u8| {
-                matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3)
-            };
-            let prefixes = bytes.iter().take_while(|byte| legacy(byte)).count();
+            let prefixes = bytes.iter().take_while(|&&byte| is_legacy_prefix(byte)).count();
             let wide = bytes.get(prefixes).is_some_and(|byte| byte & 0xf8 == 0x48);
             bytes[..prefixes].contains(&0x66) && !wide
         }

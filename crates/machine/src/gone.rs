@@ -1,0 +1,287 @@
+//! `stack-use-after-return`: what another agent does to a frame that is gone.
+//!
+//! An on-stack request whose owner returns without waiting for it is a bug of kernels that no value need show.
+//! So an access of another agent to a word of a stack that was in a frame and is below the stack pointer is a
+//! violation: of another CPU, of a handler on the same one, or of the thread that a handler had interrupted.
+//! For a buffered store of another CPU it counts when it becomes visible.
+//!
+//! # In every interleaving
+//!
+//! Whether a word is in a frame is told as part of the word: making a frame and leaving it writes all of its
+//! words on behalf of the owner. So a word that somebody else touches is shared, even if the owner never accesses
+//! it. Past a shared word the floor (see [`frames`](crate::frames)) moves in a visible operation
+//! on the words that it passes, right after the instruction that has moved RSP and before the next. So
+//! the search tries every access of others before it and after it. Where no shared word is passed, nobody can
+//! tell when the floor moves, and it follows at once.
+//!
+//! Between the instruction and that operation an access counts as before. None is lost: whatever can come there
+//! can come after the operation as well, which waits for nothing. Nor is one blamed that is right: where RSP has
+//! moved down already, the access was possible before the instruction.
+//!
+//! # What is not judged
+//!
+//! - The stack of an agent that has moved RSP in another way than [`Op::moves_frame`] knows: there a word below
+//!   RSP may be live.
+//! - The red zone down to where its owner has stored since RSP moved last: that is a frame of a leaf function.
+//! - The stack of NMIs from an NMI within an NMI on, which runs on the frames of the first.
+//! - What the owner itself does, and what set-up, invariants and final checks do.
+
+use x86::Op;
+
+use crate::agent::{Agent, Role, STACKS};
+use crate::buffer::Store;
+use crate::cpu::Cpu;
+use crate::dead::RED_ZONE;
+use crate::exec::{Accesses, Exec, Stop};
+use crate::frames::{Depth, Frames};
+use crate::halt::Failure;
+use crate::layout::{self, Layout, Want};
+use crate::next::NextOperation;
+use crate::watch::Watch;
+use crate::word::Word;
+
+impl<A: Accesses, W: Watch> Exec<'_, A, W> {
+    /// Is there a rule about frames for the agent at work?
+    pub(crate) fn has_frames(&self) -> bool {
+        !self.alone && !matches!(self.agent.role(), Role::NestedNmi(_))
+    }
+
+    /// A step begins with this RSP.
+    pub(crate) fn take_up_stack(&mut self, rsp: u64, frames: &[Frames; STACKS], depths: &[Depth]) {
+        if (self.stack.0..=self.stack.1).contains(&rsp) {
+            // What an earlier step has left below is dead as soon as RSP has risen above it.
+            self.low_water = rsp.saturating_sub(RED_ZONE).max(self.stack.0);
+        }
+        if self.has_frames() {
+            self.frames = frames[self.agent.level()];
+            self.depth = depths[usize::from(self.agent.0)];
+            self.lags = self.frames.lags(rsp);
+        }
+    }
+
+    /// The step ends.
+    pub(crate) fn put_down_stack(&self, frames: &mut [Frames; STACKS], depths: &mut [Depth]) {
+        if self.has_frames() {
+            frames[self.agent.level()] = self.frames;
+            depths[usize::from(self.agent.0)] = self.depth;
+        }
+    }
+
+    /// An instruction has moved RSP from where it was, or has stored below it.
+    #[inline]
+    pub(crate) fn rsp_moved(&mut self, op: Option<&Op>, from: u64, rsp: u64) {
+        let stored_below = std::mem::replace(&mut self.stored_below, u64::MAX);
+        if self.alone {
+            return;
+        }
+        let on_stack = (self.stack.0..=self.stack.1).contains(&rsp);
+        let orderly = on_stack && op.is_none_or(|op| from == rsp || op.moves_frame(from, rsp));
+        if from != rsp {
+            self.frames.leave_red_zone();
+        }
+        if stored_below < rsp && stored_below >= rsp.saturating_sub(RED_ZONE).max(self.stack.0) {
+            self.frames.use_red_zone(stored_below);
+        }
+        if orderly && self.frames.is_orderly() && self.depth.low <= self.frames.end(rsp) {
+            let (from, to) = self.depth.among_shared(self.frames.changing(rsp));
+            if from >= to {
+                self.frames.follow(rsp, None);
+                self.lags = false;
+                return;
+            }
+        }
+        self.rsp_moved_far(on_stack, orderly, rsp);
+    }
+
+    /// The same where something may follow from it.
+    #[cold]
+    fn rsp_moved_far(&mut self, on_stack: bool, orderly: bool, rsp: u64) {
+        if !orderly {
+            self.keep(Word::kept_stack(layout::owner(self.agent)));
+        }
+        if !self.has_frames() {
+            return;
+        }
+        if !orderly {
+            self.frames.disturb();
+        }
+        if on_stack {
+            let end = self.frames.end(rsp);
+            deepen(self.layout, self.agent, &mut self.depth, end, self.accesses);
+        }
+        self.lags = self.frames.lags(rsp);
+        if self.lags && self.passed(rsp).is_empty() {
+            self.frames.follow(rsp, None);
+            self.lags = false;
+        }
+    }
+
+    /// The shared words of which it changes whether they are gone when the floor follows RSP: their addresses.
+    fn passed(&self, rsp: u64) -> Vec<u64> {
+        self.shared_between(self.frames.changing(rsp))
+    }
+
+    fn shared_between(&self, range: (u64, u64)) -> Vec<u64> {
+        let (from, to) = self.depth.among_shared(range);
+        let words = (from & !7..to).step_by(8);
+        words.filter(|va| self.is_visible(word_at(self.layout, *va))).collect()
+    }
+
+    /// The floor follows RSP before the instruction at `rip`, if the step may do that: otherwise what the
+    /// agent stands before.
+    #[cold]
+    pub(crate) fn move_floor(&mut self, rip: u64, rsp: u64) -> Option<NextOperation> {
+        let passed = self.passed(rsp);
+        let touches: Vec<(Word, bool)> =
+            passed.iter().map(|va| (word_at(self.layout, *va), true)).collect();
+        if !passed.is_empty() && !std::mem::take(&mut self.credit) {
+            // No instruction is at such an address.
+            return Some(NextOperation::new((rip ^ 1 << 63).rotate_left(8), &touches));
+        }
+        self.touch_all(&touches);
+        self.frames.follow(rsp, passed.first().copied());
+        self.lags = false;
+        None
+    }
+
+    /// What the return from a raw handler does to its frame.
+    pub(crate) fn frame_popped(&self) -> Vec<(Word, bool)> {
+        if !self.has_frames() || !self.frames.is_orderly() {
+            return Vec::new();
+        }
+        let passed = self.shared_between((self.frames.floor(), self.stack.1));
+        passed.into_iter().map(|va| (word_at(self.layout, va), true)).collect()
+    }
+
+    /// A raw handler has returned.
+    pub(crate) fn leave_stack(&mut self) {
+        if self.has_frames() && self.frames.is_orderly() {
+            let passed = self.shared_between((self.frames.floor(), self.stack.1));
+            self.frames.follow(self.stack.1, passed.first().copied());
+        }
+    }
+
+    /// An access to a shared word of memory is performed.
+    pub(crate) fn may_access(&self, location: u64, write: bool) -> Result<(), Stop> {
+        let Some((owner, va)) = self.layout.stack_at(location) else { return Ok(()) };
+        if owner == layout::owner(self.agent) {
+            return Ok(());
+        }
+        let frames = self.others.get(usize::from(owner.cpu())).map(|other| other.frames);
+        let frames = frames.unwrap_or_default()[owner.level()];
+        match failure(self.agent, write, owner, frames, va) {
+            Some(failure) => Err(Stop::Fail(failure)),
+            None => Ok(()),
+        }
+    }
+
+    /// A store goes into the store buffer. On the stack of another level of the same CPU it cannot become
+    /// visible later than now, as far as that CPU can tell; on another CPU's it is looked at when it does.
+    pub(crate) fn may_buffer(&self, store: Store) -> Result<(), Stop> {
+        match self.layout.stack_at(store.location) {
+            Some((owner, _)) if owner.cpu() == self.agent.cpu() => {
+                self.may_access(store.location, true)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a store of `agent`'s CPU that becomes visible.
+pub(crate) fn drained(
+    layout: &Layout,
+    cpus: &[std::sync::Arc<Cpu>],
+    cpu: u8,
+    store: Store,
+) -> Option<Box<Failure>> {
+    let (owner, va) = layout.stack_at(store.location)?;
+    let frames = cpus.get(usize::from(owner.cpu()))?.frames[owner.level()];
+    (owner.cpu() != cpu).then(|| failure(Agent::thread(cpu), true, owner, frames, va))?
+}
+
+/// The stack of `agent` is given to it with this RSP: a thread or a handler starts.
+pub(crate) fn give<A: Accesses>(
+    layout: &Layout,
+    cpu: &mut Cpu,
+    agent: Agent,
+    depths: &mut [Depth],
+    accesses: &mut A,
+) {
+    let rsp = cpu.regs.gpr[x86::RSP];
+    let stack = layout::stack(agent);
+    let depth = &mut depths[usize::from(layout::owner(agent).0)];
+    let shared = |(from, to): (u64, u64), accesses: &A| {
+        let words = (from & !7..to).step_by(8).map(|va| (va, word_at(layout, va)));
+        words.filter(|(_, word)| accesses.is_shared(*word)).collect::<Vec<_>>()
+    };
+    if matches!(agent.role(), Role::NestedNmi(_)) {
+        let frames = &mut cpu.frames[Agent::nmi(0).level()];
+        frames.disturb();
+        let passed = shared(depth.among_shared(frames.changing(rsp)), accesses);
+        passed.into_iter().for_each(|(_, word)| accesses.touch(agent, word, true));
+        frames.follow(rsp, None);
+        return;
+    }
+    deepen(layout, agent, depth, rsp, accesses);
+    // What is above RSP was written when the stack was given.
+    let lowest = shared(depth.among_shared((rsp, stack.1)), accesses).first().map(|(va, _)| *va);
+    cpu.frames[agent.level()].give(rsp, lowest);
+}
+
+/// RSP is at `rsp`: what is above it and was not in a frame in any run of this round is now. Making a frame and
+/// leaving it writes its words.
+#[inline]
+fn deepen<A: Accesses>(
+    layout: &Layout,
+    agent: Agent,
+    depth: &mut Depth,
+    rsp: u64,
+    accesses: &mut A,
+) {
+    let rsp = rsp & !7;
+    for va in (rsp..depth.low).step_by(8) {
+        let word = word_at(layout, va);
+        if accesses.is_shared(word) {
+            depth.shared = (depth.shared.0.min(va), depth.shared.1.max(va + 8));
+        } else {
+            accesses.touch(agent, word, true);
+        }
+    }
+    depth.low = depth.low.min(rsp);
+}
+
+/// The word at an address of a stack.
+fn word_at(layout: &Layout, va: u64) -> Word {
+    Word::memory(layout.kernel(va, 8, Want::Write).expect("stacks are mapped"))
+}
+
+fn failure(
+    agent: Agent,
+    write: bool,
+    owner: Agent,
+    frames: Frames,
+    va: u64,
+) -> Option<Box<Failure>> {
+    if !frames.is_gone(va) {
+        return None;
+    }
+    let (who, whose) = (name(agent), name(owner));
+    let does = if write { "writes to" } else { "reads" };
+    let below = frames.floor() - va;
+    Some(Box::new(Failure {
+        property: "stack-use-after-return".into(),
+        sentence: format!("{who} {does} a stack frame of {whose} that is gone"),
+        expected: String::new(),
+        found: format!("{va:#x} is {below} bytes below the stack pointer of {whose}"),
+        file: String::new(),
+        line: 0,
+    }))
+}
+
+fn name(agent: Agent) -> String {
+    match agent.role() {
+        Role::Interrupt(cpu) => format!("CPU{cpu}'s interrupt handler"),
+        Role::Nmi(cpu) | Role::NestedNmi(cpu) => format!("CPU{cpu}'s NMI handler"),
+        _ => format!("CPU{}", agent.cpu()),
+    }
+}

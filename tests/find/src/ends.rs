@@ -1,0 +1,40 @@
+//! What a CPU leaves behind when its closure returns.
+
+use core::hint::spin_loop;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::cpu::{cli, sti};
+use crate::shared::words;
+
+const VECTOR: u8 = 40;
+
+/// A critical section that an early return leaves without STI: the IPI is answered all the same, by the CPU
+/// that idles, so nothing else would tell.
+// found: CPU1's interrupts are off since step
+#[lamprey::scenario(finds = "ends-with-interrupts-off")]
+fn forgotten_sti() {
+    let [done] = words();
+    lamprey::handler(VECTOR, move || done.store(1, Release));
+    lamprey::cpu(0, move || {
+        lamprey::send_ipi(1, VECTOR);
+        while done.load(Acquire) == 0 {
+            spin_loop();
+        }
+    });
+    lamprey::cpu(1, cli);
+}
+
+/// On one way out only, and where nothing interrupts.
+// found: CPU0's interrupts are off since step
+#[lamprey::scenario(finds = "ends-with-interrupts-off")]
+fn forgotten_on_one_way() {
+    let [busy] = words();
+    lamprey::cpu(0, move || {
+        cli();
+        if busy.load(Relaxed) != 0 {
+            return;
+        }
+        sti();
+    });
+    lamprey::cpu(1, move || busy.store(1, Relaxed));
+}

@@ -1,0 +1,120 @@
+//! Stacks that are switched, and words below the stack pointer.
+
+use core::arch::{asm, naked_asm};
+use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU64;
+
+/// A stack for a coroutine.
+pub(crate) type Stack = [u64; 1024];
+
+/// Keeps the registers that a callee must preserve on the stack, RSP in `*save`, and goes on with RSP `to`.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn switch(_save: *mut u64, _to: u64) {
+    naked_asm!(
+        "push rbx",
+        "push rbp",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov [rdi], rsp",
+        "mov rsp, rsi",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbp",
+        "pop rbx",
+        "ret",
+    )
+}
+
+/// Writes what [`switch`] pops below `top`, which is aligned to 16 bytes; RSP to switch to.
+///
+/// # Safety
+///
+/// There is a stack below `top` that nobody uses.
+pub(crate) unsafe fn prepare(top: u64, entry: extern "C" fn() -> !) -> u64 {
+    // SAFETY: within the stack. Above are a place for a return address and its alignment.
+    unsafe { *((top - 24) as *mut u64) = entry as *const () as u64 };
+    top - 72
+}
+
+/// Runs `f` with RSP `top`.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn on_stack(_top: u64, _f: extern "C" fn()) {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "mov rsp, rdi",
+        "call rsi",
+        "mov rsp, rbp",
+        "pop rbp",
+        "ret"
+    )
+}
+
+/// A leaf function: stores `value` below RSP, puts the address of that into `*slot`, and waits for `*done`.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn leaf(_slot: *mut u64, _done: *mut u64, _value: u64) {
+    naked_asm!(
+        "mov [rsp - 16], rdx",
+        "lea rax, [rsp - 16]",
+        "mov [rdi], rax",
+        "2:",
+        "cmp qword ptr [rsi], 0",
+        "je 2b",
+        "ret",
+    )
+}
+
+/// RSP.
+#[inline(always)]
+pub(crate) fn rsp() -> u64 {
+    let rsp;
+    // SAFETY: a read.
+    unsafe { asm!("mov {}, rsp", out(reg) rsp, options(nomem, nostack, preserves_flags)) }
+    rsp
+}
+
+/// The address of a local of a function that has returned when this returns it, with a value in it.
+#[inline(never)]
+pub(crate) fn leave_behind(value: u64) -> u64 {
+    let mut frame = [0u64; 64];
+    frame[32] = value;
+    core::hint::black_box(&mut frame);
+    &raw const frame[32] as u64
+}
+
+/// Reads a local that it has not initialised; in the frame that [`leave_behind`] had.
+#[inline(never)]
+pub(crate) fn uninitialised(at: u64) -> u64 {
+    let frame = MaybeUninit::<[u64; 64]>::uninit();
+    core::hint::black_box(&frame);
+    let offset = at.wrapping_sub(frame.as_ptr() as u64);
+    let value;
+    // SAFETY: an address on this stack. No reference is made: the compiler knows nothing of the value.
+    unsafe { asm!("mov {}, [{} + {}]", out(reg) value, in(reg) frame.as_ptr(), in(reg) offset) }
+    value
+}
+
+/// What is at `at`, whoever's that is.
+pub(crate) fn read(at: u64) -> u64 {
+    let value;
+    // SAFETY: an address of mapped memory. The compiler knows nothing of the value.
+    unsafe { asm!("mov {}, [{}]", out(reg) value, in(reg) at, options(nostack)) }
+    value
+}
+
+/// Writes to `at`, whosever that is.
+pub(crate) fn write(at: u64, value: u64) {
+    // SAFETY: an address of mapped memory that no reference is to.
+    unsafe { asm!("mov [{}], {}", in(reg) at, in(reg) value, options(nostack)) }
+}
+
+/// A request with a word to work on and one that says that it is done.
+#[derive(Default)]
+pub(crate) struct Request {
+    pub(crate) work: AtomicU64,
+    pub(crate) done: AtomicU64,
+}
