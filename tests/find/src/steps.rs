@@ -48,8 +48,8 @@ unsafe extern "C" fn shows_its_frame() {
     )
 }
 
-/// Another CPU looks at a frame while the next delivery writes a new one there.
-#[lamprey::scenario(finds = "changed")]
+/// Another CPU looks at the frame of a handler that may have returned; the next delivery writes a new one there.
+#[lamprey::scenario(finds = "stack-use-after-return")]
 fn frame_that_another_looks_at() {
     // SAFETY: it restores the registers it uses.
     unsafe { lamprey::raw_handler(VECTOR, shows_its_frame) };
