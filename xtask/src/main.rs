@@ -6,6 +6,7 @@ mod bench;
 mod cross_check;
 mod diff_insn;
 mod mutants;
+mod oracle;
 mod project;
 
 use clap::{Parser, Subcommand};
@@ -45,6 +46,8 @@ enum Task {
         /// Only those whose name, aspace/… or machine/…, contains this
         filter: Option<String>,
     },
+    /// Hold the search against a naive enumerator on random programs, at length
+    Oracle(oracle::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -53,5 +56,6 @@ fn main() -> anyhow::Result<()> {
         Task::CrossCheck { machines } => cross_check::run(&machines),
         Task::Bench { runs } => bench::run(runs),
         Task::Mutants { filter } => mutants::run(filter.as_deref()),
+        Task::Oracle(arguments) => oracle::run(&arguments),
     }
 }

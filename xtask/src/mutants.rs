@@ -11,11 +11,11 @@ use anyhow::{Context, bail, ensure};
 use crate::project;
 
 /// One change: in `file`, `from` becomes `to`.
-struct Mutant {
-    name: String,
-    file: String,
-    from: String,
-    to: String,
+pub(crate) struct Mutant {
+    pub(crate) name: String,
+    pub(crate) file: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
 }
 
 /// What is broken, and who must notice.
@@ -26,12 +26,13 @@ struct Subject {
     notice: fn(&Path) -> anyhow::Result<Option<String>>,
 }
 
-const SUBJECTS: [Subject; 2] = [
+const SUBJECTS: [Subject; 3] = [
     Subject { folder: "aspace", notice: scenarios_of_aspace },
+    Subject { folder: "explore", notice: tests_of_the_search },
     Subject { folder: "machine", notice: tests_of_the_machine },
 ];
 
-/// Those whose name, `aspace/…` or `machine/…`, contains `filter`.
+/// Those whose name, `aspace/…`, `explore/…` or `machine/…`, contains `filter`.
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     let copy = tempfile::tempdir().context("no folder for a copy")?;
     copy_tree(&project::root(), copy.path())?;
@@ -99,10 +100,23 @@ fn scenarios_of_aspace(copy: &Path) -> anyhow::Result<Option<String>> {
     Ok(Some(failed.unwrap_or_else(|| "?".into())))
 }
 
-/// Runs the tests of the machine and of what it is made of, the quickest first; the first that fails, if
-/// one does.
+/// Runs the tests of the machine and of what it is made of.
 fn tests_of_the_machine(copy: &Path) -> anyhow::Result<Option<String>> {
-    for package in ["mmu", "machine", "litmus", "check"] {
+    first_noticed(&[&["mmu"], &["machine"], &["litmus"], &["check"]], copy)
+}
+
+/// Runs the tests of the search but those that pin how much is searched, and the guests of which the
+/// verdict is known.
+fn tests_of_the_search(copy: &Path) -> anyhow::Result<Option<String>> {
+    let verdicts =
+        ["explore", "--lib", "--test", "contract", "--test", "random", "--test", "simplest"];
+    first_noticed(&[&verdicts, &["check", "--test", "cases"]], copy)
+}
+
+/// The first test that fails, if one does, of these packages, the quickest first; some with further
+/// arguments.
+fn first_noticed(packages: &[&[&str]], copy: &Path) -> anyhow::Result<Option<String>> {
+    for package in packages {
         let noticed = tests_of(package, copy)?;
         if noticed.is_some() {
             return Ok(noticed);
@@ -111,11 +125,15 @@ fn tests_of_the_machine(copy: &Path) -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-/// A broken machine may run for ever, which is noticed, too.
-fn tests_of(package: &str, copy: &Path) -> anyhow::Result<Option<String>> {
+/// A broken machine may run for ever, which is noticed, too. How much was searched is no verdict, and
+/// not compared.
+fn tests_of(arguments: &[&str], copy: &Path) -> anyhow::Result<Option<String>> {
+    let package = arguments[0];
     let output = Command::new("timeout")
-        .args(["600", "cargo", "test", "-p", package])
+        .args(["600", "cargo", "test", "-p"])
+        .args(arguments)
         .current_dir(copy)
+        .env("COMPARE", "verdicts")
         .env("CARGO_TARGET_DIR", project::target().join("mutants"))
         .output()
         .context("cannot run timeout")?;
@@ -143,7 +161,7 @@ fn text(value: &serde_json::Value) -> &str {
     value.as_str().unwrap_or("?")
 }
 
-fn read_all(subject: &str) -> anyhow::Result<Vec<Mutant>> {
+pub(crate) fn read_all(subject: &str) -> anyhow::Result<Vec<Mutant>> {
     let folder = project::root().join("tests/mutants").join(subject);
     let mut paths: Vec<PathBuf> =
         fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
@@ -166,7 +184,7 @@ fn read(subject: &str, path: &Path) -> anyhow::Result<Mutant> {
     Ok(Mutant { file: file.trim().into(), from: from.into(), to: to.into(), name })
 }
 
-fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -19,12 +19,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("machine", &["abi", "mmu", "x86"]),
     ("check", &["abi", "explore", "image", "machine", "outcome"]),
     ("litmus", &["abi", "explore", "machine"]),
+    ("oracle", &["abi", "explore", "machine"]),
     ("report", &["outcome"]),
     ("lamprey-cli", &["check", "litmus", "outcome", "report"]),
     ("lamprey-macros", &[]),
     ("lamprey", &["abi", "lamprey-macros"]),
     ("aspace", &[]),
-    ("xtask", &["native", "x86"]),
+    ("xtask", &["native", "oracle", "x86"]),
 ];
 
 #[test]

@@ -4,6 +4,8 @@
 
 /// Name of the section.
 pub const SECTION: &str = ".lamprey.scenarios";
+/// The section in which a guest says what it was built for, as text: target and optimisation.
+pub const BUILT_SECTION: &str = ".lamprey.built";
 
 /// A string in the image: address and length in bytes. UTF-8.
 #[repr(C)]

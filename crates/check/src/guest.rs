@@ -3,11 +3,18 @@
 use std::path::Path;
 
 use abi::hypercall::Hypercall;
-use abi::layout::VERSION;
-use abi::table::{SCENARIO_WORDS, SECTION};
+use abi::layout::{IMAGE_BASE, VERSION};
+use abi::table::{BUILT_SECTION, SCENARIO_WORDS, SECTION};
 use image::{Image, ImageError};
 use machine::Segment;
 use outcome::ImageId;
+
+/// For a byte of the image: an eighth of a word's entries.
+const BYTES_PER_BYTE: u64 = 7;
+/// For a byte of code, besides: a copy, and the number of its instruction.
+const BYTES_PER_BYTE_OF_CODE: u64 = 5;
+/// Less than any search is given; what it takes of that it counts itself.
+const NOT_COUNTED: u64 = 16 << 20;
 
 /// A loaded guest image.
 #[derive(Debug)]
@@ -103,7 +110,7 @@ impl Guest {
             .filter_map(|call| Some((image.symbol(call.symbol())?.address, *call)))
             .collect();
         let scenarios = Table { image: &image }.read()?;
-        machine::Machine::new(&segments, &calls, machine::Config::default())
+        machine::Machine::takes(&segments, &calls)
             .map_err(|what| LoadError::Layout { image: image.name().into(), what })?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let id = ImageId { name, id: image.id(), compiler: image.producer() };
@@ -113,6 +120,37 @@ impl Guest {
     /// Its scenarios, in the order of their sources.
     pub fn scenarios(&self) -> &[Scenario] {
         &self.scenarios
+    }
+
+    /// What it was built for, by its library's own words.
+    pub(crate) fn built_for(&self) -> String {
+        let section = self.image.section(BUILT_SECTION);
+        let text = section.and_then(|(_, bytes)| str::from_utf8(bytes).ok());
+        let is_fit =
+            |text: &&str| (1..=80).contains(&text.len()) && !text.contains(char::is_control);
+        text.filter(is_fit).unwrap_or("an unknown target").into()
+    }
+
+    /// Why a check with this budget of memory should not begin, if the image alone would use it up.
+    ///
+    /// A search keeps entries by the number of a word, in vectors that double, for all words up to the
+    /// last one touched; the image comes before the heap and the stacks. Of decoded code it keeps a number
+    /// and a copy for each byte. What the file does not hold is zero, and shared until it is written.
+    pub(crate) fn too_large_for(&self, budget: u64) -> Option<String> {
+        let end = |segment: &Segment| segment.va.saturating_add(segment.size);
+        let first = self.segments.iter().map(|segment| segment.va).min()?.min(IMAGE_BASE);
+        let image = self.segments.iter().map(end).max()? - first;
+        let code = self.segments.iter().filter(|segment| segment.executable);
+        let code: u64 = code.map(|segment| segment.size).sum();
+        let needed = image * BYTES_PER_BYTE + code * BYTES_PER_BYTE_OF_CODE;
+        (needed > budget.max(NOT_COUNTED)).then(|| {
+            let [image, needed, budget] = [image, needed, budget].map(|bytes| bytes.div_ceil(1 << 20));
+            format!(
+                "the image takes {image} MiB of the guest's memory, and to search it about {needed} MiB of \
+                 yours; the budget of a scenario is {budget} MiB: make its segments smaller, or give a larger \
+                 --memory"
+            )
+        })
     }
 
     /// What the image is.

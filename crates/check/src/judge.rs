@@ -81,7 +81,7 @@ pub(crate) fn judge(
     }
     outcome.stats.instructions = instructions;
     outcome.cpus = cpus(&model);
-    outcome.bounds = bounds(&model);
+    outcome.bounds = bounds(guest, &model);
     outcome.bounds.others.extend(met);
     Checked { outcome, trail }
 }
@@ -219,10 +219,11 @@ fn cpus(model: &Model) -> u8 {
 }
 
 /// What a verdict on this model holds for.
-fn bounds(model: &Model) -> Bounds {
+fn bounds(guest: &Guest, model: &Model) -> Bounds {
     let registered = model.machine.registered();
     let nmi_budget = registered.nmi.map(|nmi| nmi.budget);
-    crate::bounds(model.machine.config(), registered.page_tables, nmi_budget)
+    let bounds = crate::bounds(model.machine.config(), registered.page_tables, nmi_budget);
+    Bounds { built_for: guest.built_for(), ..bounds }
 }
 
 fn stats(model: &Model, found: &Found<Bad, Obstacle>, start: Instant) -> Stats {
@@ -292,7 +293,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     let mut outcome = blank(guest, scenario);
     outcome.verdict = verdict_of(scenario, &told.finding.property);
     outcome.cpus = cpus(&model);
-    outcome.bounds = bounds(&model);
+    outcome.bounds = bounds(guest, &model);
     outcome.stats.switches = told.finding.switches;
     outcome.stats.depth = told.finding.steps;
     outcome.stats.transitions = u64::from(told.finding.steps);

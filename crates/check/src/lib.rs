@@ -26,6 +26,8 @@ use std::time::Instant;
 
 use outcome::Bounds;
 
+pub use image::{InputError, read_file};
+
 pub use guest::{Guest, LoadError, Scenario};
 pub use judge::replay;
 pub use machine::{Config, Cutoff, Fill, MemoryModel};
@@ -112,7 +114,7 @@ pub fn bounds(config: Config, page_tables: bool, nmi_budget: Option<u64>) -> Bou
         MemoryModel::Sc => "SC",
         MemoryModel::Tso => "x86-TSO",
     };
-    Bounds { memory_model: memory_model.into(), others: others.into() }
+    Bounds { memory_model: memory_model.into(), built_for: String::new(), others: others.into() }
 }
 
 /// Checks `scenario`. `progress` is called about every thousand steps; `Break` ends the search.
@@ -123,6 +125,11 @@ pub fn check(
     progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Checked {
     let start = Instant::now();
+    let defaults = explore::Options::default();
+    let bytes = limits.bytes.unwrap_or(defaults.bytes);
+    if let Some(why) = guest.too_large_for(bytes) {
+        return judge::cannot_start(guest, scenario, why);
+    }
     let mut model = match model::Model::new(guest, scenario, limits.config) {
         Ok(model) => model,
         Err(why) => return judge::cannot_start(guest, scenario, why),
@@ -130,10 +137,9 @@ pub fn check(
     let deadline = limits.seconds.and_then(|seconds| explore::deadline(start, seconds));
     let interrupted = limits.interrupted.clone();
     model.set_budget(model::Budget { deadline, interrupted });
-    let defaults = explore::Options::default();
     let options = explore::Options {
         states: limits.states.unwrap_or(defaults.states),
-        bytes: limits.bytes.unwrap_or(defaults.bytes),
+        bytes,
         deadline,
         reduction: limits.reduction,
         every_access: limits.every_access,

@@ -90,6 +90,21 @@ pub(crate) struct Source {
     /// A guest that is built already; repeatable; builds nothing
     #[arg(long, env = "LAMPREY_IMAGE", value_name = "FILE", hide_env_values = true)]
     pub(crate) image: Vec<PathBuf>,
+    /// What guests are built for [default: x86_64-unknown-none where it is installed, as kernels are]
+    #[arg(long, env = "LAMPREY_TARGET", value_name = "TARGET", hide_env_values = true)]
+    pub(crate) target: Option<Target>,
+    /// The target was typed. A variable is still set when a command that we propose is typed.
+    #[arg(skip)]
+    pub(crate) is_target_typed: bool,
+}
+
+/// What guests can be built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    #[value(name = "x86_64-unknown-none")]
+    Bare,
+    #[value(name = "x86_64-unknown-linux-gnu")]
+    Host,
 }
 
 impl Command {
@@ -110,10 +125,11 @@ impl Flags {
     pub(crate) fn settle(mut self, matches: &ArgMatches) -> Result<Self, Error> {
         let Some((_, matches)) = matches.subcommand() else { return Ok(self) };
         let Some(source) = self.command.source() else { return Ok(self) };
+        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        source.is_target_typed = typed("target");
         if source.manifest_path.is_none() || source.image.is_empty() {
             return Ok(self);
         }
-        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
         match (typed("manifest_path"), typed("image")) {
             (true, false) => source.image.clear(),
             (false, true) => source.manifest_path = None,

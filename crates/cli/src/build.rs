@@ -1,8 +1,8 @@
-//! Building guests: cargo, with the stable toolchain and the host's target, and the flags that make
-//! a kernel image of the result.
+//! Building guests: cargo, with the stable toolchain and the kernels' own target where it is installed, and
+//! the flags that make a kernel image of the result.
 
+use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufReader};
@@ -11,7 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use cargo_metadata::{Message, TargetKind};
 
-use crate::args::{Color, Look};
+use crate::args::{Color, Look, Target};
 use crate::atomic;
 use crate::workspace::Workspace;
 
@@ -60,6 +60,20 @@ pub(crate) enum BuildError {
         /// How cargo ended.
         status: ExitStatus,
     },
+    /// the target that was asked for is not there
+    #[error(
+        "--target {BARE}: the compiler's library for it is not in {}; `rustup target add {BARE}` \
+         installs it, --target {HOST} does without",
+        .0.display()
+    )]
+    NoTarget(PathBuf),
+    /// cargo puts both at one place
+    #[error(
+        "{}: two packages of the workspace have an executable of this name; give each [[bin]] its own, or \
+         name one package's manifest with --manifest-path",
+        .0.display()
+    )]
+    SameName(PathBuf),
     /// nothing in the workspace is an executable
     #[error(
         "{}: no guest executables; a guest is a package with a src/main.rs (`lamprey new NAME`)",
@@ -69,19 +83,32 @@ pub(crate) enum BuildError {
 }
 
 /// Builds the guests and returns their executables, in a fixed order.
-pub(crate) fn build(workspace: &Workspace, look: &Look) -> Result<Vec<PathBuf>, BuildError> {
+pub(crate) fn build(
+    workspace: &Workspace,
+    target: Option<Target>,
+    look: &Look,
+) -> Result<Vec<PathBuf>, BuildError> {
+    let target = name_of(choose(target, &folder_of_library())?);
     let script = write_script(&workspace.target)?;
-    let mut command = command(workspace, &script, look);
+    let mut command = command(workspace, target, &script, look);
     let mut cargo = command
         .spawn()
         .map_err(|reason| BuildError::NoCargo { cargo: command.get_program().into(), reason })?;
     let messages = cargo.stdout.take().map(BufReader::new);
-    let mut executables = Vec::new();
+    let mut executables = BTreeMap::new();
+    let mut twice = None;
     let mut unread = None;
     for message in messages.into_iter().flat_map(Message::parse_stream) {
         match message {
             Ok(Message::CompilerArtifact(artifact)) if artifact.target.is_kind(TargetKind::Bin) => {
-                executables.extend(artifact.executable.map(PathBuf::from));
+                let (file, package) = (artifact.executable.map(PathBuf::from), artifact.package_id);
+                if let Some(file) = file
+                    && executables
+                        .insert(file.clone(), package.clone())
+                        .is_some_and(|p| p != package)
+                {
+                    twice = Some(file);
+                }
             }
             Ok(_) => {}
             Err(reason) => unread = Some(reason),
@@ -92,17 +119,49 @@ pub(crate) fn build(workspace: &Workspace, look: &Look) -> Result<Vec<PathBuf>, 
         (Ok(status), _) if !status.success() => Err(BuildError::Failed { manifest, status }),
         (Err(reason), _) | (_, Some(reason)) => Err(BuildError::Messages { manifest, reason }),
         _ if executables.is_empty() => Err(BuildError::NoExecutables(manifest)),
-        _ => {
-            executables.sort();
-            Ok(executables)
-        }
+        _ => twice.map_or_else(
+            || Ok(executables.into_keys().collect()),
+            |file| Err(BuildError::SameName(file)),
+        ),
     }
 }
 
-fn command(workspace: &Workspace, script: &Path, look: &Look) -> Command {
+/// What cargo and the compiler call it.
+pub(crate) fn name_of(target: Target) -> &'static str {
+    match target {
+        Target::Bare => BARE,
+        Target::Host => HOST,
+    }
+}
+
+/// Where the compiler's own library for [`BARE`] is, or would be.
+fn folder_of_library() -> PathBuf {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", BARE]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.unwrap_or_default().into()
+}
+
+/// The target that was asked for, or the better one of those that are installed.
+fn choose(asked: Option<Target>, library: &Path) -> Result<Target, BuildError> {
+    let is_core = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("libcore-") && name.ends_with(".rlib")
+    };
+    let installed = || fs::read_dir(library).is_ok_and(|files| files.flatten().any(is_core));
+    match asked {
+        Some(Target::Host) => Ok(Target::Host),
+        _ if installed() => Ok(Target::Bare),
+        Some(Target::Bare) => Err(BuildError::NoTarget(library.to_owned())),
+        None => Ok(Target::Host),
+    }
+}
+
+fn command(workspace: &Workspace, target: &str, script: &Path, look: &Look) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--profile", "lamprey", "--target", TARGET, "--bins"]);
+    command.args(["build", "--profile", "lamprey", "--target", target, "--bins"]);
     for setting in PROFILE {
         command.args(["--config", setting]);
     }
@@ -122,20 +181,12 @@ fn command(workspace: &Workspace, script: &Path, look: &Look) -> Command {
     for variable in NOT_FOR_GUESTS {
         command.env_remove(variable);
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(script));
+    command.env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(target, script));
     command.env("CARGO_TARGET_DIR", &workspace.target);
     // A folder for intermediate files that several workspaces share would mix their artefacts again.
     command.env("CARGO_BUILD_BUILD_DIR", &workspace.target);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
-}
-
-/// The flags as cargo reads them without splitting at spaces.
-fn encoded_flags(script: &Path) -> OsString {
-    let mut flags = OsString::from(FLAGS.join("\x1f"));
-    flags.push("\x1f-Clink-arg=-Wl,-T,");
-    flags.push(script);
-    flags
 }
 
 /// The linker script as a file. Its name tells its text, so that another text links anew.
@@ -156,12 +207,59 @@ fn write_script(target: &Path) -> Result<PathBuf, BuildError> {
 mod tests {
     use super::*;
 
+    fn flags(target: &str) -> Vec<String> {
+        let flags = encoded_flags(target, Path::new("/a folder/x.ld"));
+        flags.to_str().expect("UTF-8").split('\x1f').map(str::to_owned).collect()
+    }
+
     #[test]
     fn flags_are_separated_so_that_a_folder_may_have_spaces() {
-        let flags = encoded_flags(Path::new("/a folder/x.ld"));
-        let flags = flags.to_str().expect("UTF-8");
-        assert_eq!(flags.split('\x1f').count(), FLAGS.len() + 1);
-        assert!(flags.ends_with("\x1f-Clink-arg=-Wl,-T,/a folder/x.ld"));
+        let last = |target| flags(target).pop();
+        assert_eq!(last(HOST).as_deref(), Some("-Clink-arg=-Wl,-T,/a folder/x.ld"));
+        assert_eq!(last(BARE).as_deref(), Some("-Clink-arg=-T/a folder/x.ld"));
+    }
+
+    #[test]
+    fn what_is_for_a_compiler_driver_is_not_told_to_a_linker() {
+        let for_driver = |flag: &String| flag.contains("-Wl,") || flag.contains("-nostartfiles");
+        assert!(flags(HOST).iter().any(for_driver));
+        assert!(!flags(BARE).iter().any(for_driver), "{:?}", flags(BARE));
+        for target in [HOST, BARE] {
+            let flags = flags(target);
+            assert!(flags.contains(&"--cfg=lamprey".into()), "{flags:?}");
+            assert!(flags.contains(&"-Crelocation-model=static".into()), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_names_the_target() {
+        let workspace = Workspace {
+            manifest: "/w/Cargo.toml".into(),
+            packages: vec!["guest".into()],
+            target: "/w/target/lamprey".into(),
+        };
+        let look = Look { color: Color::Auto, width: 79, quiet: false, verbose: false };
+        for target in [HOST, BARE] {
+            let command = command(&workspace, target, Path::new("/x.ld"), &look);
+            let args: Vec<_> = command.get_args().collect();
+            assert!(args.windows(2).any(|pair| pair == ["--target", target]), "{args:?}");
+            let flags = command.get_envs().find(|(name, _)| *name == "CARGO_ENCODED_RUSTFLAGS");
+            assert_eq!(flags.expect("set").1, Some(&*encoded_flags(target, Path::new("/x.ld"))));
+        }
+    }
+
+    #[test]
+    fn kernels_own_target_is_taken_where_its_library_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let choose = |asked| choose(asked, folder.path());
+        // A folder that is there, as rustup leaves one behind, is not enough.
+        assert_eq!(choose(None).expect("always"), Target::Host);
+        let error = choose(Some(Target::Bare)).expect_err("not there").to_string();
+        assert!(error.contains("`rustup target add x86_64-unknown-none`"), "{error}");
+        fs::write(folder.path().join("libcore-0123.rlib"), "").expect("written");
+        assert_eq!(choose(None).expect("always"), Target::Bare);
+        assert_eq!(choose(Some(Target::Bare)).expect("there"), Target::Bare);
+        assert_eq!(choose(Some(Target::Host)).expect("always"), Target::Host);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use report::Context;
 
 use crate::args::Source;
+use crate::build;
 
 /// How this program is called, and for which guests.
 #[derive(Clone, Debug)]
@@ -19,7 +20,9 @@ impl Commands {
         let manifest = source.manifest_path.iter().map(|path| ("--manifest-path", path));
         let images = source.image.iter().map(|path| ("--image", path));
         let flags = manifest.chain(images).map(|(flag, path)| format!(" {flag} {}", quoted(path)));
-        Self { program: program.to_owned(), source: flags.collect() }
+        let target = source.target.filter(|_| source.is_target_typed);
+        let target = target.map(|target| format!(" --target {}", build::name_of(target)));
+        Self { program: program.to_owned(), source: flags.chain(target).collect() }
     }
 
     /// What is said beside an outcome whose trail was kept under `trail`.
@@ -71,18 +74,24 @@ pub(crate) fn quoted(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Target;
 
     #[test]
     fn commands_name_the_guests_that_were_named() {
-        let source = Source { manifest_path: Some("a b/Cargo.toml".into()), image: Vec::new() };
+        let source = Source { manifest_path: Some("a b/Cargo.toml".into()), ..Source::default() };
         let context = Commands::new("cargo lamprey", &source).context(Some("x-1"));
         let replay = "cargo lamprey replay --manifest-path 'a b/Cargo.toml' x-1";
         assert_eq!(context.replay.as_deref(), Some(replay));
-        let source = Source { manifest_path: None, image: vec!["k".into(), "l".into()] };
+        let source = Source { image: vec!["k".into(), "l".into()], ..Source::default() };
         let context = Commands::new("lamprey", &source).context(Some("x-1"));
         let more = "lamprey show --image k --image l x-1 --mail";
         assert_eq!(context.more.as_deref(), Some(more));
         assert_eq!(Commands::new("lamprey", &source).context(None).replay, None);
+        let source =
+            Source { target: Some(Target::Bare), is_target_typed: true, ..Source::default() };
+        let context = Commands::new("lamprey", &source).context(Some("x-1"));
+        let replay = "lamprey replay --target x86_64-unknown-none x-1";
+        assert_eq!(context.replay.as_deref(), Some(replay));
     }
 
     #[test]

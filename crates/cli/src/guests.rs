@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use check::{Guest, LoadError, Scenario};
 
-use crate::args::{Look, Source};
+use crate::args::{Look, Source, Target};
 use crate::build::{self, BuildError};
 use crate::store::Store;
 use crate::workspace::{self, Workspace, WorkspaceError};
@@ -13,7 +13,7 @@ use crate::workspace::{self, Workspace, WorkspaceError};
 /// Where guests come from, and where their results are kept.
 pub(crate) enum Origin {
     /// Built from sources.
-    Workspace(Workspace),
+    Workspace(Workspace, Option<Target>),
     /// Given as files; at least one.
     Images(Vec<PathBuf>),
 }
@@ -48,7 +48,10 @@ impl Origin {
     /// What `source` means; builds and opens nothing.
     pub(crate) fn of(source: &Source) -> Result<Self, WorkspaceError> {
         match source.image.is_empty() {
-            true => workspace::find(source.manifest_path.as_deref()).map(Origin::Workspace),
+            true => {
+                let workspace = workspace::find(source.manifest_path.as_deref())?;
+                Ok(Origin::Workspace(workspace, source.target))
+            }
             false => Ok(Origin::Images(source.image.clone())),
         }
     }
@@ -56,7 +59,7 @@ impl Origin {
     /// Where results are kept: below the target folder, or beside the first image.
     pub(crate) fn store(&self) -> Store {
         match self {
-            Origin::Workspace(workspace) => Store::new(workspace.target.clone()),
+            Origin::Workspace(workspace, _) => Store::new(workspace.target.clone()),
             Origin::Images(images) => {
                 let mut root: OsString =
                     images.first().map(|image| image.clone().into()).unwrap_or_default();
@@ -69,7 +72,7 @@ impl Origin {
     /// Builds what is to be built, and opens all.
     pub(crate) fn open(&self, look: &Look) -> Result<Vec<Opened>, GuestError> {
         let (paths, built) = match self {
-            Origin::Workspace(workspace) => (build::build(workspace, look)?, true),
+            Origin::Workspace(workspace, target) => (build::build(workspace, *target, look)?, true),
             Origin::Images(images) => (images.clone(), false),
         };
         paths.into_iter().map(|path| open(path, built)).collect()

@@ -28,6 +28,7 @@ mod commands;
 mod error;
 mod exit;
 mod guests;
+mod input;
 mod interrupt;
 mod list;
 mod litmus;

@@ -15,14 +15,11 @@ use crate::args::{self, Format, Litmus, Model};
 use crate::commands::quoted;
 use crate::error::{Error, LitmusError};
 use crate::exit::Exit;
+use crate::input;
 use crate::interrupt;
 use crate::memory;
 use crate::ordered;
 use crate::ui::Ui;
-
-/// Most bytes of a test or an index, and of a log.
-const MOST_OF_A_TEST: u64 = 1 << 20;
-const MOST_OF_A_LOG: u64 = 1 << 30;
 
 /// What became of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,28 +175,12 @@ fn memory_model(model: Model) -> litmus::Model {
     }
 }
 
-/// The text of a regular file of at most `most` bytes.
-fn read(path: &Path, most: u64) -> Result<String, LitmusError> {
-    let unreadable = |reason| LitmusError::Unreadable { path: path.to_owned(), reason };
-    let known = fs::metadata(path).map_err(unreadable)?;
-    if !known.is_file() {
-        return Err(unreadable(io::Error::other("it is no regular file")));
-    }
-    if known.len() > most {
-        let size = known.len();
-        let reason = format!("it has {size} bytes, more than the {most} that are read");
-        return Err(unreadable(io::Error::other(reason)));
-    }
-    let bytes = fs::read(path).map_err(unreadable)?;
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        unreadable(io::Error::other(format!("line {line} is no text in UTF-8")))
-    })
+fn read(path: &Path) -> Result<String, LitmusError> {
+    input::text(path).map_err(|reason| LitmusError::Unreadable { path: path.to_owned(), reason })
 }
 
 fn read_log(path: &Path) -> Result<Log, LitmusError> {
-    let text = read(path, MOST_OF_A_LOG)?;
+    let text = read(path)?;
     Log::parse(&text).map_err(|reason| LitmusError::Log { path: path.to_owned(), reason })
 }
 
@@ -257,7 +238,7 @@ fn in_index(
         return Err(unreadable(io::Error::other("the index names itself, or one that names it")));
     }
     let folder = index.parent().unwrap_or(Path::new(""));
-    let text = read(index, MOST_OF_A_TEST)?;
+    let text = read(index)?;
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let paths: Vec<PathBuf> =
         lines.filter(|line| !line.is_empty()).map(|line| folder.join(line)).collect();
@@ -303,7 +284,7 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn run(&self, path: &Path) -> Told {
         let file = path.display().to_string();
-        let parsed = read(path, MOST_OF_A_TEST)
+        let parsed = read(path)
             .map_err(|error| error.to_string())
             .and_then(|text| litmus::parse(&file, &text).map_err(|error| error.to_string()));
         let test = match parsed {

@@ -15,6 +15,7 @@ use outcome::Outcome;
 use serde_json::{Value, json};
 
 use crate::atomic;
+use crate::input;
 
 /// Version of the kept outcomes; others are refused.
 const VERSION: u64 = 1;
@@ -127,7 +128,7 @@ impl Store {
                 self.trail(&trail.ok_or(StoreError::NoTrail { scenario })?)
             }
         };
-        match fs::read_to_string(&path) {
+        match input::text(&path) {
             Ok(text) => Ok((path, text)),
             Err(reason) => Err(StoreError::Read { path, reason }),
         }
@@ -238,8 +239,8 @@ fn write(path: &Path, text: &str) -> Result<(), StoreError> {
 }
 
 fn read(path: &Path) -> Result<Record, StoreError> {
-    let text = fs::read_to_string(path)
-        .map_err(|reason| StoreError::Read { path: path.to_owned(), reason })?;
+    let text =
+        input::text(path).map_err(|reason| StoreError::Read { path: path.to_owned(), reason })?;
     let broken = |reason: String| StoreError::Broken { path: path.to_owned(), reason };
     let mut value: Value =
         serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;

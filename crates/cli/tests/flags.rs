@@ -6,7 +6,7 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
-use tool::{cargo_lamprey, folder, lamprey, run};
+use tool::{cargo_lamprey, folder, lamprey, run, shell};
 
 #[test]
 fn flags_that_are_wrong_are_2_and_125_under_bisect() {
@@ -87,6 +87,43 @@ fn an_image_that_is_none_is_2_and_named() {
         assert_eq!((exit, &*out), (2, ""), "{image}: {err}");
         assert!(err.starts_with("error: ") && err.contains(image), "{image}: {err}");
     }
+}
+
+#[test]
+fn what_is_no_regular_file_or_absurdly_large_is_refused_before_it_is_read() {
+    let folder = folder();
+    // Nobody writes to the FIFO, and the large file has nothing in it.
+    let made = run(&mut shell(folder.path(), "mkfifo fifo fifo.litmus && truncate -s 1T large"));
+    assert_eq!(made.0, 0, "{}", made.2);
+    fs::write(folder.path().join("test.litmus"), "X86_64 a\n{}\n P0 ;\n nop ;\nexists (x=0)\n")
+        .expect("written");
+    let commands = [
+        "check --image FILE",
+        "list --image FILE",
+        "run FILE",
+        "replay --image x ./FILE",
+        "litmus ./FILE",
+        "litmus test.litmus --expect ./FILE",
+    ];
+    for (file, why) in [
+        ("fifo", "it is a FIFO, not a regular file; copy what it gives to a file, and name that"),
+        ("large", " MiB, which nothing of its kind has; check the path"),
+    ] {
+        for command in commands {
+            let args: Vec<String> =
+                command.split(' ').map(|word| word.replace("FILE", file)).collect();
+            let (exit, out, err) = run(lamprey(folder.path()).args(args));
+            assert_eq!((exit, &*out), (2, ""), "{command}: {err}");
+            assert!(err.contains(&format!("{file}: ")) && err.contains(why), "{command}: {err}");
+        }
+    }
+    // As one of several in a folder, and as a result that was kept.
+    let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", "."]));
+    assert!(exit == 2 && err.contains("fifo.litmus: "), "{err}");
+    let line = "mkdir -p x.lamprey/trails && mkfifo x.lamprey/trails/a-1.json";
+    assert_eq!(run(&mut shell(folder.path(), line)).0, 0);
+    let (exit, _, err) = run(lamprey(folder.path()).args(["show", "--image", "x", "a-1"]));
+    assert_eq!(exit, 2, "{err}");
 }
 
 #[test]

@@ -290,3 +290,69 @@ fn two_folders_with_one_target_folder_are_each_checked_themselves() {
         assert_eq!(exit, 0, "{told}{err}");
     }
 }
+
+#[test]
+fn an_image_that_would_use_up_the_memory_is_undecided_before_it_is_searched() {
+    let folder = example();
+    let guest = folder.path().join("guest");
+    let mut bytes = fs::read(&guest).expect("copied");
+    let number = |bytes: &[u8], at: usize| {
+        u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes")) as usize
+    };
+    // The last segment claims 256 MiB more, of which nothing is in the file.
+    let (table, count) = (number(&bytes, 32), usize::from(bytes[56]));
+    let headers = (0..count).map(|header| table + header * 56);
+    let loads = headers.filter(|at| bytes[*at..*at + 4] == 1u32.to_le_bytes());
+    let last = loads.max_by_key(|at| number(&bytes, at + 16)).expect("a segment") + 40;
+    let claimed = number(&bytes, last) + (256 << 20);
+    bytes[last..last + 8].copy_from_slice(&claimed.to_le_bytes());
+    fs::write(&guest, bytes).expect("written");
+
+    let (exit, told, err) = check(folder.path(), &[BUG, "--memory", "512M"]);
+    assert_eq!(exit, 3, "{told}{err}");
+    // Lines are broken anywhere.
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("the budget of a scenario is 512 MiB"), "{told}");
+    assert!(told.contains("give a larger --memory"), "{told}");
+    let list = run(lamprey(folder.path()).args(["list", "--image", "guest"]));
+    assert!(list.0 == 0 && list.1.contains(BUG), "{}", list.2);
+}
+
+#[test]
+fn a_kernels_own_panic_handler_is_kept_and_knows_that_it_is_checked() {
+    let folder = folder();
+    let (exit, _, err) = run(lamprey(folder.path()).args(["new", "mine"]));
+    assert_eq!(exit, 0, "{err}");
+    let mine = folder.path().join("mine");
+    let manifest = fs::read_to_string(mine.join("Cargo.toml")).expect("made");
+    let at = manifest.find("lamprey = { ").expect("depends on it") + "lamprey = { ".len();
+    let (before, after) = manifest.split_at(at);
+    let text = format!("{before}default-features = false, {after}");
+    fs::write(mine.join("Cargo.toml"), text).expect("written");
+    let source = "#![no_std]\n#![no_main]\n\
+        #[panic_handler]\nfn own(info: &core::panic::PanicInfo) -> ! {\n\
+            #[cfg(lamprey)]\n lamprey::panicked(info);\n\
+            #[cfg(not(lamprey))]\n loop {}\n\
+        }\n\
+        /// Panics.\n#[lamprey::scenario]\nfn panics() {\n\
+            lamprey::cpu(0, || panic!(\"it is here\"));\n\
+        }\n";
+    fs::write(mine.join("src/main.rs"), source).expect("written");
+    let (exit, told, err) = run(lamprey(&mine).arg("check"));
+    assert_eq!(exit, 1, "{told}{err}");
+    assert!(told.contains("it is here"), "{told}");
+    // Neither the flag nor the way of asking for it is unknown to the compiler.
+    assert!(!err.contains("warning"), "{err}");
+
+    // Two executables of one name are one file to cargo.
+    let other = "mkdir ../two && mkdir ../two/a ../two/b && cp -r . ../two/a && cp -r . ../two/b && \
+        cd ../two && sed -i '/^\\[workspace\\]/d; s/^name = .mine./name = \"other\"/' b/Cargo.toml && \
+        sed -i '/^\\[workspace\\]/d' a/Cargo.toml && \
+        printf '[[bin]]\\nname = \"mine\"\\npath = \"src/main.rs\"\\n' >> b/Cargo.toml && \
+        printf '[workspace]\\nresolver = \"3\"\\nmembers = [\"a\", \"b\"]\\n' > Cargo.toml";
+    let (exit, _, err) = run(&mut shell(&mine, other));
+    assert_eq!(exit, 0, "{err}");
+    let (exit, told, err) = run(lamprey(&folder.path().join("two")).arg("check"));
+    assert_eq!((exit, &*told), (2, ""), "{err}");
+    assert!(err.contains("two packages of the workspace have an executable of this name"), "{err}");
+}

@@ -147,6 +147,67 @@ fn what_is_undecided_is_3() {
 }
 
 #[test]
+fn a_log_of_a_processor_is_a_part() {
+    let folder = tests();
+    let log = "Test SB Allowed\nHistogram (1 states)\n100 :>0:rax=1; 1:rax=0;\nNo\n\
+        Observation SB Never 0 100\nTest MP Allowed\nHistogram (1 states)\n\
+        100 :>1:rax=0; 1:rbx=0;\nNo\nObservation MP Never 0 100\n";
+    write(folder.path(), "hardware", log);
+    let subset = ["litmus", "a", "--expect-subset", "hardware"];
+    let (exit, _, err) = run(lamprey(folder.path()).args(subset));
+    assert_eq!(exit, 0, "{err}");
+    assert!(err.contains("2 agree"), "{err}");
+    let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", "a", "--expect", "hardware"]));
+    assert_eq!(exit, 1, "{err}");
+    write(folder.path(), "hardware", &log.replace("1:rax=0; 1:rbx=0", "1:rax=1; 1:rbx=0"));
+    let (exit, _, err) = run(lamprey(folder.path()).args(subset));
+    assert_eq!(exit, 1, "{err}");
+    let told = "a/b/MP.litmus: MP: differs from hardware:6\n  \
+        expected, never reached    1:rax=1; 1:rbx=0;\n";
+    assert!(err.contains(told), "{err}");
+    let both = subset.iter().chain(&["--expect", "hardware"]);
+    let (exit, _, err) = run(lamprey(folder.path()).args(both));
+    assert_eq!(exit, 2, "{err}");
+}
+
+#[test]
+fn a_file_that_is_no_test_wins_over_a_log_of_others() {
+    let folder = tests();
+    write(folder.path(), "log", "Observation LB Never 0 3\n");
+    write(folder.path(), "a/A.litmus", "X86_64 A\n");
+    let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", "a", "--expect", "log"]));
+    assert_eq!(exit, 2, "{err}");
+    assert!(err.contains("error: log: lists none of the tests that were run\n"), "{err}");
+}
+
+#[test]
+fn what_is_no_text_or_no_file_is_refused() {
+    let folder = folder();
+    fs::write(folder.path().join("bytes.litmus"), b"X86_64 t\n\xff\n").expect("written");
+    let huge = " ".repeat((1 << 20) + 1);
+    write(folder.path(), "huge.litmus", &huge);
+    write(folder.path(), "none.litmus", "");
+    for (name, told) in [
+        ("bytes.litmus", "cannot be read: line 2 is no text in UTF-8"),
+        (
+            "huge.litmus",
+            "cannot be read: it has 1048577 bytes, more than the 1048576 that are read",
+        ),
+        ("none.litmus", "the file is empty; a test begins with `X86_64 NAME` or `X86 NAME`"),
+        ("/dev/zero", "cannot be read: it is no regular file"),
+    ] {
+        let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", name]));
+        assert_eq!(exit, 2, "{err}");
+        assert!(err.contains(told), "{err}");
+    }
+    write(folder.path(), "@one", "@two\n");
+    write(folder.path(), "@two", "@one\n");
+    let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", "@one"]));
+    assert_eq!(exit, 2, "{err}");
+    assert!(err.contains("the index names itself, or one that names it"), "{err}");
+}
+
+#[test]
 fn an_index_names_its_tests() {
     let folder = tests();
     write(folder.path(), "@all", "# all\na/SB.litmus\n\na/b/MP.litmus # further down\n");

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::input::InputError;
+
 /// Why a file cannot be used as an image.
 ///
 /// Each message names the file, says what is wrong and where, and ends with what to do about it.
@@ -21,6 +23,14 @@ pub enum ImageError {
         path: PathBuf,
         /// What the operating system said.
         source: std::io::Error,
+    },
+    /// It can be no image, and is not read.
+    #[error("{}: not read: {why}", path.display())]
+    Refused {
+        /// The path as given.
+        path: PathBuf,
+        /// Why not.
+        why: InputError,
     },
     /// The file does not begin with the ELF magic number.
     #[error("{name}: not an ELF file: {found}; give the linked executable")]

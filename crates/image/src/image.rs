@@ -1,5 +1,6 @@
 //! The image: one file, and the questions it answers.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -7,12 +8,16 @@ use crate::dwarf::{DebugInfo, SectionData};
 use crate::elf::{Elf, Section};
 use crate::error::ImageError;
 use crate::index::Index;
+use crate::input::{InputError, read_file};
 use crate::lines::{Frame, Lines};
 use crate::name::{demangle, short_name};
 use crate::place::{Place, descend};
 use crate::segment::Segment;
 use crate::symbols::{Symbol, SymbolTable};
 use crate::types::Types;
+
+/// Linux with all its debug information has less than half of that.
+const MEBIBYTES_MAX: u64 = 4096;
 
 /// A linked x86-64 program and what is known about it.
 ///
@@ -44,9 +49,12 @@ impl Image {
     ///
     /// If the file cannot be read, and as [`Image::parse`].
     pub fn open(path: &Path) -> Result<Image, ImageError> {
-        let bytes = std::fs::read(path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => ImageError::NotFound { path: path.to_owned() },
-            _ => ImageError::Unreadable { path: path.to_owned(), source },
+        let bytes = read_file(path, MEBIBYTES_MAX).map_err(|error| match error {
+            InputError::System(source) if source.kind() == ErrorKind::NotFound => {
+                ImageError::NotFound { path: path.to_owned() }
+            }
+            InputError::System(source) => ImageError::Unreadable { path: path.to_owned(), source },
+            why => ImageError::Refused { path: path.to_owned(), why },
         })?;
         Image::parse(&path.display().to_string(), bytes)
     }

@@ -21,6 +21,7 @@
 
 mod error;
 mod image;
+mod input;
 
 mod elf;
 mod segment;
@@ -38,6 +39,7 @@ mod name;
 
 pub use crate::error::ImageError;
 pub use crate::image::Image;
+pub use crate::input::{InputError, read_file};
 pub use crate::lines::Frame;
 pub use crate::name::{demangle, short_name};
 pub use crate::place::Place;

@@ -2,10 +2,14 @@
 
 mod common;
 
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
 
 use common::elf::{DYNAMIC, INTERP, Program, elf, load, patched};
-use image::Image;
+use image::{Image, InputError, read_file};
 
 /// Parses `bytes` under the name `k` and expects this message.
 #[track_caller]
@@ -38,12 +42,49 @@ fn no_such_file() {
 }
 
 #[test]
-fn a_folder_is_not_readable() {
-    let error = Image::open(Path::new("/")).expect_err("a folder is no image");
-    assert_eq!(
-        error.to_string(),
-        "/: cannot be read: Is a directory (os error 21); check that it is a file you may read"
-    );
+fn what_is_no_regular_file_is_not_read() {
+    let refused = |path: &Path, kind: &str| {
+        let error = Image::open(path).expect_err("no regular file").to_string();
+        let mend = "copy what it gives to a file, and name that";
+        let path = path.display();
+        assert_eq!(error, format!("{path}: not read: it is {kind}, not a regular file; {mend}"));
+    };
+    refused(Path::new("/"), "a folder");
+    refused(Path::new("/dev/zero"), "a character device");
+    let folder = tempfile::tempdir().expect("a folder");
+    let fifo = folder.path().join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo is there");
+    assert!(made.success());
+    // Nobody writes to it: this would wait for ever.
+    refused(&fifo, "a FIFO");
+    let socket = folder.path().join("socket");
+    let _bound = UnixListener::bind(&socket).expect("bound");
+    refused(&socket, "a socket");
+    // A link to a regular file is one.
+    let (image, link) = (folder.path().join("image"), folder.path().join("link"));
+    fs::write(&image, good()).expect("written");
+    symlink(&image, &link).expect("linked");
+    assert_eq!(Image::open(&link).expect("a good image").entry(), 0x1000);
+}
+
+#[test]
+fn what_is_absurdly_large_is_not_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("huge");
+    // It takes no room: there is nothing in it.
+    File::create(&path).and_then(|file| file.set_len(1 << 40)).expect("made");
+    let error = Image::open(&path).expect_err("a TiB is no image").to_string();
+    let why = "it has more than 4096 MiB, which nothing of its kind has; check the path";
+    assert_eq!(error, format!("{}: not read: {why}", path.display()));
+}
+
+#[test]
+fn a_file_that_does_not_say_its_size_is_read_up_to_the_limit() {
+    // Such files have size 0 until they are read.
+    let path = Path::new("/proc/self/maps");
+    assert_eq!(fs::metadata(path).expect("there").len(), 0);
+    assert!(!read_file(path, 1).expect("short").is_empty());
+    assert!(matches!(read_file(path, 0), Err(InputError::TooLarge { limit: 0 })));
 }
 
 #[test]

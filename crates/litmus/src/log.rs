@@ -170,7 +170,7 @@ fn subset(test: &Test, states: &[State], listed: &Listed) -> Difference {
     let [_, sometimes, always] = OBSERVATIONS;
     let seen = listed.observation.as_deref().unwrap_or_default();
     let positive = (seen == sometimes || seen == always) && report.positive == 0;
-    let negative = seen != always && seen != "" && report.negative == 0;
+    let negative = seen != always && !seen.is_empty() && report.negative == 0;
     let other = format!("the log observes {seen}, the model {}", report.observation());
     Difference { other: (positive || negative).then_some(other), ..Difference::default() }
 }

@@ -96,10 +96,7 @@ impl Machine {
             }
         }
         let code = Code::new(&layout, segments, calls);
-        let return_address =
-            calls.iter().find(|(_, call)| *call == Hypercall::Return).map(|(va, _)| *va).ok_or(
-                "the image has no symbol `lamprey_return`; it is not built with the guest library",
-            )?;
+        let return_address = return_address(calls)?;
         let registered = Registered::default();
         let heap_next = layout::SETUP_ARENA.0;
         Ok(Machine {
@@ -114,6 +111,16 @@ impl Machine {
             cutoff: Cutoff::default(),
             depths: Vec::new(),
         })
+    }
+
+    /// Whether [`Machine::new`] takes these; makes no machine.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::new`].
+    pub fn takes(segments: &[Segment], calls: &[(u64, Hypercall)]) -> Result<(), String> {
+        Layout::new(segments)?;
+        return_address(calls).map(drop)
     }
 
     /// Sets when set-up, invariants and final checks are cut off.
@@ -252,4 +259,11 @@ fn nmi_choice(number: u8, cpu: &Cpu, pick: u16) -> (Agent, u16) {
         Role::Nmi(_) => (Agent::nested_nmi(number), pick),
         _ => (Agent::nmi(number), pick),
     }
+}
+
+fn return_address(calls: &[(u64, Hypercall)]) -> Result<u64, String> {
+    let found = calls.iter().find(|(_, call)| *call == Hypercall::Return);
+    found.map(|(va, _)| *va).ok_or_else(|| {
+        "the image has no symbol `lamprey_return`; it is not built with the guest library".into()
+    })
 }

@@ -86,7 +86,9 @@ impl Memory {
     }
 
     pub(crate) fn fingerprint(&self) -> u128 {
-        debug_assert_eq!(self.fingerprint, self.recompute(), "a store missed the fingerprint");
+        // What goes wrong once stays wrong, so one state in 16 is enough.
+        let checked = cfg!(debug_assertions) && self.fingerprint % 16 == 0;
+        assert!(!checked || self.fingerprint == self.recompute(), "a store missed the fingerprint");
         self.fingerprint
     }
 

@@ -62,6 +62,9 @@ pub struct Outcome {
 pub struct Bounds {
     /// `x86-TSO` or `SC`.
     pub memory_model: String,
+    /// What the guest was built for: `x86_64-unknown-none at opt-level 3`. Empty where nothing was run.
+    #[serde(default)]
+    pub built_for: String,
     /// The other bounds, a few words each: `IPIs`, `no NMI`.
     pub others: Vec<String>,
 }

@@ -22,7 +22,7 @@ use crate::{Context, first_line};
 /// | `seconds`, `peak_memory`, `bytes_per_state` | wall-clock seconds, bytes, bytes |
 /// | `warnings` | list of sentences, whatever the verdict |
 /// | `marks` | list of `{name, reached}` |
-/// | `bounds` | `{cpus, memory_model, others}` |
+/// | `bounds` | `{cpus, memory_model, built_for, others}` |
 /// | `reason` | `{sentence, place, instruction, cpu}` |
 /// | `finding` | `{property, sentence, expected, found, cpu, place, switches, steps, shortest, folded, events}` |
 /// | `image` | `{name, id, compiler}` |
@@ -60,6 +60,7 @@ pub fn json(outcome: &Outcome, context: &Context) -> Value {
         "bounds": {
             "cpus": outcome.cpus,
             "memory_model": outcome.bounds.memory_model,
+            "built_for": outcome.bounds.built_for,
             "others": outcome.bounds.others,
         },
         "reason": outcome.reason.as_ref().map(reason),

@@ -8,6 +8,7 @@ use crate::columns::layout::{Sheet, table};
 use crate::columns::story::{Manner, rows};
 use crate::columns::words::Voice;
 use crate::lines::{count, verdict_word};
+use crate::summary::built_for;
 use crate::text::Text;
 use crate::wrap::{clean, hang, width};
 
@@ -113,8 +114,10 @@ fn image(outcome: &Outcome) -> String {
 fn model(outcome: &Outcome) -> String {
     let cpus = (outcome.cpus > 0).then(|| count(outcome.cpus.into(), "CPU"));
     let mut parts: Vec<String> = cpus.into_iter().collect();
-    parts.push(outcome.bounds.memory_model.clone());
-    parts.extend(outcome.bounds.others.iter().cloned());
+    let bounds = &outcome.bounds;
+    let all = [&bounds.memory_model].into_iter().chain(&bounds.others);
+    parts.extend(all.filter(|bound| !bound.is_empty()).cloned());
+    parts.extend(built_for(bounds));
     let model = parts.join(", ");
     match &outcome.finding {
         Some(finding) => format!("{model}; {}", run(outcome, finding)),

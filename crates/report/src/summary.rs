@@ -1,6 +1,6 @@
 //! The last lines of a check.
 
-use outcome::{Outcome, Verdict};
+use outcome::{Bounds, Outcome, Verdict};
 
 use crate::lines::{TIME_ENDS, count};
 use crate::text::{Line, Role, Text};
@@ -38,6 +38,9 @@ pub fn bounds(outcomes: &[Outcome]) -> Text {
     let mut text = Text::default();
     let mut parts: Vec<String> = cpus(outcomes).into_iter().collect();
     parts.extend(of_machine(outcomes));
+    if parts.is_empty() {
+        return text;
+    }
     for line in hang("      bounds ", &parts.join(", "), WIDTH) {
         text.plain(line);
     }
@@ -65,7 +68,8 @@ fn verdicts(outcomes: &[Outcome]) -> String {
 fn of_machine(outcomes: &[Outcome]) -> Vec<String> {
     let of = |outcome: &Outcome| -> Vec<String> {
         let bounds = &outcome.bounds;
-        [&bounds.memory_model].into_iter().chain(&bounds.others).cloned().collect()
+        let all = [&bounds.memory_model].into_iter().chain(&bounds.others).cloned();
+        all.chain(built_for(bounds)).collect()
     };
     let mut all: Vec<(String, usize)> = Vec::new();
     for bound in outcomes.iter().flat_map(of) {
@@ -78,6 +82,11 @@ fn of_machine(outcomes: &[Outcome]) -> Vec<String> {
         if n == outcomes.len() { bound } else { format!("{bound} ({n} of {})", outcomes.len()) }
     });
     told.collect()
+}
+
+/// `guest built for x86_64-unknown-none at opt-level 3`
+pub(crate) fn built_for(bounds: &Bounds) -> Option<String> {
+    (!bounds.built_for.is_empty()).then(|| format!("guest built for {}", bounds.built_for))
 }
 
 /// `2-3 CPUs`, over what was checked.

@@ -61,6 +61,7 @@ pub use lamprey_macros::scenario;
 
 pub use crate::cpus::{cr3, cr4, interrupts_on, send_ipi, send_nmi, this_cpu};
 pub use crate::names::{name, name_root, name_value};
+pub use crate::require::panicked;
 pub use crate::setup::{
     alloc, always, cpu, finally, fixed_clock, frame_free, handler, new, nmi, page_tables,
     physical_address, raw_handler, raw_nmi,

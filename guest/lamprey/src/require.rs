@@ -3,7 +3,6 @@
 //! Nothing is formatted unless a property is violated.
 
 use core::fmt::{self, Display, Write};
-#[cfg(not(test))]
 use core::panic::PanicInfo;
 
 use abi::hypercall::Failure;
@@ -109,9 +108,17 @@ pub fn fail_eq<F: Display, E: Display>(
 }
 
 // Under `test` the crate is only looked at, by tools that look at all targets; `std` has one then.
-#[cfg(not(test))]
+#[cfg(all(feature = "panic-handler", not(test)))]
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    panicked(info)
+}
+
+/// Ends the run as a violation of the property `panic`. The library's own panic handler does so; a kernel that
+/// brings one, and so leaves the feature `panic-handler` out, calls this there where `cfg(lamprey)` is true.
+#[cold]
+#[inline]
+pub fn panicked(info: &PanicInfo<'_>) -> ! {
     let sentence = Buffer::<512>::format(format_args!("{}", info.message()));
     let (file, line) = info.location().map_or(("", 0), |place| (place.file(), place.line()));
     report("panic", sentence.text(), NO_TEXT, NO_TEXT, text(file), line)

@@ -15,6 +15,16 @@ global_asm!(
     "lamprey_entry: ud2",
     ".size lamprey_entry, . - lamprey_entry",
     ".popsection",
+    // What the guest is built for, beside what is linked for certain.
+    ".pushsection .lamprey.built, \"a\", @progbits",
+    concat!(
+        ".ascii \"",
+        env!("LAMPREY_TARGET_BUILT_FOR"),
+        " at opt-level ",
+        env!("LAMPREY_OPT_LEVEL"),
+        "\""
+    ),
+    ".popsection",
 );
 
 /// Named by the unwind tables of the precompiled `core`; with `panic = "abort"` nobody calls it.

@@ -39,6 +39,7 @@ mod private;
 mod rights;
 mod stacks;
 mod steering;
+mod steps;
 mod tables;
 mod tlb;
 mod tso;

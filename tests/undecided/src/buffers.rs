@@ -15,7 +15,7 @@ fn stores_without_end() {
             word.store(1, Relaxed);
         }
     });
-    lamprey::cpu(1, move || drop(word.load(Relaxed)));
+    lamprey::cpu(1, move || _ = word.load(Relaxed));
 }
 
 /// One that others end, by a store that it waits for: some run stores as often as one likes before.

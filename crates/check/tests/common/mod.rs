@@ -23,7 +23,7 @@ pub(crate) fn build(folder: &str, package: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let script = repository().join("guest/lamprey/lamprey.ld").canonicalize().expect("a script");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--profile", "lamprey", "--target", TARGET]);
+    cargo.args(["build", "--quiet", "--locked", "--profile", "lamprey", "--target", HOST]);
     for setting in PROFILE {
         cargo.args(["--config", setting]);
     }
@@ -32,8 +32,8 @@ pub(crate) fn build(folder: &str, package: &str) -> PathBuf {
     for variable in NOT_FOR_GUESTS {
         cargo.env_remove(variable);
     }
-    let script = format!("-Clink-arg=-Wl,-T,{}", script.display());
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", format!("{}\x1f{script}", FLAGS.join("\x1f")));
+    // Whatever is installed: the counts that are kept belong to this target.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(HOST, &script));
     // One folder for all of them: the guest library is built once.
     fs::create_dir_all(&target).expect("a target folder");
     cargo.env("CARGO_TARGET_DIR", &target);
@@ -43,7 +43,7 @@ pub(crate) fn build(folder: &str, package: &str) -> PathBuf {
         "{package} in {folder} does not build:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    target.join(TARGET).join("lamprey").join(package)
+    target.join(HOST).join("lamprey").join(package)
 }
 
 /// What is wrong if the simplest run under x86-TSO has more switches than that without store buffers.

@@ -1,0 +1,142 @@
+//! Programs without interrupts.
+
+use abi::hypercall::Hypercall;
+
+use crate::generate::build::Build;
+use crate::program::{Op, Place, Program, RAX, RCX, RDI, RDX, Rmw, SHARED_WORDS};
+use crate::random::Random;
+
+/// A few accesses on each of two or three CPUs.
+pub(super) fn plain(random: &mut Random, mixed: bool) -> Program {
+    let cpus = if random.percent(25) { 3 } else { 2 };
+    let words = if mixed { random.below(2) + 1 } else { random.below(2) + 2 };
+    let mut program = Program::default();
+    if random.percent(30) {
+        program.initial[0] = random.below(3);
+    }
+    for cpu in 0..cpus {
+        let mut build = Build::new(random, cpu, words);
+        build.mixed = mixed;
+        let most = if cpus == 3 { 2 } else { 4 };
+        if words > 1 && cpus == 2 && build.random.percent(30) {
+            build.store_and_load();
+        } else {
+            (0..=build.random.below(most)).for_each(|_| build.access());
+        }
+        if build.random.percent(8) {
+            build.choose(2);
+            build.push(Op::Store(RAX, 8, Place::Data(0)));
+        }
+        if build.random.percent(8) {
+            let reg = build.known();
+            build.push(Op::Lea(RDI, reg, 0));
+            build.push(Op::Call(Hypercall::Assume));
+        }
+        program.cpus.push(build.end());
+    }
+    program
+}
+
+/// Locks, flags and what they guard.
+pub(super) fn locks(random: &mut Random) -> Program {
+    let mut program = Program::default();
+    // Two locks, free; then two flags; then what is guarded.
+    program.initial[0] = 1;
+    program.initial[1] = 1;
+    let cpus = if random.percent(15) { 3 } else { 2 };
+    let guarded = SHARED_WORDS as u16 - 2;
+    for cpu in 0..cpus {
+        let mut build = Build::new(random, cpu, 2);
+        for _ in 0..=build.random.below(2) {
+            phrase(&mut build, cpu, guarded);
+        }
+        program.cpus.push(build.end());
+    }
+    program
+}
+
+fn phrase(build: &mut Build<'_>, cpu: u8, guarded: u16) {
+    let place = Place::Data(8 * guarded);
+    match build.random.below(if cpu == 0 { 10 } else { 11 }) {
+        0 | 1 | 8 | 9 => {
+            let lock = build.random.below(2) as u16;
+            build.lock(lock);
+            guarded_part(build, place);
+            let unlock = if build.random.percent(95) { lock } else { 1 - lock };
+            build.push(Op::StoreImm(1, 8, Place::Data(8 * unlock)));
+        }
+        2 => {
+            // Two locks, in one order or the other.
+            let first = u16::from(build.random.percent(25));
+            build.lock(first);
+            build.lock(1 - first);
+            guarded_part(build, place);
+            build.push(Op::StoreImm(1, 8, Place::Data(8 * first)));
+            build.push(Op::StoreImm(1, 8, Place::Data(8 * (1 - first))));
+        }
+        3 => {
+            // A lock that is looked at first and then taken.
+            build.wait(0);
+            build.push(Op::StoreImm(0, 8, Place::Data(0)));
+            guarded_part(build, place);
+            build.push(Op::StoreImm(1, 8, Place::Data(0)));
+        }
+        4 | 5 => {
+            // A message: data, then a flag.
+            let flag = 2 + u16::from(build.random.percent(25));
+            build.push(Op::StoreImm(7, 8, place));
+            build.push(Op::StoreImm(1, 8, Place::Data(8 * flag)));
+        }
+        6 | 10 if cpu > 0 => {
+            let flag = 2 + u16::from(build.random.percent(10));
+            build.wait(flag);
+            let to = build.result();
+            build.push(Op::Load(to, 8, place));
+            if build.random.percent(40) {
+                build.require(to, 7, 0);
+            }
+        }
+        _ => {
+            // Mutual exclusion by flags alone.
+            let (mine, other) = (2 + u16::from(cpu % 2), 3 - u16::from(cpu % 2));
+            build.push(Op::StoreImm(1, 8, Place::Data(8 * mine)));
+            if build.random.percent(50) {
+                build.push(Op::Mfence);
+            }
+            build.push(Op::Load(RCX, 8, Place::Data(8 * other)));
+            let over = build.ops.len() + 2;
+            build.push(Op::Jrcxz(over));
+            let out = build.ops.len() + 3;
+            build.push(Op::Jmp(out));
+            let to = build.result();
+            build.push(Op::Load(to, 8, place));
+            build.push(Op::StoreImm(i32::from(cpu) + 1, 8, place));
+        }
+    }
+}
+
+/// What happens under a lock.
+fn guarded_part(build: &mut Build<'_>, place: Place) {
+    match build.random.below(3) {
+        0 => {
+            build.push(Op::Set(RDX, 1));
+            build.push(Op::Rmw(Rmw::Add, false, RDX, 8, place));
+        }
+        1 => {
+            let to = build.result();
+            build.push(Op::Load(to, 8, place));
+            build.push(Op::Lea(RDX, to, 1));
+            build.push(Op::Store(RDX, 8, place));
+        }
+        _ => {
+            // Who comes in sees 0, and leaves 0.
+            let to = build.result();
+            build.push(Op::Load(to, 8, place));
+            if build.random.percent(50) {
+                build.require(to, 0, 1);
+            }
+            build.push(Op::StoreImm(1, 8, place));
+            build.push(Op::StoreImm(0, 8, place));
+        }
+    }
+}
