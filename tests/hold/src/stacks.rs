@@ -225,16 +225,17 @@ fn local_in_the_red_zone() {
 /// Page tables in a frame that is gone: walks find what was left there.
 #[lamprey::scenario]
 fn tables_in_a_frame_that_is_gone() {
-    #[repr(align(4096))]
-    struct Table(#[expect(dead_code)] [u64; 512]);
     #[inline(never)]
     fn enter(page: u64) {
-        // Nothing was here before: all other entries are 0.
-        let mut tables = [const { MaybeUninit::<Table>::uninit() }; 4];
+        // Nothing was here before: all other entries are 0. The compiler aligns frames in another way than by
+        // making them.
+        let mut tables = MaybeUninit::<[u64; 5 * 512]>::uninit();
+        let first: *mut u64 = tables.as_mut_ptr().cast();
+        let first = first.wrapping_byte_add(first.align_offset(4096) * 8);
         let mut next = page;
-        for table in &mut tables {
-            let entry: *mut u64 = table.as_mut_ptr().cast();
-            // SAFETY: the first word of a table.
+        for table in 0..4 {
+            let entry = first.wrapping_add(table * 512);
+            // SAFETY: four tables fit behind the first boundary of a page.
             unsafe { entry.write(next | USER) };
             next = lamprey::physical_address(entry.cast());
         }
