@@ -87,7 +87,7 @@ impl Memory {
 
     pub(crate) fn fingerprint(&self) -> u128 {
         // What goes wrong once stays wrong, so one state in 16 is enough.
-        let checked = cfg!(debug_assertions) && self.fingerprint % 16 == 0;
+        let checked = cfg!(debug_assertions) && self.fingerprint.is_multiple_of(16);
         assert!(!checked || self.fingerprint == self.recompute(), "a store missed the fingerprint");
         self.fingerprint
     }
