@@ -175,12 +175,13 @@ fn memory_model(model: Model) -> litmus::Model {
     }
 }
 
-fn read(path: &Path) -> Result<String, LitmusError> {
-    input::text(path).map_err(|reason| LitmusError::Unreadable { path: path.to_owned(), reason })
+fn read(path: &Path, mebibytes: u64) -> Result<String, LitmusError> {
+    input::text(path, mebibytes)
+        .map_err(|reason| LitmusError::Unreadable { path: path.to_owned(), reason })
 }
 
 fn read_log(path: &Path) -> Result<Log, LitmusError> {
-    let text = read(path)?;
+    let text = read(path, input::LONG)?;
     Log::parse(&text).map_err(|reason| LitmusError::Log { path: path.to_owned(), reason })
 }
 
@@ -238,7 +239,7 @@ fn in_index(
         return Err(unreadable(io::Error::other("the index names itself, or one that names it")));
     }
     let folder = index.parent().unwrap_or(Path::new(""));
-    let text = read(index)?;
+    let text = read(index, input::SHORT)?;
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let paths: Vec<PathBuf> =
         lines.filter(|line| !line.is_empty()).map(|line| folder.join(line)).collect();
@@ -284,7 +285,7 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn run(&self, path: &Path) -> Told {
         let file = path.display().to_string();
-        let parsed = read(path)
+        let parsed = read(path, input::SHORT)
             .map_err(|error| error.to_string())
             .and_then(|text| litmus::parse(&file, &text).map_err(|error| error.to_string()));
         let test = match parsed {

@@ -128,7 +128,7 @@ impl Store {
                 self.trail(&trail.ok_or(StoreError::NoTrail { scenario })?)
             }
         };
-        match input::text(&path) {
+        match input::text(&path, input::LONG) {
             Ok(text) => Ok((path, text)),
             Err(reason) => Err(StoreError::Read { path, reason }),
         }
@@ -239,8 +239,8 @@ fn write(path: &Path, text: &str) -> Result<(), StoreError> {
 }
 
 fn read(path: &Path) -> Result<Record, StoreError> {
-    let text =
-        input::text(path).map_err(|reason| StoreError::Read { path: path.to_owned(), reason })?;
+    let text = input::text(path, input::LONG)
+        .map_err(|reason| StoreError::Read { path: path.to_owned(), reason })?;
     let broken = |reason: String| StoreError::Broken { path: path.to_owned(), reason };
     let mut value: Value =
         serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
