@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufReader};
@@ -13,6 +14,8 @@ use cargo_metadata::{Message, TargetKind};
 
 use crate::args::{Color, Look, Target};
 use crate::atomic;
+use crate::rustflags;
+use crate::ui::Ui;
 use crate::workspace::Workspace;
 
 /// Where the parts of a guest are linked.
@@ -87,10 +90,16 @@ pub(crate) fn build(
     workspace: &Workspace,
     target: Option<Target>,
     look: &Look,
+    ui: &mut Ui,
 ) -> Result<Vec<PathBuf>, BuildError> {
     let target = name_of(choose(target, &folder_of_library())?);
     let script = write_script(&workspace.target)?;
-    let mut command = command(workspace, target, &script, look);
+    let users = rustflags::of(&workspace.root, target);
+    for warning in users.warnings {
+        ui.warn(warning);
+    }
+    let flags = encoded(&users.kept, target, &script);
+    let mut command = command(workspace, target, flags, look);
     let mut cargo = command
         .spawn()
         .map_err(|reason| BuildError::NoCargo { cargo: command.get_program().into(), reason })?;
@@ -158,7 +167,18 @@ fn choose(asked: Option<Target>, library: &Path) -> Result<Target, BuildError> {
     }
 }
 
-fn command(workspace: &Workspace, target: &str, script: &Path, look: &Look) -> Command {
+/// The user's flags and, behind them, ours: of two that contradict each other the compiler takes the last.
+fn encoded(users: &[String], target: &str, script: &Path) -> OsString {
+    let mut flags = OsString::new();
+    for flag in users {
+        flags.push(flag);
+        flags.push("\x1f");
+    }
+    flags.push(encoded_flags(target, script));
+    flags
+}
+
+fn command(workspace: &Workspace, target: &str, flags: OsString, look: &Look) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--profile", "lamprey", "--target", target, "--bins"]);
@@ -181,7 +201,7 @@ fn command(workspace: &Workspace, target: &str, script: &Path, look: &Look) -> C
     for variable in NOT_FOR_GUESTS {
         command.env_remove(variable);
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(target, script));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags);
     command.env("CARGO_TARGET_DIR", &workspace.target);
     // A folder for intermediate files that several workspaces share would mix their artefacts again.
     command.env("CARGO_BUILD_BUILD_DIR", &workspace.target);
@@ -235,16 +255,21 @@ mod tests {
     fn the_command_names_the_target() {
         let workspace = Workspace {
             manifest: "/w/Cargo.toml".into(),
+            root: "/w".into(),
             packages: vec!["guest".into()],
             target: "/w/target/lamprey".into(),
         };
         let look = Look { color: Color::Auto, width: 79, quiet: false, verbose: false };
         for target in [HOST, BARE] {
-            let command = command(&workspace, target, Path::new("/x.ld"), &look);
+            let flags = encoded(&["--cfg".into(), "a b".into()], target, Path::new("/x.ld"));
+            let mut theirs_first = OsString::from("--cfg\x1fa b\x1f");
+            theirs_first.push(encoded_flags(target, Path::new("/x.ld")));
+            assert_eq!(flags, theirs_first);
+            let command = command(&workspace, target, flags, &look);
             let args: Vec<_> = command.get_args().collect();
             assert!(args.windows(2).any(|pair| pair == ["--target", target]), "{args:?}");
             let flags = command.get_envs().find(|(name, _)| *name == "CARGO_ENCODED_RUSTFLAGS");
-            assert_eq!(flags.expect("set").1, Some(&*encoded_flags(target, Path::new("/x.ld"))));
+            assert_eq!(flags.expect("set").1, Some(&*theirs_first));
         }
     }
 
