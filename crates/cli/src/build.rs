@@ -10,11 +10,12 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use cargo_metadata::{Message, TargetKind};
+use cargo_metadata::{Artifact, Message, TargetKind};
 
 use crate::args::{Color, Look, Target};
 use crate::atomic;
 use crate::rustflags;
+use crate::target_os::{self, Question};
 use crate::ui::Ui;
 use crate::workspace::Workspace;
 
@@ -104,24 +105,29 @@ pub(crate) fn build(
         .spawn()
         .map_err(|reason| BuildError::NoCargo { cargo: command.get_program().into(), reason })?;
     let messages = cargo.stdout.take().map(BufReader::new);
+    let mut artifacts = Vec::new();
     let mut executables = BTreeMap::new();
     let mut twice = None;
     let mut unread = None;
     for message in messages.into_iter().flat_map(Message::parse_stream) {
         match message {
-            Ok(Message::CompilerArtifact(artifact)) if artifact.target.is_kind(TargetKind::Bin) => {
-                let (file, package) = (artifact.executable.map(PathBuf::from), artifact.package_id);
-                if let Some(file) = file
+            Ok(Message::CompilerArtifact(artifact)) => {
+                if artifact.target.is_kind(TargetKind::Bin)
+                    && let Some(file) = artifact.executable.clone().map(PathBuf::from)
                     && executables
-                        .insert(file.clone(), package.clone())
-                        .is_some_and(|p| p != package)
+                        .insert(file.clone(), artifact.package_id.clone())
+                        .is_some_and(|other| other != artifact.package_id)
                 {
                     twice = Some(file);
                 }
+                artifacts.push(artifact);
             }
             Ok(_) => {}
             Err(reason) => unread = Some(reason),
         }
+    }
+    if target == HOST {
+        warn_of_questions(workspace, &artifacts, ui);
     }
     let manifest = workspace.manifest.clone();
     match (cargo.wait(), unread) {
@@ -133,6 +139,27 @@ pub(crate) fn build(
             |file| Err(BuildError::SameName(file)),
         ),
     }
+}
+
+/// Warns of packages that ask for the operating system in guests for the host's target.
+fn warn_of_questions(workspace: &Workspace, artifacts: &[Artifact], ui: &mut Ui) {
+    let folder = workspace.target.join(HOST);
+    let questions = target_os::questions(artifacts, &folder, &workspace.root);
+    if questions.is_empty() {
+        return;
+    }
+    let mut text = format!(
+        "guests are built for {HOST}, where target_os is \"linux\" and not \"none\" as in a kernel: \
+         what asks for it may be other code than a kernel runs"
+    );
+    for Question { package, file, line, asked } in questions {
+        text += &format!("\n  {package} asks for `{asked}`: {}:{line}", file.display());
+    }
+    text += &match is_installed(&folder_of_library()) {
+        true => format!("\n  --target {BARE} builds it as for a kernel"),
+        false => format!("\n  `rustup target add {BARE}` installs the target of kernels"),
+    };
+    ui.warn(text);
 }
 
 /// What cargo and the compiler call it.
@@ -151,23 +178,27 @@ fn folder_of_library() -> PathBuf {
     text.unwrap_or_default().into()
 }
 
-/// The target that was asked for, or the better one of those that are installed.
-fn choose(asked: Option<Target>, library: &Path) -> Result<Target, BuildError> {
+/// Returns whether the compiler's own library is there. A folder for it, which rustup leaves behind, is not enough.
+fn is_installed(library: &Path) -> bool {
     let is_core = |entry: fs::DirEntry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         name.starts_with("libcore-") && name.ends_with(".rlib")
     };
-    let installed = || fs::read_dir(library).is_ok_and(|files| files.flatten().any(is_core));
+    fs::read_dir(library).is_ok_and(|files| files.flatten().any(is_core))
+}
+
+/// The target that was asked for, or the better one of those that are installed.
+fn choose(asked: Option<Target>, library: &Path) -> Result<Target, BuildError> {
     match asked {
         Some(Target::Host) => Ok(Target::Host),
-        _ if installed() => Ok(Target::Bare),
+        _ if is_installed(library) => Ok(Target::Bare),
         Some(Target::Bare) => Err(BuildError::NoTarget(library.to_owned())),
         None => Ok(Target::Host),
     }
 }
 
-/// The user's flags and, behind them, ours: of two that contradict each other the compiler takes the last.
+/// Appends our flags to the user's: of two that contradict each other the compiler takes the last.
 fn encoded(users: &[String], target: &str, script: &Path) -> OsString {
     let mut flags = OsString::new();
     for flag in users {

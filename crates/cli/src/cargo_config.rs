@@ -1,4 +1,4 @@
-//! What cargo's configuration files say about the compiler's flags.
+//! Reads the compiler's flags in cargo's configuration files.
 //!
 //! They are read as cargo reads them: `.cargo/config.toml` of a folder and of those above it, then that of
 //! `$CARGO_HOME`; a nearer file wins, and lists are joined, the nearest last.
@@ -9,7 +9,7 @@ use std::slice;
 
 use toml::{Table, Value};
 
-/// How deep files may include each other.
+/// The depth to which included files are read.
 const INCLUDES: usize = 8;
 
 /// Configuration files, the nearest last.
@@ -57,7 +57,7 @@ impl Config {
         self.files.push(table);
     }
 
-    /// The `rustflags` of the table at `path`, empty where there are none.
+    /// Returns the `rustflags` of the table at `path`, empty where there are none.
     pub(crate) fn rustflags(&self, path: &[&str]) -> Vec<String> {
         let mut flags = Vec::new();
         for file in &self.files {
@@ -73,7 +73,7 @@ impl Config {
         flags
     }
 
-    /// The keys of `target` that are expressions and have `rustflags`, in cargo's order.
+    /// Returns the keys of `target` that are expressions and have `rustflags`, in cargo's order.
     pub(crate) fn expressions(&self) -> Vec<&str> {
         let targets = self.files.iter().filter_map(|file| file.get("target")?.as_table());
         let flagged = |value: &Value| value.as_table().is_some_and(|t| t.contains_key("rustflags"));
@@ -93,7 +93,7 @@ pub(crate) fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The files that `table` includes, in order: each a path or a table with one.
+/// Returns the files that `table` includes, in order: each a path or a table with one.
 fn included(table: &Table) -> Vec<&str> {
     let values = match table.get("include") {
         Some(Value::Array(list)) => list.as_slice(),

@@ -1,7 +1,7 @@
 //! The `lamprey` and `cargo-lamprey` commands.
 //!
 //! ```text
-//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► rustflags ─► cargo_config)
+//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► target_os, rustflags ─► cargo_config)
 //!     │        │     └─► show ─► store        (what earlier checks kept)
 //!     │        └─► pool ─► the `check` crate  (several scenarios at once)
 //!     ├─► litmus ─► ordered   (litmus tests, told in order)
@@ -45,6 +45,7 @@ mod rustflags;
 mod select;
 mod show;
 mod store;
+mod target_os;
 mod teller;
 mod ui;
 mod units;

@@ -15,7 +15,7 @@ const VALUED: &str = "-C --codegen --cfg --check-cfg -L -l -A --allow -W --warn 
     --crate-type --remap-path-prefix --remap-path-scope --error-format --json --color --diagnostic-width \
     --explain --env-set";
 
-/// Sets of instructions that the model's CPUID enumerates, as the compiler calls them, and what is none.
+/// Instruction sets that the model's CPUID enumerates, by the compiler's names, and a feature that is none.
 const ENUMERATED: [&str; 17] = [
     "x87",
     "fxsr",
@@ -36,19 +36,19 @@ const ENUMERATED: [&str; 17] = [
     "soft-float",
 ];
 
-/// Processors of which that is true.
+/// Processors that have no other sets.
 const PROCESSORS: [&str; 3] = ["generic", "x86-64", "x86-64-v2"];
 
-/// The user's flags.
+/// The user's flags, sorted out.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Flags {
-    /// Those that a guest is built with.
+    /// The flags that guests are built with.
     pub(crate) kept: Vec<String>,
-    /// What to say of the others.
+    /// Warnings about the others.
     pub(crate) warnings: Vec<String>,
 }
 
-/// The flags for guests of the workspace in `root`.
+/// Returns the user's flags for guests of the workspace in `root`.
 pub(crate) fn of(root: &Path, target: &str) -> Flags {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
@@ -62,7 +62,7 @@ pub(crate) fn of(root: &Path, target: &str) -> Flags {
     flags
 }
 
-/// The list that cargo would take, which is one of four, and where it is from.
+/// Returns the one list of flags that cargo would take, with the name of its source.
 fn list(
     variable: &dyn Fn(&str) -> Option<String>,
     config: &Config,
@@ -96,7 +96,7 @@ fn list(
     ("build.rustflags".into(), flags)
 }
 
-/// What is true of `target`, and of guests.
+/// Returns the conditions that hold for guests built for `target`.
 fn conditions(target: &str) -> Vec<Cfg> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let args = ["--print", "cfg", "--cfg", "lamprey", "--target", target];
@@ -105,7 +105,7 @@ fn conditions(target: &str) -> Vec<Cfg> {
     text.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// Takes away what would undo how guests are built.
+/// Leaves out the flags that would undo how guests are built.
 fn sift(source: &str, flags: Vec<String>) -> Flags {
     let mut sifted = Flags::default();
     let mut flags = flags.into_iter();
@@ -155,7 +155,7 @@ impl Flags {
     }
 }
 
-/// Name and value of an option of code generation; the value may be empty.
+/// Returns name and value of a code-generation option; the value may be empty.
 fn codegen(option: &[String]) -> Option<(&str, &str)> {
     let setting = match option {
         [option, value] if option == "-C" || option == "--codegen" => value,
@@ -165,14 +165,14 @@ fn codegen(option: &[String]) -> Option<(&str, &str)> {
     Some(setting.split_once('=').unwrap_or((setting, "")))
 }
 
-/// Why a guest cannot be built with `option`.
+/// Returns the reason why guests are not built with `option`, if there is one.
 fn undoes(option: &[String]) -> Option<&'static str> {
     const LINKED: &str = "guests are linked by a script of Lamprey's";
     const PLACED: &str = "guests are built for the topmost two GiB, without a red zone";
     const PROFILE: &str = "the profile `lamprey` sets it";
     const RUNTIME: &str = "a guest lacks the runtime library for it";
     if let Some((name, value)) = codegen(option) {
-        // Either kind of dash is the compiler's.
+        // The compiler takes underscores for dashes.
         return match &*name.replace('_', "-") {
             "relocation-model" | "code-model" | "no-redzone" => Some(PLACED),
             "relro-level" | "prefer-dynamic" | "default-linker-libraries" | "rpath" => Some(LINKED),
