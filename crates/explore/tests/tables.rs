@@ -379,3 +379,23 @@ fn a_circle_has_at_most_64_states() {
         assert_eq!(what(65), (What::Bad(()), 1));
     }
 }
+
+/// Agent 1 stays where it is, once at no cost: then what it does after the silent step costs nothing
+/// either. It does so before the silent step is taken, which is what the search takes next.
+#[test]
+fn who_stays_in_a_state_is_handed_on_from_it() {
+    let stays = [step(1, To::State(1)), step(3, To::State(2))];
+    let ends = [step(1, To::Bad), step(2, To::State(3))];
+    let end = State { end: true, ..State::default() };
+    let states = vec![state(&[step(2, To::State(1))]), state(&stays), state(&ends), end];
+    let table = Table { states, served: None };
+    for reduction in WAYS {
+        let found = find(&table, &options(reduction));
+        let Verdict::Violated { what: What::Bad(()), trail, switches: 0, shortest: true } =
+            &found.verdict
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!(trail.iter().map(|choice| choice.agent).collect::<Vec<_>>(), [2, 1, 3, 1]);
+    }
+}
