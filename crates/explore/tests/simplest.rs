@@ -370,7 +370,13 @@ fn the_run_found_is_the_simplest() {
     let (mut bad, mut circles, mut trapped, mut good) = (0, 0, 0, 0);
     each_program(|seed, program, truth| {
         for options in ways() {
-            let found = search(&mut program.clone(), &options, &mut |_| ControlFlow::Continue(()));
+            let options = Options { progress_every: 1, ..options };
+            // What the last step but those of a second search cost, by which budgets cut short.
+            let mut cost = 0;
+            let found = search(&mut program.clone(), &options, &mut |progress| {
+                cost = if progress.shortening { cost } else { progress.switches };
+                ControlFlow::Continue(())
+            });
             let told = || format!("seed {seed}: {program:?}, {truth:?}, {options:?}, {found:?}");
             let simplest_bad = truth.bad.map(|bad| bad.0);
             match &found.verdict {
@@ -389,6 +395,7 @@ fn the_run_found_is_the_simplest() {
                     let place = (*switches, trail.len() as u32);
                     // A deadlock shows at a state, a violation in a step.
                     assert_eq!(Some(place), truth.bad, "{}", told());
+                    assert!(cost <= place.0, "found at {cost}: {}", told());
                     assert!(truth.circle.is_none_or(|circle| circle >= place.0), "{}", told());
                     bad += 1;
                 }
@@ -427,4 +434,25 @@ fn a_search_cut_short_says_no_more_than_is_true() {
         }
     });
     assert!(said >= 500 && apart >= 50, "said something {said} times, {apart} times less");
+}
+
+/// CPU 0 and CPU 1 come to the same state, either of them last, where what CPU 0 does next stands for
+/// all: behind it, too, each may go on at no cost.
+#[test]
+fn who_comes_second_goes_on_behind_a_forced_step() {
+    let cpu0 = vec![Op::Add(0), Op::Load(0), Op::Never(2, 1, 0)];
+    let program = Program(vec![cpu0, vec![Op::Add(0), Op::Add(1)]]);
+    assert_eq!(graph(&program).unwrap().truth(&program).bad, Some((1, 4)));
+    let mut stopped = 0;
+    for after in 1.. {
+        let options = Options { progress_every: 1, ..Options::default() };
+        let found = search(&mut program.clone(), &options, &mut |progress| {
+            let stop = progress.transitions_all >= after && !progress.shortening;
+            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let Verdict::Undecided { complete_switches, .. } = found.verdict else { break };
+        assert!(complete_switches.is_none_or(|complete| complete < 1), "{after}: {found:?}");
+        stopped = after;
+    }
+    assert!(stopped > 10, "stopped after up to {stopped} steps");
 }

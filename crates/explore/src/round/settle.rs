@@ -201,7 +201,11 @@ impl<M: Model> Round<'_, '_, M> {
             if open.forced.is_none() {
                 todo = Todo::Straight;
                 let straight = turn.straight(open.possible);
-                if straight & !open.done == 0 && !self.store.passes_on(node, straight) {
+                // A step that leads to where it comes from arrives while silent ones are still to be
+                // taken, though they count as done.
+                let hands_on = straight & self.session.model.silent() != 0
+                    || self.store.passes_on(node, straight);
+                if straight & !open.done == 0 && !hands_on {
                     return Ok(());
                 }
             }
