@@ -4,7 +4,8 @@
 use crate::apic::{self, To};
 use crate::labels::{
     Label, address, after_hlt, after_popf, op_divide, op_int, op_int_trap, op_int3, op_read,
-    op_skewed, op_ud, popf_window, sti_cli, sti_hlt_cli, sti_nop_cli, sti_ss_cli, user_int_closed,
+    op_skewed, op_ud, popf_window, ss_sti_cli, sti_cli, sti_hlt_cli, sti_nop_cli, sti_ss_cli,
+    sti_ss_then_cli, sti_twice_cli, user_int_closed,
 };
 use crate::tables::{cpu_of, stack_top};
 use crate::trap::{Frame, Trap};
@@ -79,6 +80,16 @@ fn windows() {
     window(sti_ss_cli, &[0x41]);
     print!("int/sti-mov-ss:");
     log::print();
+    for (name, label) in [
+        ("sti-mov-ss-cli", sti_ss_then_cli as Label),
+        ("mov-ss-sti-cli", ss_sti_cli),
+        ("sti-sti-cli", sti_twice_cli),
+    ] {
+        window(label, &[0x41]);
+        print!("int/{name}:");
+        log::print();
+        drain();
+    }
 }
 
 fn priorities() {

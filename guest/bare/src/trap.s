@@ -221,7 +221,7 @@ user_popf:
 user_end:
 
 # Windows in which an interrupt may come. The labels are the possible return addresses.
-    .globl sti_cli, sti_nop_cli, sti_hlt_cli, after_hlt, sti_ss_cli, popf_window, after_popf
+    .globl sti_cli, sti_nop_cli, sti_hlt_cli, after_hlt, sti_ss_cli, sti_ss_then_cli, ss_sti_cli, sti_twice_cli, popf_window, after_popf
 sti_cli:
     sti
     cli
@@ -244,6 +244,23 @@ sti_ss_cli:
     movl %eax, %ss
     nop
     nop
+    cli
+    ret
+sti_ss_then_cli:
+    movl %ss, %eax
+    sti
+    movl %eax, %ss
+    cli
+    ret
+ss_sti_cli:
+    movl %ss, %eax
+    movl %eax, %ss
+    sti
+    cli
+    ret
+sti_twice_cli:
+    sti
+    sti
     cli
     ret
 popf_window:
