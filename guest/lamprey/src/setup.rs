@@ -35,7 +35,8 @@ pub fn cpu(n: usize, run: impl FnOnce() + Send + 'static) {
 /// `check` must hold in every state: it runs, unseen by the CPUs, whenever one of them has done
 /// something another could notice. It fails by [`require!`](macro@crate::require) or a panic.
 ///
-/// For set-up. The check only looks: what it writes to memory is forgotten.
+/// For set-up. The check only looks: what it writes to memory is forgotten. It runs on no CPU, with
+/// segment bases of 0.
 ///
 /// ```ignore
 /// lamprey::always(move || lamprey::require!(users.load(Relaxed) <= 1, "mutual-exclusion",
@@ -49,7 +50,7 @@ pub fn always(check: impl Fn() + 'static) {
 
 /// `check` runs after all CPUs have returned from their closures and no interrupt is pending.
 ///
-/// For set-up.
+/// For set-up. It runs on no CPU, with segment bases of 0.
 ///
 /// ```ignore
 /// lamprey::finally(move || lamprey::require_eq!(hits.load(Relaxed), 2, "lost-update",

@@ -177,10 +177,11 @@ impl Teller {
         self.rows.push(Row { instruction, role: Role::Violated, ..row });
     }
 
-    /// A plain row; numbers it if `event` begins a step.
+    /// A plain row; numbers it if `event` begins a step. What happens before the first step is counted
+    /// to that, but a check that fails there is at none.
     fn row(&mut self, event: &Event, depth: usize, text: &str) -> Row {
-        let step = (event.step != self.step).then_some(event.step);
-        self.step = event.step;
+        let step = (event.step > self.step).then_some(event.step);
+        self.step = self.step.max(event.step);
         Row {
             step,
             cpu: Some(event.cpu),
