@@ -2,7 +2,7 @@
 //!
 //! The folder says what must come out. A case is a scenario in a file there; comments above it may
 //! say more (`// key: value`, see [`Wanted`]). What else comes out stands in the folder's
-//! `expected.txt`, which `BLESS=1` rewrites: look at the difference before you commit it. The counts
+//! `expected.txt`, which `cargo xtask bless cases` rewrites: look at the difference before you commit it. The counts
 //! in it depend on the compiler and are compared only where that is the same, and not at all with
 //! `COMPARE=verdicts`.
 //!
@@ -135,18 +135,14 @@ impl Folder {
             text += line;
             text.push('\n');
         }
-        if std::env::var_os("BLESS").is_some() {
-            fs::write(&path, &text).expect("expected.txt can be written");
-            return String::new();
-        }
         let expected = fs::read_to_string(&path).unwrap_or_default();
         let same_compiler = expected.lines().next() == text.lines().next();
         let only_verdicts = std::env::var_os("COMPARE").is_some_and(|what| what == "verdicts");
+        if snapshot::is_blessing() || same_compiler && !only_verdicts {
+            return snapshot::difference(&path, &text).unwrap_or_default();
+        }
         // Case and verdict do not depend on the compiler.
-        let part = |line: &str| match same_compiler && !only_verdicts {
-            true => line.to_owned(),
-            false => line.split(" | ").take(2).collect::<Vec<_>>().join(" | "),
-        };
+        let part = |line: &str| line.split(" | ").take(2).collect::<Vec<_>>().join(" | ");
         let lines = |text: &str| text.lines().skip(1).map(part).collect::<BTreeSet<String>>();
         let (expected, found) = (lines(&expected), lines(&text));
         let lost = expected.difference(&found).map(|line| format!("- {line}\n"));

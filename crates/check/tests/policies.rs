@@ -1,11 +1,10 @@
 //! What finds the bugs of `scenarios/tlb`: each scenario under every filling of TLBs and memory model.
 //!
-//! `scenarios/tlb/policies.txt` says what comes out, and `BLESS=1` rewrites it. Its meaning is in the
+//! `scenarios/tlb/policies.txt` says what comes out, and `cargo xtask bless policies` rewrites it. Its meaning is in the
 //! documentation of each scenario: what is found without a TLB is no missing flush.
 
 mod common;
 
-use std::fs;
 use std::ops::ControlFlow;
 
 use check::{Config, Fill, Guest, Limits, MemoryModel, Scenario};
@@ -26,10 +25,7 @@ fn each_policy_finds_what_its_scenario_says() {
     lines.sort();
     let text = format!("# scenario: what finds something\n{}\n", lines.join("\n"));
     let path = common::repository().join("scenarios/tlb/policies.txt");
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, &text).expect("policies.txt can be written");
-    }
-    assert_eq!(fs::read_to_string(&path).expect("policies.txt"), text);
+    snapshot::assert_none(snapshot::difference(&path, &text).as_slice(), "policies");
 }
 
 /// A store buffer may be emptied at once, so what is found without any takes no more with them.

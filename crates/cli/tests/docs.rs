@@ -1,6 +1,6 @@
 //! The samples in the documentation are what the program says.
 //!
-//! `BLESS=1 cargo test -p lamprey-cli --test docs` writes what is said now. In `README.md`,
+//! `cargo xtask bless docs` writes what is said now. In `README.md`,
 //! `ARCHITECTURE.md`, `CONTRIBUTING.md` and `docs/*.md` these comments, right before a fenced block,
 //! say what the block is:
 //!
@@ -9,7 +9,7 @@
 //! | `<!-- output: lamprey … -->` | what the command prints on standard output at the root |
 //! | `<!-- output in mine: lamprey … -->` | the same in the crate that `lamprey new mine` makes |
 //! | `<!-- output in mine, mended: lamprey … -->` | the same after its bug is mended |
-//! | `<!-- part of: PATH -->` | lines of that file, in one piece; not written by `BLESS` |
+//! | `<!-- part of: PATH -->` | lines of that file, in one piece; not written |
 //!
 //! What differs from one machine or run to the next has a stable form in samples: times are `0.01s`,
 //! the digits of a trail's name `0000`, offsets into functions `+0x0`, the image in a mail is its file
@@ -230,7 +230,7 @@ fn with_outputs(page: &str, bench: &Bench) -> String {
 #[test]
 fn outputs_are_what_the_program_prints() {
     let bench = Bench::new();
-    let bless = env::var_os("BLESS").is_some();
+    let bless = snapshot::is_blessing();
     let compiler = bench.compiler();
     let made_with = format!("<!-- samples: {compiler} -->");
     let reports = fs::read_to_string(root().join("docs/reports.md")).expect("docs/reports.md");
@@ -250,7 +250,7 @@ fn outputs_are_what_the_program_prints() {
             wrong.push(format!("{}: {differs:?}", page.display()));
         }
     }
-    assert!(wrong.is_empty(), "BLESS=1 writes what is said now\n{}", wrong.join("\n"));
+    snapshot::assert_none(&wrong, "docs");
 }
 
 /// The lines of a trail before its choices, by their first words, and whether hardware takes steps.

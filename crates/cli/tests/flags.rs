@@ -180,7 +180,7 @@ fn new_refuses_what_is_there_and_names_that_are_none() {
     assert!(!folder.path().join("other").exists());
 }
 
-/// `BLESS=1 cargo test -p lamprey-cli` writes what is said now.
+/// `cargo xtask bless pages` writes what is said now.
 #[test]
 fn pages_say_what_they_said() {
     let folder = folder();
@@ -189,13 +189,9 @@ fn pages_say_what_they_said() {
         let (exit, out, err) = run(lamprey(folder.path()).args(["help", page]));
         assert_eq!((exit, &*err), (0, ""), "{page}");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/pages/{page}.txt"));
-        if env::var_os("BLESS").is_some() {
-            fs::write(&file, &out).expect("written");
-        } else if fs::read_to_string(&file).unwrap_or_default() != out {
-            wrong.push(page);
-        }
+        wrong.extend(snapshot::difference(&file, &out));
     }
-    assert!(wrong.is_empty(), "{wrong:?} changed; BLESS=1 writes what is said now");
+    snapshot::assert_none(&wrong, "pages");
 }
 
 #[test]

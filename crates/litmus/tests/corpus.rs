@@ -1,13 +1,12 @@
 //! The tests in `tests/litmus`: the final states that they give are what the oracle allows, and what the
 //! machine reaches.
 //!
-//! `BLESS=1 cargo test -p litmus --test corpus` writes the states into the files. They come from the
+//! `cargo xtask bless litmus` writes the states into the files. They come from the
 //! oracle, never from the machine.
 
 mod oracle;
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -120,13 +119,9 @@ fn files_give_the_states_that_the_oracle_allows() {
         let body = text.split("(* States ").next().expect("there is a first part").trim_end();
         let test = read(path, body);
         let blessed = format!("{body}\n{}", comments(&test));
-        if env::var_os("BLESS").is_some() {
-            fs::write(path, &blessed).expect("written");
-        } else if *text != blessed {
-            wrong.push(path.display().to_string());
-        }
+        wrong.extend(snapshot::difference(path, &blessed));
     }
-    assert!(wrong.is_empty(), "BLESS=1 writes the states anew:\n{}", wrong.join("\n"));
+    snapshot::assert_none(&wrong, "litmus");
 }
 
 #[test]

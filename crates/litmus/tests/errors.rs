@@ -1,8 +1,7 @@
 //! What is wrong with the tests in `tests/litmus-errors`, and where: `NAME.txt` beside each.
 //!
-//! `BLESS=1 cargo test -p litmus --test errors` writes what is said now.
+//! `cargo xtask bless litmus-errors` writes what is said now.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,13 +23,9 @@ fn errors_say_what_and_where() {
             Err(error) => format!("{error}\n"),
         };
         let file = path.with_extension("txt");
-        if env::var_os("BLESS").is_some() {
-            fs::write(&file, &said).expect("written");
-        } else if fs::read_to_string(&file).unwrap_or_default() != said {
-            wrong.push(format!("{name}: {said}"));
-        }
+        wrong.extend(snapshot::difference(&file, &said));
         count += 1;
     }
     assert!(count >= 30, "only {count} tests");
-    assert!(wrong.is_empty(), "BLESS=1 writes what is said now\n{}", wrong.join("\n"));
+    snapshot::assert_none(&wrong, "litmus-errors");
 }

@@ -1,7 +1,7 @@
 //! `tests/ui`: a folder is a case. `outcome.json` is what was found; the other files are what each
 //! form says of it. `options.json`, if there is one, holds `{options, context}`.
 //!
-//! `BLESS=1 cargo test -p report` writes what is said now.
+//! `cargo xtask bless ui` writes what is said now.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,15 +53,15 @@ fn every_form_says_what_it_said() {
         let json = serde_json::to_string_pretty(&json).expect("a value can be written") + "\n";
         wrong.extend(differs(&case, "json.json", &json));
     }
-    assert!(wrong.is_empty(), "{}\nBLESS=1 writes what is said now", wrong.join("\n"));
+    snapshot::assert_none(&wrong, "ui");
 }
 
 #[test]
 fn the_summary_counts_every_case() {
     let outcomes: Vec<Outcome> = cases().into_iter().map(|case| case.outcome).collect();
     let text = report::summary(&outcomes, None).to_string();
-    let wrong = compare(&folder().join("summary.txt"), &text);
-    assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+    let wrong = snapshot::difference(&folder().join("summary.txt"), &text);
+    snapshot::assert_none(wrong.as_slice(), "ui");
 }
 
 #[test]
@@ -118,25 +118,7 @@ fn tidy(
 }
 
 fn differs(case: &Case, form: &str, now: &str) -> Option<String> {
-    compare(&case.folder.join(form), now)
-}
-
-fn compare(path: &Path, now: &str) -> Option<String> {
-    if std::env::var_os("BLESS").is_some_and(|value| value == "1") {
-        fs::write(path, now).expect("the case folder can be written");
-        return None;
-    }
-    match fs::read_to_string(path) {
-        Err(error) => Some(format!("{}: {error}", path.display())),
-        Ok(then) if then == now => None,
-        // The order of keys is nobody's business.
-        Ok(then) if value(&then).is_some() && value(&then) == value(now) => None,
-        Ok(then) => Some(format!("{}\n--- expected\n{then}--- now\n{now}", path.display())),
-    }
-}
-
-fn value(text: &str) -> Option<serde_json::Value> {
-    serde_json::from_str(text).ok()
+    snapshot::difference(&case.folder.join(form), now)
 }
 
 fn folder() -> PathBuf {
