@@ -190,13 +190,13 @@ impl Machine {
         };
         exec.masking = config.masking;
         exec.others = others;
+        let by_frame = interrupted.last().filter(|interrupted| interrupted.by.raw);
+        exec.returns_to = by_frame.map(|interrupted| interrupted.regs.gpr[RSP]);
         exec.take_up_stack(regs.gpr[RSP], frames, depths);
         exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && context.registered.interrupts();
         exec.raw = context.registered.raw();
         exec.apic = apic;
-        let by_frame = interrupted.last().filter(|interrupted| interrupted.by.raw);
-        exec.returns_to = by_frame.map(|interrupted| interrupted.regs.gpr[RSP]);
         let stands = mode.credit || mode.pick.is_some();
         let stop = match mode.alone {
             true => exec.go_alone(regs, code, &mut context, mode.limit, cutoff, instructions),

@@ -367,3 +367,36 @@ fn answer_in_the_store_buffer() {
         x2apic_send(0, VECTOR);
     });
 }
+
+/// Hands out a local below the stack pointer of what it has interrupted, and does not wait.
+#[unsafe(naked)]
+unsafe extern "C" fn leaves_a_local_below() {
+    naked_asm!(
+        "push rax",
+        "mov rax, [rsp + 32]", "sub rax, 64",
+        "mov qword ptr [rax], 1", "mov [rip + {slot}], rax",
+        "pop rax",
+        "iretq",
+        slot = sym SLOT,
+    )
+}
+
+/// What a handler had below the stack pointer of what it interrupted is gone when it returns.
+#[lamprey::scenario(finds = "stack-use-after-return")]
+fn local_below_what_is_interrupted() {
+    // SAFETY: it restores RAX, the only register it uses.
+    unsafe { lamprey::raw_handler(VECTOR, leaves_a_local_below) };
+    lamprey::cpu(0, || {
+        // SAFETY: a frame that comes and goes.
+        unsafe { asm!("sub rsp, 256", "add rsp, 256") };
+        while FLAG.load(Acquire) == 0 {}
+    });
+    lamprey::cpu(1, || {
+        lamprey::send_ipi(0, VECTOR);
+        while SLOT.load(Acquire) == 0 {}
+        // SAFETY: stacks are mapped.
+        let local = unsafe { &*(SLOT.load(Relaxed) as *const AtomicU64) };
+        local.store(2, Relaxed);
+        FLAG.store(1, Release);
+    });
+}
