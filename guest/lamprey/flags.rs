@@ -50,7 +50,7 @@ fn encoded_flags(target: &str, script: &std::path::Path) -> std::ffi::OsString {
     encoded
 }
 
-/// Variables that would change a guest's code behind our back.
+/// Variables that would change a guest's code past the flags it is given.
 const NOT_FOR_GUESTS: [&str; 6] = [
     "RUSTFLAGS",
     "CARGO_BUILD_RUSTFLAGS",

@@ -3,16 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use cargo_metadata::{Message, TargetKind};
+use cargo_metadata::{Artifact, Message, TargetKind};
 
 use crate::args::{Color, Look, Target};
 use crate::atomic;
+use crate::rustflags;
+use crate::target_os::{self, Question};
+use crate::ui::Ui;
 use crate::workspace::Workspace;
 
 /// Where the parts of a guest are linked.
@@ -87,32 +91,43 @@ pub(crate) fn build(
     workspace: &Workspace,
     target: Option<Target>,
     look: &Look,
+    ui: &mut Ui,
 ) -> Result<Vec<PathBuf>, BuildError> {
     let target = name_of(choose(target, &folder_of_library())?);
     let script = write_script(&workspace.target)?;
-    let mut command = command(workspace, target, &script, look);
+    let users = rustflags::of(&workspace.root, target);
+    for warning in users.warnings {
+        ui.warn(warning);
+    }
+    let flags = encoded(&users.kept, target, &script);
+    let mut command = command(workspace, target, flags, look);
     let mut cargo = command
         .spawn()
         .map_err(|reason| BuildError::NoCargo { cargo: command.get_program().into(), reason })?;
     let messages = cargo.stdout.take().map(BufReader::new);
+    let mut artifacts = Vec::new();
     let mut executables = BTreeMap::new();
     let mut twice = None;
     let mut unread = None;
     for message in messages.into_iter().flat_map(Message::parse_stream) {
         match message {
-            Ok(Message::CompilerArtifact(artifact)) if artifact.target.is_kind(TargetKind::Bin) => {
-                let (file, package) = (artifact.executable.map(PathBuf::from), artifact.package_id);
-                if let Some(file) = file
+            Ok(Message::CompilerArtifact(artifact)) => {
+                if artifact.target.is_kind(TargetKind::Bin)
+                    && let Some(file) = artifact.executable.clone().map(PathBuf::from)
                     && executables
-                        .insert(file.clone(), package.clone())
-                        .is_some_and(|p| p != package)
+                        .insert(file.clone(), artifact.package_id.clone())
+                        .is_some_and(|other| other != artifact.package_id)
                 {
                     twice = Some(file);
                 }
+                artifacts.push(artifact);
             }
             Ok(_) => {}
             Err(reason) => unread = Some(reason),
         }
+    }
+    if target == HOST {
+        warn_of_questions(workspace, &artifacts, ui);
     }
     let manifest = workspace.manifest.clone();
     match (cargo.wait(), unread) {
@@ -124,6 +139,27 @@ pub(crate) fn build(
             |file| Err(BuildError::SameName(file)),
         ),
     }
+}
+
+/// Warns of packages that ask for the operating system in guests for the host's target.
+fn warn_of_questions(workspace: &Workspace, artifacts: &[Artifact], ui: &mut Ui) {
+    let folder = workspace.target.join(HOST);
+    let questions = target_os::questions(artifacts, &folder, &workspace.root);
+    if questions.is_empty() {
+        return;
+    }
+    let mut text = format!(
+        "guests are built for {HOST}, where target_os is \"linux\" and not \"none\" as in a kernel: \
+         what asks for it may be other code than a kernel runs"
+    );
+    for Question { package, file, line, asked } in questions {
+        text += &format!("\n  {package} asks for `{asked}`: {}:{line}", file.display());
+    }
+    text += &match is_installed(&folder_of_library()) {
+        true => format!("\n  --target {BARE} builds it as for a kernel"),
+        false => format!("\n  `rustup target add {BARE}` installs the target of kernels"),
+    };
+    ui.warn(text);
 }
 
 /// What cargo and the compiler call it.
@@ -142,23 +178,38 @@ fn folder_of_library() -> PathBuf {
     text.unwrap_or_default().into()
 }
 
-/// The target that was asked for, or the better one of those that are installed.
-fn choose(asked: Option<Target>, library: &Path) -> Result<Target, BuildError> {
+/// Returns whether the compiler's own library is there. A folder for it, which rustup leaves behind, is not enough.
+fn is_installed(library: &Path) -> bool {
     let is_core = |entry: fs::DirEntry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         name.starts_with("libcore-") && name.ends_with(".rlib")
     };
-    let installed = || fs::read_dir(library).is_ok_and(|files| files.flatten().any(is_core));
+    fs::read_dir(library).is_ok_and(|files| files.flatten().any(is_core))
+}
+
+/// The target that was asked for, or the better one of those that are installed.
+fn choose(asked: Option<Target>, library: &Path) -> Result<Target, BuildError> {
     match asked {
         Some(Target::Host) => Ok(Target::Host),
-        _ if installed() => Ok(Target::Bare),
+        _ if is_installed(library) => Ok(Target::Bare),
         Some(Target::Bare) => Err(BuildError::NoTarget(library.to_owned())),
         None => Ok(Target::Host),
     }
 }
 
-fn command(workspace: &Workspace, target: &str, script: &Path, look: &Look) -> Command {
+/// Appends our flags to the user's: of two that contradict each other the compiler takes the last.
+fn encoded(users: &[String], target: &str, script: &Path) -> OsString {
+    let mut flags = OsString::new();
+    for flag in users {
+        flags.push(flag);
+        flags.push("\x1f");
+    }
+    flags.push(encoded_flags(target, script));
+    flags
+}
+
+fn command(workspace: &Workspace, target: &str, flags: OsString, look: &Look) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--profile", "lamprey", "--target", target, "--bins"]);
@@ -181,7 +232,7 @@ fn command(workspace: &Workspace, target: &str, script: &Path, look: &Look) -> C
     for variable in NOT_FOR_GUESTS {
         command.env_remove(variable);
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(target, script));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags);
     command.env("CARGO_TARGET_DIR", &workspace.target);
     // A folder for intermediate files that several workspaces share would mix their artefacts again.
     command.env("CARGO_BUILD_BUILD_DIR", &workspace.target);
@@ -235,16 +286,21 @@ mod tests {
     fn the_command_names_the_target() {
         let workspace = Workspace {
             manifest: "/w/Cargo.toml".into(),
+            root: "/w".into(),
             packages: vec!["guest".into()],
             target: "/w/target/lamprey".into(),
         };
         let look = Look { color: Color::Auto, width: 79, quiet: false, verbose: false };
         for target in [HOST, BARE] {
-            let command = command(&workspace, target, Path::new("/x.ld"), &look);
+            let flags = encoded(&["--cfg".into(), "a b".into()], target, Path::new("/x.ld"));
+            let mut theirs_first = OsString::from("--cfg\x1fa b\x1f");
+            theirs_first.push(encoded_flags(target, Path::new("/x.ld")));
+            assert_eq!(flags, theirs_first);
+            let command = command(&workspace, target, flags, &look);
             let args: Vec<_> = command.get_args().collect();
             assert!(args.windows(2).any(|pair| pair == ["--target", target]), "{args:?}");
             let flags = command.get_envs().find(|(name, _)| *name == "CARGO_ENCODED_RUSTFLAGS");
-            assert_eq!(flags.expect("set").1, Some(&*encoded_flags(target, Path::new("/x.ld"))));
+            assert_eq!(flags.expect("set").1, Some(&*theirs_first));
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn check(program: &str, args: &Check, look: &Look, ui: &mut Ui) -> Re
         atomic::can_write(&path).map_err(|reason| Error::Report { path, reason })?;
     }
     let origin = Origin::of(&args.source)?;
-    let guests = origin.open(look)?;
+    let guests = origin.open(look, ui)?;
     let jobs = select_jobs(&guests, args, ui)?;
     let threads = threads(args, jobs.len());
     let allowance = allowance(args, threads);

@@ -8,6 +8,7 @@ use check::{Guest, LoadError, Scenario};
 use crate::args::{Look, Source, Target};
 use crate::build::{self, BuildError};
 use crate::store::Store;
+use crate::ui::Ui;
 use crate::workspace::{self, Workspace, WorkspaceError};
 
 /// Where guests come from, and where their results are kept.
@@ -70,9 +71,11 @@ impl Origin {
     }
 
     /// Builds what is to be built, and opens all.
-    pub(crate) fn open(&self, look: &Look) -> Result<Vec<Opened>, GuestError> {
+    pub(crate) fn open(&self, look: &Look, ui: &mut Ui) -> Result<Vec<Opened>, GuestError> {
         let (paths, built) = match self {
-            Origin::Workspace(workspace, target) => (build::build(workspace, *target, look)?, true),
+            Origin::Workspace(workspace, target) => {
+                (build::build(workspace, *target, look, ui)?, true)
+            }
             Origin::Images(images) => (images.clone(), false),
         };
         paths.into_iter().map(|path| open(path, built)).collect()

@@ -1,7 +1,7 @@
 //! The `lamprey` and `cargo-lamprey` commands.
 //!
 //! ```text
-//! main ─► check, replay, list ─► guests ─► workspace, build
+//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► target_os, rustflags ─► cargo_config)
 //!     │        │     └─► show ─► store        (what earlier checks kept)
 //!     │        └─► pool ─► the `check` crate  (several scenarios at once)
 //!     ├─► litmus ─► ordered   (litmus tests, told in order)
@@ -23,6 +23,7 @@
 mod args;
 mod atomic;
 mod build;
+mod cargo_config;
 mod check;
 mod commands;
 mod error;
@@ -40,9 +41,11 @@ mod pool;
 mod progress;
 mod replay;
 mod run;
+mod rustflags;
 mod select;
 mod show;
 mod store;
+mod target_os;
 mod teller;
 mod ui;
 mod units;

@@ -12,7 +12,7 @@ use crate::ui::Ui;
 
 /// Carries out `list`.
 pub(crate) fn list(args: &List, look: &Look, ui: &mut Ui) -> Result<Exit, Error> {
-    let guests = Origin::of(&args.source)?.open(look)?;
+    let guests = Origin::of(&args.source)?.open(look, ui)?;
     let all = guests::scenarios(&guests);
     let names: Vec<&str> = all.iter().map(|(_, scenario)| scenario.name.as_str()).collect();
     let (selected, _) = select(&names, &args.filters)?;

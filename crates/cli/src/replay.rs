@@ -21,7 +21,7 @@ pub(crate) fn replay(
     let (path, text) = store.find_trail(&args.trail)?;
     let trail = Trail::parse(&text)
         .map_err(|error| ReplayError::Broken { path: path.clone(), reason: error.to_string() })?;
-    let guests = origin.open(look)?;
+    let guests = origin.open(look, ui)?;
     // A file from elsewhere stays where it is: a trail we keep may have its name.
     let name = store.name_of(&path);
     let called = name.as_ref().unwrap_or(&args.trail);

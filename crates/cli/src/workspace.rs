@@ -15,6 +15,8 @@ const LIBRARY: &str = "lamprey";
 pub(crate) struct Workspace {
     /// Given to cargo.
     pub(crate) manifest: PathBuf,
+    /// The folder of the workspace.
+    pub(crate) root: PathBuf,
     /// Packages to build; at least one.
     pub(crate) packages: Vec<String>,
     /// Lamprey's own folder below the workspace's target folder.
@@ -91,7 +93,7 @@ pub(crate) fn find(given: Option<&Path>) -> Result<Workspace, WorkspaceError> {
 fn workspace(manifest: &Path, metadata: &Metadata, packages: Vec<String>) -> Workspace {
     let root = metadata.workspace_root.as_std_path();
     let target = target(root, metadata.target_directory.as_std_path());
-    Workspace { manifest: manifest.to_owned(), packages, target }
+    Workspace { manifest: manifest.to_owned(), root: root.to_owned(), packages, target }
 }
 
 /// Lamprey's folder in a target folder. In one that is not the workspace's own each workspace has a folder

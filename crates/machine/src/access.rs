@@ -96,7 +96,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     #[inline]
     pub(crate) fn load_at(&mut self, location: u64, at: At) -> Result<u64, Stop> {
         let offset = location % 8;
-        self.several |= at.for_write || offset + u64::from(at.size) > 8;
+        let crosses = offset + u64::from(at.size) > 8;
+        self.several |= at.for_write || crosses;
+        self.locks_two |= at.locked && crosses;
         let first = self.load_part(location, location / 8, at)?;
         let shift = 8 * offset;
         let mut value = first >> shift;
@@ -198,6 +200,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let (head, tail) = (fits, u64::from(at.size) - fits);
         if tail > 0 {
             self.several = true;
+            self.locks_two |= at.locked;
             // Stopped between the two, it would load again what it has stored (MOVS onto itself).
             let shared = |at| self.is_visible(Word::memory(at));
             self.together = shared(location) || shared(location + head);

@@ -33,6 +33,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         let want = if at.for_write { Want::Write } else { Want::Read };
         let location = self.translate(at, want)?;
         self.several = true;
+        self.locks_two |= at.locked;
         let (low, high) = halves(at);
         let low = self.load_at(location, low)?;
         let high = self.load_at(location + 8, high)?;
@@ -42,6 +43,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     fn store128(&mut self, at: At, value: u128) -> Result<(), Stop> {
         let location = self.translate(at, Want::Write)?;
         self.several = true;
+        self.locks_two |= at.locked;
         let (low, high) = halves(at);
         let half = |value: u128| u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0);
         self.store_at(location, low, half(value))?;

@@ -145,6 +145,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) visible: bool,
     /// A LOCKed instruction has started its visible operation.
     locked_open: bool,
+    /// It goes on to the next word: CMPXCHG16B, or one that crosses into it.
+    pub(crate) locks_two: bool,
     /// What it inhibits for one more instruction.
     pub(crate) casts: Shadow,
     /// It may make several accesses, between which no interrupt comes.
@@ -218,6 +220,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             done: Vec::new(),
             visible: false,
             locked_open: false,
+            locks_two: false,
             casts: Shadow::None,
             several: false,
             together: false,
@@ -242,6 +245,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         self.done.clear();
         self.visible = false;
         self.locked_open = false;
+        self.locks_two = false;
         self.casts = Shadow::None;
         self.several = false;
         self.together = false;
@@ -303,9 +307,10 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     pub(crate) fn before(&self, word: Word, write: bool, locked: bool) -> NextOperation {
         let point = self.point();
         if locked {
-            // CMPXCHG16B goes on to the next word; saying so for the others too only costs reduction.
-            let touches = [(word, true), (Word(word.0 + 1), true), (Word::TABLES, true)];
-            let next = NextOperation::new(point, &touches[..2 + usize::from(self.paged)]);
+            let mut touches = vec![(word, true)];
+            touches.extend(self.locks_two.then_some((Word(word.0 + 1), true)));
+            touches.extend(self.paged.then_some((Word::TABLES, true)));
+            let next = NextOperation::new(point, &touches);
             if self.tso { next.waiting(Wait::Empty, self.buffer_word()) } else { next }
         } else {
             // The first of several accesses keeps interrupts out until the last: an interrupt now and

@@ -50,8 +50,12 @@ impl Requests {
     /// The ranks of which any may be the next, the highest first.
     pub(crate) fn next(self) -> impl Iterator<Item = u16> {
         let lowest = self.arrived.checked_ilog2().unwrap_or(0);
-        let ranks = (0..64u16).rev().take_while(move |rank| u32::from(*rank) >= lowest);
-        ranks.filter(move |rank| self.sent() >> rank & 1 != 0)
+        let mut left = self.sent() >> lowest << lowest;
+        std::iter::from_fn(move || {
+            let rank = left.checked_ilog2()?;
+            left &= !(1 << rank);
+            u16::try_from(rank).ok()
+        })
     }
 
     /// How many others of this rank there are, which may still be on their way when one is delivered.

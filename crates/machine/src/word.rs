@@ -14,11 +14,13 @@ const FIRST_FRAME: u32 = FIRST_GLOBAL + 8;
 const FRAMES: u32 = 1024;
 const FIRST_MADE: u32 = FIRST_FRAME + FRAMES;
 /// Stores to different words that share one of these conflict for no reason, which costs time.
-const MADES: u32 = 4096;
+const MADES: u32 = 1 << 15;
 const FIRST_STACK: u32 = FIRST_MADE + MADES;
 const FIRST_KEPT: u32 = FIRST_STACK + 32;
-/// Two words that share one of these are kept together, which costs states.
-const KEPTS: u32 = 1 << 12;
+/// Two words that share one of these are kept together, which costs states. Which do depends on their distance
+/// alone, so that counts do not depend on the size of an image; in the stacks of 16 agents none do at the
+/// same depth.
+const KEPTS: u32 = 1 << 15;
 const FIRST_MEMORY: u32 = FIRST_KEPT + KEPTS;
 
 /// A part of a CPU that counts as a word.
@@ -76,7 +78,7 @@ impl Word {
     /// Whether a word of a stack is kept when it is below the stack pointer. Its being shared says so:
     /// whoever reads a dead byte of the word makes it contended.
     pub(crate) fn kept(self) -> Word {
-        Word(FIRST_KEPT + (self.0.wrapping_mul(0x9e37_79b1) >> 20))
+        Word(FIRST_KEPT + self.0 % KEPTS)
     }
 
     /// Whether all of an agent's stack is kept.

@@ -38,6 +38,8 @@ fn prepared(program: &str, folder: &Path) -> Command {
     for name in ["CARGO_TERM_COLOR", "CLICOLOR_FORCE", "LC_ALL", "LC_CTYPE", "LANG"] {
         command.env_remove(name);
     }
+    // An empty list of flags counts, so that none is heeded that a person has configured.
+    command.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "");
     // Whatever is installed: what the tests expect belongs to this target.
     command.env("LAMPREY_TARGET", "x86_64-unknown-linux-gnu");
     command.current_dir(folder);
