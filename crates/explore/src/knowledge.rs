@@ -93,6 +93,8 @@ impl Knowledge {
         }
         let points = &mut self.agents[usize::from(agent)];
         let from = points.find_or_add(from);
+        // It would be news soon enough, by what it touches or leads to, and takes no part in reduction
+        // until then; but the next round can leave more out.
         let mut exceeded = from >= points.futures.len();
         for &touch in touches.into_iter().flatten() {
             let number = self.number.get(touch.word as usize).copied().unwrap_or(NONE);

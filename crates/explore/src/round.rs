@@ -319,6 +319,7 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         }
         let open = self.open[slot as usize].as_mut().expect("an open state has a snapshot");
         open.forced = None;
+        // Taking them again would lead to the same.
         open.done |= 1 << agent;
         let possible = open.possible;
         let at = At { depth: self.at.depth - 1, ..self.at };

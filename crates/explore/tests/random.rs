@@ -68,6 +68,7 @@ impl Random {
         if self.below(3) == 0 {
             program.never = vec![(self.below(4), 1), (self.below(4), self.below(2))];
         }
+        program.untold = self.below(3) == 0;
         program
     }
 }
@@ -134,7 +135,7 @@ fn every_way_of_searching_says_the_same() {
 
 #[test]
 fn a_search_cut_short_does_not_say_too_much() {
-    let mut said = 0;
+    let (mut said, mut stopped) = (0, 0);
     for seed in 1..=PROGRAMS {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let program = random.program();
@@ -150,7 +151,15 @@ fn a_search_cut_short_does_not_say_too_much() {
                 let honest = complete_switches.is_none_or(|complete| complete < switches);
                 assert!(honest, "seed {seed}, {way:?}, {states} states: {complete_switches:?}");
             }
+            for after in (1..40).step_by(3) {
+                let options = Options { progress_every: after, ..options(way) };
+                let found = search(&mut program.clone(), &options, &mut |_| ControlFlow::Break(()));
+                let Verdict::Undecided { complete_switches, .. } = found.verdict else { continue };
+                stopped += u32::from(complete_switches.is_some());
+                let honest = complete_switches.is_none_or(|complete| complete < switches);
+                assert!(honest, "seed {seed}, {way:?}, after {after}: {complete_switches:?}");
+            }
         }
     }
-    assert!(said >= 150, "said something {said} times");
+    assert!(said >= 150 && stopped >= 50, "said something {said} and {stopped} times");
 }

@@ -13,7 +13,7 @@
 //! time. The steps that cost no switch never leave a circle, and there are few states in it, so they
 //! close a loop in it before anything that costs a further switch is looked at. So the first run that
 //! closes a circle is found in its turn: as with every other bad run, none with fewer switches, or as
-//! many and fewer steps, does so.
+//! many and fewer steps, does so. Looking again at more switches would find nothing new.
 //!
 //! What follows from the state is then tried out, on the side, until something is met that leads out:
 //! the end of a run, a state from which an end is known to be reachable, more states than a circle
@@ -25,7 +25,7 @@
 //! run is looked for without reduction.
 //!
 //! The steps on the side are steps of runs, so what they touch is recorded like everything else, and
-//! where it was not known, nothing is said in this round.
+//! where it was not known, the round ends as one that is not final.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -80,11 +80,8 @@ impl<M: Model> Round<'_, '_, M> {
         let known = &self.store.nodes[node as usize];
         let again = known.switches == self.at.switches && !self.store.is_free(node);
         let asked = again && (!self.scope.reduction || self.comes_back(arrival, node));
-        if self.optional || !asked || self.exceeded() || !self.is_circle(state) {
-            return Ok(());
-        }
-        self.note_excess();
-        if self.exceeded() {
+        // In a round that is not final it would count for nothing.
+        if !asked || self.exceeded() || !self.is_circle(state) {
             return Ok(());
         }
         let arrival = self.store.nodes[node as usize].arrival;
@@ -149,6 +146,7 @@ impl<M: Model> Round<'_, '_, M> {
             let (mut next, from) = (frame.state.clone(), frame.number);
             let led_to = self.try_out(&mut next, choice);
             let led_to = led_to.map(|key| (key, self.required(&next, choice.agent)));
+            // An end leads back to nothing, but that need not be waited for.
             let Some((key, choices)) = led_to.filter(|(_, choices)| !choices.is_empty()) else {
                 frames.iter().for_each(|frame| self.outside.add(frame.key));
                 return false;

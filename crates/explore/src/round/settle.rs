@@ -54,7 +54,9 @@ impl<M: Model> Round<'_, '_, M> {
     }
 
     /// Records what the pending operation of `agent` reads before it is taken:
-    /// an agent that waits has to be found out even if it is never let go on.
+    /// an agent that waits has to be found out even if it is never let go on. The step that leads to
+    /// the wait touches it by that; that the point itself is learnt, too, has the others forced beside
+    /// an agent that never stepped.
     pub(super) fn foresee(&mut self, state: &M::State, agent: Agent) -> Option<Next> {
         let Session { model, words, knowledge, .. } = &mut *self.session;
         self.foreseen.clear();
@@ -75,8 +77,7 @@ impl<M: Model> Round<'_, '_, M> {
             return;
         }
         let Some(from) = from else {
-            // An agent that starts, though it had nothing pending.
-            words.add_recurrent(1 << agent);
+            debug_assert!(false, "agent {agent} starts with nothing pending, but is not recurrent");
             return;
         };
         let touches = [self.pending.as_slice(), words.noted()];
@@ -190,7 +191,8 @@ impl<M: Model> Round<'_, '_, M> {
             return Ok(());
         }
         if self.scope.reduction && self.at.switches > known.switches {
-            // No cheaper in switches; the number of steps is anyone's guess.
+            // No cheaper in switches: who came first is a switch away from all steps. The number of steps
+            // is anyone's guess. So this spares work, and changes no verdict.
             return Ok(());
         }
         known.lasts |= bit(last);
