@@ -85,7 +85,7 @@ fn one_class(class: Class, arguments: &Arguments) -> Tally {
     let mut tally = Tally::default();
     for seed in arguments.seed..arguments.seed + arguments.programs {
         let program = generate(class, seed);
-        match compare(&program, &Mode::of(&program, seed), limits) {
+        match compare(&program, &Mode::of(seed), limits) {
             Compared::Agreed(outcome) => {
                 tally.compared += 1;
                 tally.bad += u64::from(!outcome.bad.is_empty());

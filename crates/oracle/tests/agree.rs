@@ -9,7 +9,7 @@ fn agrees(class: Class) {
     let (mut compared, mut bad) = (0, 0);
     for seed in 0..PROGRAMS {
         let program = generate(class, seed);
-        match compare(&program, &Mode::of(&program, seed), Limits::default()) {
+        match compare(&program, &Mode::of(seed), Limits::default()) {
             Compared::Agreed(outcome) => {
                 compared += 1;
                 bad += u64::from(!outcome.bad.is_empty());

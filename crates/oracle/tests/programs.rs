@@ -1,0 +1,61 @@
+//! Programs by hand: both sides say the same of each, however it is searched.
+
+use abi::hypercall::Hypercall;
+use oracle::assemble::frame_pa;
+use oracle::program::{Op, Place, Program, RDI, RDX, RSI, Tables, VALUES};
+use oracle::{Bad, Compared, Limits, Mode, Outcome, compare, heap, show_disagreement};
+
+/// P, R/W, U/S, A and D.
+const USER: u64 = 0x67;
+/// Frame of the page table, and of the page at [`VA`].
+const PT: usize = 3;
+const PAGE: usize = 4;
+const VA: u64 = 0x40_0000;
+
+/// What all ways to search come to.
+fn agreed(program: &Program) -> Outcome {
+    match compare(program, &Mode::ALL, Limits::default()) {
+        Compared::Agreed(outcome) => outcome,
+        Compared::Skipped(why) => panic!("{why}"),
+        Compared::Disagreed(it) => panic!("{}", show_disagreement(program, &it)),
+    }
+}
+
+/// Tables with one page, which CPU 0 has in CR3 from the beginning on.
+fn one_page() -> Tables {
+    let pa = |frame| frame_pa(heap(), frame);
+    let ways = [(0, 0, 1), (1, 0, 2), (2, 2, PT), (PT, 0, PAGE)];
+    Tables {
+        frames: 5,
+        entries: ways.map(|(frame, word, to)| (frame, word, pa(to) | USER)).to_vec(),
+        cr3: pa(0),
+        words: vec![(PAGE, 0, 0x11)],
+        pages: vec![VA],
+        ..Tables::default()
+    }
+}
+
+fn user_read() -> Vec<Op> {
+    vec![
+        Op::Set(RDI, VA),
+        Op::Set(RSI, 8),
+        Op::Set(RDX, VALUES),
+        Op::Call(Hypercall::UserRead),
+        Op::Ret,
+    ]
+}
+
+#[test]
+fn page_is_freed_before_a_translation_is_chosen() {
+    let kernel = vec![
+        Op::Set(RSI, 0),
+        Op::Set(RDX, heap() + 4096 * PT as u64),
+        Op::Store(RSI, 8, Place::At(RDX)),
+        Op::Set(RDI, frame_pa(heap(), PAGE)),
+        Op::Call(Hypercall::FrameFree),
+        Op::Ret,
+    ];
+    let cpus = vec![user_read(), kernel];
+    let program = Program { cpus, tables: Some(one_page()), ..Program::default() };
+    assert!(agreed(&program).bad.contains(&Bad::Failed("freed-frame".into())));
+}
