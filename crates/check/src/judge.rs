@@ -8,7 +8,7 @@ use machine::{Agent, Bad, Halt, State, Violation};
 use outcome::{Bounds, Finding, Mark, Outcome, Reason, Stats, Verdict};
 
 use crate::guest::{Guest, Scenario};
-use crate::model::{Budget, Marks, Model, Obstacle, Recorder};
+use crate::model::{Budget, Marks, Model, Obstacle, Recorder, property};
 use crate::names::Names;
 use crate::narrate::{Narrator, fault_name};
 use crate::stacks::{place, symbol};
@@ -40,7 +40,7 @@ pub(crate) fn judge(
         explore::Verdict::Undecided { why, complete_switches, complete_livelocks } => {
             let apart = complete_livelocks != complete_switches;
             outcome.verdict = Verdict::Undecided;
-            outcome.stats.switches = complete_switches.unwrap_or(0);
+            outcome.stats.switches = *complete_switches;
             outcome.stats.livelocks_apart = apart;
             outcome.reason = Some(undecided(guest, why, *complete_switches, apart));
         }
@@ -58,7 +58,7 @@ pub(crate) fn judge(
                     // A run that was cut off might have been simpler.
                     let shortest = *shortest && !model.cut_off;
                     let finding = Finding { switches: *switches, shortest, ..told.finding };
-                    outcome.stats.switches = *switches;
+                    outcome.stats.switches = Some(*switches);
                     outcome.verdict = verdict_of(scenario, &finding.property);
                     trail = Some(Trail::new(
                         &scenario.name,
@@ -214,8 +214,9 @@ pub(crate) fn cannot_start(guest: &Guest, scenario: &Scenario, why: String) -> C
 }
 
 fn cpus(model: &Model) -> u8 {
-    let count = model.machine.registered().cpus.iter().flatten().count();
-    u8::try_from(count).expect("at most 8")
+    // One without a closure idles, and takes interrupts, if one with a higher number has one.
+    let last = model.machine.registered().cpus.iter().rposition(Option::is_some);
+    last.map_or(0, |last| u8::try_from(last + 1).expect("at most 8"))
 }
 
 /// What a verdict on this model holds for.
@@ -237,7 +238,7 @@ fn stats(model: &Model, found: &Found<Bad, Obstacle>, start: Instant) -> Stats {
         transitions_all: s.transitions_all,
         instructions: model.machine.instructions(),
         depth: s.depth,
-        switches: s.switches,
+        switches: Some(s.switches),
         rounds: s.rounds,
         shared_words: u32::try_from(s.shared_words).unwrap_or(u32::MAX),
         seconds: start.elapsed().as_secs_f64(),
@@ -294,7 +295,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     outcome.verdict = verdict_of(scenario, &told.finding.property);
     outcome.cpus = cpus(&model);
     outcome.bounds = bounds(guest, &model);
-    outcome.stats.switches = told.finding.switches;
+    outcome.stats.switches = Some(told.finding.switches);
     outcome.stats.depth = told.finding.steps;
     outcome.stats.transitions = u64::from(told.finding.steps);
     outcome.stats.instructions = model.machine.instructions();
@@ -397,14 +398,13 @@ impl Teller<'_> {
             }
         }
         let stuck = self.required(&state).is_empty() && !self.model.is_end(&state);
-        let property = match known {
-            Some(What::Deadlock) => "deadlock",
-            Some(What::Livelock) => "livelock",
-            _ if stuck => "deadlock",
-            None if self.livelock && self.never_ends(&state, &mut words) => "livelock",
+        let hang = match known {
+            Some(hang @ (What::Deadlock | What::Livelock)) => hang.clone(),
+            _ if stuck => What::Deadlock,
+            None if self.livelock && self.never_ends(&state, &mut words) => What::Livelock,
             _ => return Err(ReplayError::Clean(self.changed)),
         };
-        Ok(self.stuck(property, &state, &mut narrator, runs, switches.count()))
+        Ok(self.stuck(property(&hang), &state, &mut narrator, runs, switches.count()))
     }
 
     fn judge_state(
@@ -474,10 +474,7 @@ impl Teller<'_> {
                 self.changed,
             ));
         }
-        let (mut events, folded) = match state {
-            Some(state) => narrator.events(self.model, state, is_about_interrupts(&bad)),
-            None => (Vec::new(), 0),
-        };
+        let (mut events, folded) = narrator.events(self.model, state, is_about_interrupts(&bad));
         let observed = bad.agent == Agent::OBSERVER;
         let shown =
             if observed { choices.last().map_or(bad.agent, |c| Agent(c.agent)) } else { bad.agent };
@@ -494,7 +491,7 @@ impl Teller<'_> {
             Violation::Fault(_) | Violation::Endless => Some(place(&self.guest.image, bad.rip)),
         };
         let mut finding = Finding {
-            property: String::new(),
+            property: property(&What::Bad(bad.clone())).into(),
             sentence: String::new(),
             expected: None,
             found: None,
@@ -514,7 +511,6 @@ impl Teller<'_> {
         let some = |text: &String| (!text.is_empty()).then(|| text.clone());
         match &bad.what {
             Violation::Failure(failure) => {
-                finding.property.clone_from(&failure.property);
                 finding.sentence.clone_from(&failure.sentence);
                 finding.expected = some(&failure.expected);
                 finding.found = some(&failure.found).map(|found| since(found, &finding.events));
@@ -528,7 +524,6 @@ impl Teller<'_> {
                 }
             }
             Violation::Fault(fault) => {
-                finding.property = "fault".into();
                 let at = if fault.vector == 14 {
                     let names = Names::new(&self.guest.image, &self.model.machine);
                     format!(" at {}", names.object(fault.va))
@@ -545,7 +540,6 @@ impl Teller<'_> {
                 }
             }
             Violation::Endless => {
-                finding.property = "endless".into();
                 finding.sentence = "set-up, an invariant or a final check does not end".into();
             }
         }
@@ -560,7 +554,7 @@ impl Teller<'_> {
         runs: Vec<Run>,
         switches: u32,
     ) -> Told {
-        let (mut events, folded) = narrator.events(self.model, state, false);
+        let (mut events, folded) = narrator.events(self.model, Some(state), false);
         let mut waiting = Vec::new();
         let mut shown = None;
         for cpu in 0..state.cpu_count() {
@@ -571,7 +565,10 @@ impl Teller<'_> {
                 _ => "at",
             };
             shown.get_or_insert(agent);
-            let place = narrator.stacks.place(&self.guest.image, agent, state.cpu(cpu).rip());
+            // A halted CPU stands behind its HLT, which is one byte long (SDM vol. 2).
+            let behind = u64::from(doing == "halted at" && agent == Agent::thread(cpu));
+            let rip = state.cpu(cpu).rip().wrapping_sub(behind);
+            let place = narrator.stacks.place(&self.guest.image, agent, rip);
             let position = place.map_or_else(|| "?".into(), |place| position(&place));
             waiting.push(format!("CPU{cpu} {doing} {position}"));
         }

@@ -135,10 +135,15 @@ impl<M: Model> Search<'_, M> {
             }),
             Ending::Violated(what, trail) => {
                 let at = self.place(&trail, &shared);
-                let bound = Some(at.until(&what));
+                // Beside a run of a wanted kind only simpler ones are of interest, beside another all that
+                // have as few switches.
+                let bound = match self.session.model.is_wanted(&what) {
+                    true => at.until(&what),
+                    false => At { depth: u32::MAX, ..at },
+                };
                 self.violated(
                     Violation { what, trail, at, shared },
-                    bound,
+                    Some(bound),
                     (exceeded, gap.is_none()),
                 )
             }

@@ -40,7 +40,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// States that are missing, or a log without any test.
+    /// States that are missing or too many, or a log without any test.
     pub fn parse(text: &str) -> Result<Log, LogError> {
         let mut log = Log::default();
         let mut current: Option<(String, Listed)> = None;
@@ -61,6 +61,10 @@ impl Log {
                     let is_state = |state: &String| state.is_empty() || state.ends_with(';');
                     if states.len() < count || !states.iter().all(is_state) {
                         let message = format!("{count} states are announced, fewer follow");
+                        return Err(LogError { line: number, message });
+                    }
+                    if lines.clone().next().is_some_and(|(_, line)| is_state_line(line)) {
+                        let message = format!("{count} states are announced, more follow");
                         return Err(LogError { line: number, message });
                     }
                     listed.states = Some(states);
@@ -91,6 +95,11 @@ impl Log {
             self.tests.entry(name).or_default().push(listed);
         }
     }
+}
+
+/// Whether a line is a state that says something.
+fn is_state_line(line: &str) -> bool {
+    line.contains('=') && line.trim_end().ends_with(';')
 }
 
 /// A state without the number of times it was seen: `12 *>0:rax=0;`.

@@ -84,7 +84,14 @@ impl<'t> Reader<'t> {
                 return Err(format!("`{name}` has not {count} values here"));
             }
             for (value, at) in values.into_iter().zip(at..) {
-                state[at] = Some(printed[at].shape.cut(self.value(value)?));
+                let (shape, read) = (printed[at].shape, self.value(value)?);
+                if !shape.holds(read) {
+                    return Err(format!(
+                        "{value} does not fit into the {} bytes of `{name}`",
+                        shape.bytes
+                    ));
+                }
+                state[at] = Some(shape.cut(read));
             }
         }
         let missing = printed.iter().zip(&state).find(|(_, value)| value.is_none());

@@ -77,6 +77,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             self.layout.kernel(va, at.size, want)
         };
         if let Some(location) = location {
+            if user && self.system.paging().smap() && !self.ac {
+                self.system.cr2 = va;
+                let code = u32::from(want == Want::Write) << 1 | 1;
+                return Err(Fault { vector: 14, code, va }.into());
+            }
             return Ok(location);
         }
         if !user && self.layout.kernel(va, at.size, Want::Read).is_none() {

@@ -421,6 +421,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let before = self.setup.then(|| closures_lose(regs));
         self.rsp = regs.gpr[RSP];
         x86::exec(op, regs, self)?;
+        if regs.rflags & x86::flags::TF != 0 {
+            let what = "RFLAGS.TF, a trap after the next instruction";
+            return Err(Stop::UnmodelledAt(self.rip, what.into()));
+        }
         if before.is_some_and(|before| before != closures_lose(regs)) {
             self.lost_at = self.rip;
         }

@@ -16,7 +16,7 @@ use crate::{Context, first_line};
 /// | `finds` | the property that the scenario declares to violate |
 /// | `key` | as [`first_line`] |
 /// | `cpus`, `states`, `transitions`, `transitions_all`, `instructions`, `depth`, `rounds`, `shared_words` | figures of the search |
-/// | `switches` | of the counterexample; else the bound up to which every run is known |
+/// | `switches` | of the counterexample; else the bound up to which every run is known, or null |
 /// | `livelocks_apart` | whether that bound does not hold for livelocks |
 /// | `steps` | of the trail |
 /// | `seconds`, `peak_memory`, `bytes_per_state` | wall-clock seconds, bytes, bytes |
@@ -47,7 +47,7 @@ pub fn json(outcome: &Outcome, context: &Context) -> Value {
         "transitions_all": stats.transitions_all,
         "instructions": stats.instructions,
         "depth": stats.depth,
-        "switches": finding.map_or(stats.switches, |finding| finding.switches),
+        "switches": finding.map_or(stats.switches, |finding| Some(finding.switches)),
         "livelocks_apart": stats.livelocks_apart,
         "rounds": stats.rounds,
         "shared_words": stats.shared_words,

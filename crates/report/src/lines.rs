@@ -72,8 +72,9 @@ fn told(outcome: &Outcome) -> String {
         let reached = outcome.marks.iter().filter(|mark| mark.reached).count();
         marks = format!("marks {reached}/{}", outcome.marks.len());
     }
-    if outcome.finding.as_ref().map_or(stats.states > 0, |finding| finding.steps > 0) {
-        switches = format!("switches {:>2}", stats.switches);
+    let counted = outcome.finding.as_ref().map_or(stats.states > 0, |finding| finding.steps > 0);
+    if let Some(number) = stats.switches.filter(|_| counted) {
+        switches = format!("switches {number:>2}");
     }
     let time = seconds(stats.seconds);
     format!("  {cpus:<6} {states:>18}  {switches:<11}  {marks:<11} [{time:>8}]")
@@ -104,8 +105,8 @@ fn nothing_claimed(text: &mut Text, outcome: &Outcome, options: &Options) {
         }
     }
     below(text, &format!("nothing is claimed{hint}"), options);
-    if outcome.stats.switches > 0 {
-        let bound = count(outcome.stats.switches.into(), "switch");
+    if let Some(bound) = outcome.stats.switches.filter(|bound| *bound > 0) {
+        let bound = count(bound.into(), "switch");
         let apart = if outcome.stats.livelocks_apart { ", livelocks apart" } else { "" };
         below(text, &format!("no counterexample up to {bound}{apart}"), options);
     }

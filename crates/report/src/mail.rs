@@ -69,8 +69,8 @@ fn without_finding(text: &mut Text, outcome: &Outcome) {
     let states = count(outcome.stats.states, "state");
     let why = outcome.reason.as_ref().map(why).unwrap_or_else(|| ".".into());
     let bound = match outcome.stats.switches {
-        0 => String::new(),
-        n => {
+        None | Some(0) => String::new(),
+        Some(n) => {
             let apart = if outcome.stats.livelocks_apart { ", livelocks apart" } else { "" };
             format!(", and no counterexample up to {}{apart}", count(n.into(), "switch"))
         }

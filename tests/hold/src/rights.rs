@@ -268,3 +268,22 @@ fn five_levels_upper_half() {
         lamprey::mark!("tried");
     });
 }
+
+/// STAC lets the kernel into flat user memory, too, and without SMAP it needs none.
+#[lamprey::scenario]
+fn smap_without_page_tables() {
+    lamprey::cpu(0, || {
+        let read = || {
+            // SAFETY: user memory is mapped.
+            unsafe {
+                asm!("mov {}, qword ptr [{}]", out(reg) _, in(reg) user::USER_BASE, options(nostack))
+            }
+        };
+        read();
+        load_cr4(cr4() | SMAP);
+        // SAFETY: changes RFLAGS.AC alone.
+        unsafe { asm!("stac", options(nostack)) };
+        read();
+        lamprey::mark!("read twice");
+    });
+}

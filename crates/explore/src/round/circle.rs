@@ -29,7 +29,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{End, Ending, Round, Session};
+use super::{End, Round, Session};
 use crate::queue::CIRCLE_STATES;
 use crate::store::NOBODY;
 use crate::{Agent, Choice, Model, What};
@@ -74,7 +74,8 @@ impl<M: Model> Round<'_, '_, M> {
         node: u32,
         state: &M::State,
     ) -> Result<(), End<M>> {
-        if !self.session.options.circles {
+        let told = self.unwanted.is_some() && !self.session.model.is_wanted(&What::Livelock);
+        if !self.session.options.circles || told {
             return Ok(());
         }
         let known = &self.store.nodes[node as usize];
@@ -85,7 +86,7 @@ impl<M: Model> Round<'_, '_, M> {
             return Ok(());
         }
         let arrival = self.store.nodes[node as usize].arrival;
-        Err(Ending::Violated(What::Livelock, self.store.trail(arrival)))
+        self.is_bad(What::Livelock, self.store.trail(arrival), self.at)
     }
 
     /// Whether the way to `arrival` has been at `node` since its last context switch.

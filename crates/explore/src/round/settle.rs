@@ -125,21 +125,22 @@ impl<M: Model> Round<'_, '_, M> {
 
     /// Queues the steps of a new state.
     pub(super) fn open(&mut self, state: M::State, arrival: u32, at: At) -> Result<(), End<M>> {
-        let Session { model, words, knowledge, .. } = &mut *self.session;
+        let model = &*self.session.model;
         self.choices.clear();
         model.choices(&state, &mut self.choices);
-        let possible = Possible::new(&**model, &state, &self.choices);
+        let possible = Possible::new(model, &state, &self.choices);
         let from = self.store.arrivals[arrival as usize];
         if possible.required == 0 {
-            if !model.ended(&state) {
-                return Err(Ending::Violated(What::Deadlock, self.store.trail(arrival)));
+            match model.ended(&state) {
+                true => self.stats.ends += 1,
+                false => self.is_bad(What::Deadlock, self.store.trail(arrival), at)?,
             }
-            self.stats.ends += 1;
             self.store.free(from.node);
         }
         if possible.enabled == 0 {
             return Ok(());
         }
+        let Session { model, words, knowledge, .. } = &mut *self.session;
         let mut forced = None;
         if self.scope.reduction {
             let recurrent = words.recurrent();

@@ -83,6 +83,8 @@ pub struct Program {
     pub never: Vec<(Word, u8)>,
     /// Collect what is bad instead of stopping at it.
     pub collect: bool,
+    /// The kind of bad run that is wanted; all if none is named.
+    pub wanted: Option<What<Bad>>,
     /// Of an access that is more than a load or a store it is not told before what it touches.
     pub untold: bool,
     /// What each pass from the first state on found: final states and what is bad.
@@ -101,6 +103,7 @@ impl Program {
             never: Vec::new(),
             collect: false,
             untold: false,
+            wanted: None,
             finals: Vec::new(),
             bads: Vec::new(),
         }
@@ -258,6 +261,10 @@ impl Model for Program {
     type State = State;
     type Bad = Bad;
     type Gap = &'static str;
+
+    fn is_wanted(&self, what: &What<Bad>) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted == what)
+    }
 
     fn initial(&mut self, words: &mut Words) -> Result<State, Stop<Bad, &'static str>> {
         self.finals.push(BTreeSet::new());
