@@ -91,28 +91,38 @@ pub(crate) fn judge(
 fn since(found: String, events: &[outcome::Event]) -> String {
     let when = events.iter().rev().find_map(|event| match &event.what {
         outcome::What::Hardware { text } if found == format!("CPU{} {text}", event.cpu) => {
-            Some(format!(" since step {}", event.step))
+            Some(format!(" since {}", moment(event)))
         }
         outcome::What::WriteRegister { register, .. }
             if register == "CR3" && found.starts_with(&format!("CPU{}'s CR3 ", event.cpu)) =>
         {
-            Some(format!("; CR3 was written in step {}", event.step))
+            Some(match event.step {
+                0 => "; CR3 was written before the first step".into(),
+                step => format!("; CR3 was written in step {step}"),
+            })
         }
         outcome::What::Note { text } if found == *text => {
             let place = event.stack.last().map(at).unwrap_or_default();
-            Some(format!(" since step {}: CPU{}{place}", event.step, event.cpu))
+            Some(format!(" since {}: CPU{}{place}", moment(event), event.cpu))
         }
         outcome::What::Interrupts { on: false }
             if found == format!("CPU{}'s interrupts are off", event.cpu) =>
         {
             let place = event.stack.last().map(at).unwrap_or_default();
-            Some(format!(" since step {}{place}", event.step))
+            Some(format!(" since {}{place}", moment(event)))
         }
         _ => None,
     });
     // A frame that no step has freed was freed in set-up.
     let when = when.or_else(|| found.ends_with(" is free").then(|| " since set-up".into()));
     found + &when.unwrap_or_default()
+}
+
+fn moment(event: &outcome::Event) -> String {
+    match event.step {
+        0 => "before the first step".into(),
+        step => format!("step {step}"),
+    }
 }
 
 fn is_about_interrupts(bad: &Bad) -> bool {

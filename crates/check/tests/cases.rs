@@ -63,6 +63,8 @@ struct Wanted {
     bound: Option<String>,
     /// `found`: how what was found instead begins.
     found: Option<String>,
+    /// `names`: part of it.
+    names: Option<String>,
     /// `only`: `tso` if there must be nothing to find under sequential consistency.
     only_tso: bool,
     /// `limits`: `states N`, `bytes N` or `seconds N`.
@@ -192,6 +194,7 @@ impl Wanted {
             "instruction" => self.instruction = text,
             "cpu" => self.cpu = Some(value.parse().expect("a CPU")),
             "found" => self.found = text,
+            "names" => self.names = text,
             "warns" => self.warns = text,
             "bound" => self.bound = text,
             "only" => self.only_tso = value == "tso",
@@ -307,6 +310,11 @@ impl Case<'_> {
             let found = finding.found.clone().unwrap_or_default();
             if let Some(wanted) = &wanted.found
                 && !found.starts_with(wanted)
+            {
+                return unlike("found", found, wanted);
+            }
+            if let Some(wanted) = &self.wanted.names
+                && !found.contains(wanted)
             {
                 return unlike("found", found, wanted);
             }
