@@ -24,8 +24,9 @@
 //! the way to the step itself. What is missed so is found when all is searched, or when the simplest
 //! run is looked for without reduction.
 //!
-//! The steps on the side are steps of runs, so what they touch is recorded like everything else, and
-//! where it was not known, the round ends as one that is not final.
+//! The steps on the side are steps of runs, so what they touch, and what agents wait for after them, is
+//! recorded like everything else, and where it was not known, the round ends as one that is not final.
+//! What knowledge of program points there is does not matter: nothing is left out on the side.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -121,6 +122,8 @@ impl<M: Model> Round<'_, '_, M> {
         told.transitions_all += 1;
         words.begin_step();
         model.step(state, choice, words).ok()?;
+        self.await_words(state, choice.agent);
+        let Session { model, words, .. } = &mut *self.session;
         let key = model.key(state);
         match self.store.find(key) {
             _ if self.outside.0.contains(&key) => None,

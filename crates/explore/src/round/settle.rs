@@ -53,19 +53,26 @@ impl<M: Model> Round<'_, '_, M> {
         }
     }
 
-    /// Records what the pending operation of `agent` reads before it is taken:
-    /// an agent that waits has to be found out even if it is never let go on. The step that leads to
-    /// the wait touches it by that; that the point itself is learnt, too, has the others forced beside
-    /// an agent that never stepped.
+    /// Records what the pending operation of `agent` touches before it is taken. That the point is learnt,
+    /// too, has the others forced beside an agent that never stepped; what it touches there counts as it
+    /// does by [`reduce`](crate::reduce), which looks at all that is pending.
     pub(super) fn foresee(&mut self, state: &M::State, agent: Agent) -> Option<Next> {
-        let Session { model, words, knowledge, .. } = &mut *self.session;
+        let next = self.await_words(state, agent)?;
+        let Session { words, knowledge, .. } = &mut *self.session;
+        if self.scope.reduction && words.recurrent() & (1 << agent) == 0 {
+            knowledge.learn(agent, next.point, [&self.foreseen, &[]], None);
+        }
+        Some(next)
+    }
+
+    /// Records what the pending operation of `agent` reads before it is taken: an agent that waits has to
+    /// be found out even if it is never let go on.
+    pub(super) fn await_words(&mut self, state: &M::State, agent: Agent) -> Option<Next> {
+        let Session { model, words, .. } = &mut *self.session;
         self.foreseen.clear();
         let next = model.next(state, agent, &mut self.foreseen)?;
         for touch in self.foreseen.iter().filter(|touch| !touch.write) {
             words.touch(agent, touch.word, false);
-        }
-        if self.scope.reduction && words.recurrent() & (1 << agent) == 0 {
-            knowledge.learn(agent, next.point, [&self.foreseen, &[]], None);
         }
         Some(next)
     }
