@@ -49,7 +49,7 @@ pub(crate) fn judge(
                 guest,
                 scenario,
                 model: &mut model,
-                shared: &found.shared,
+                words: words(limits, &found.shared),
                 changed: "",
                 livelock: false,
             };
@@ -123,6 +123,12 @@ fn moment(event: &outcome::Event) -> String {
         0 => "before the first step".into(),
         step => format!("step {step}"),
     }
+}
+
+/// The words that were shared in a search which found these to be.
+fn words(limits: &Limits, shared: &[u32]) -> Words {
+    // Those that were touched are not all that the machine has asked about.
+    if limits.every_access { Words::all() } else { Words::fixed(shared) }
 }
 
 fn is_about_interrupts(bad: &Bad) -> bool {
@@ -296,7 +302,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
         guest,
         scenario,
         model: &mut model,
-        shared: &trail.shared,
+        words: Words::fixed(&trail.shared),
         changed,
         livelock: trail.property() == "livelock",
     }
@@ -325,7 +331,8 @@ struct Teller<'a> {
     guest: &'a Guest,
     scenario: &'a Scenario,
     model: &'a mut Model,
-    shared: &'a [u32],
+    /// Which are shared.
+    words: Words,
     changed: &'static str,
     /// The trail claims that from its last state no run ends.
     livelock: bool,
@@ -365,7 +372,7 @@ impl Teller<'_> {
 
     /// `known` is what the search says of the last state; a violation that shows by itself needs none.
     fn tell(&mut self, choices: &[Choice], known: Option<&What<Bad>>) -> Result<Told, ReplayError> {
-        let mut words = Words::fixed(self.shared);
+        let mut words = self.words.clone();
         let mut narrator = Narrator::new(self.guest, &self.scenario.name);
         let mut runs: Vec<Run> = Vec::new();
         let mut switches = Switches::default();

@@ -263,6 +263,12 @@ impl Case<'_> {
         let every = self.check(&small).outcome;
         let property = |o: &Outcome| o.finding.as_ref().map(|finding| finding.property.clone());
         let short = |outcome: &Outcome| (outcome.verdict, property(outcome));
+        let untold =
+            every.reason.as_ref().is_some_and(|why| why.sentence.contains("a defect of lamprey"));
+        complain(
+            "with every access a scheduling point",
+            untold.then(|| format!("{:?}", every.reason)),
+        );
         let decided = [&plain.outcome, &every].iter().all(|o| o.verdict != Verdict::Undecided);
         if decided && short(&plain.outcome) != short(&every) {
             complain("with every access a scheduling point", Some(format!("{:?}", short(&every))));

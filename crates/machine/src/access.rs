@@ -48,6 +48,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             if let Some((_, location)) = translated {
                 return Ok(location);
             }
+            // It waits for the store buffer as a whole (SDM vol. 3 §8.2.5), its walk included, as a load does
+            // behind an MFENCE: the fault that an entry on its way would spare it does not come.
+            if at.locked && !self.is_latched() {
+                self.drain()?;
+            }
             let result = self.translate_paged(access)?;
             if let Ok(location) = result
                 && at.locked

@@ -2,7 +2,7 @@
 
 use abi::hypercall::Hypercall;
 use oracle::assemble::frame_pa;
-use oracle::program::{Op, Place, Program, RDI, RDX, RSI, Tables, VALUES};
+use oracle::program::{Op, Place, Program, R8, RDI, RDX, RSI, Rmw, Tables, VALUES};
 use oracle::{Bad, Compared, Limits, Mode, Outcome, compare, heap, show_disagreement};
 
 /// P, R/W, U/S, A and D.
@@ -58,4 +58,26 @@ fn page_is_freed_before_a_translation_is_chosen() {
     let cpus = vec![user_read(), kernel];
     let program = Program { cpus, tables: Some(one_page()), ..Program::default() };
     assert!(agreed(&program).bad.contains(&Bad::Failed("freed-frame".into())));
+}
+
+/// A LOCKed access is translated once all earlier stores are visible, one to its entry included.
+#[test]
+fn locked_access_behind_a_store_to_its_entry() {
+    let mut tables = one_page();
+    tables.entries[3].2 = 0;
+    let at = |how, locked| {
+        let cpu = vec![
+            Op::Set(RSI, frame_pa(heap(), PAGE) | USER),
+            Op::Set(RDX, heap() + 4096 * PT as u64),
+            Op::Store(RSI, 8, Place::At(RDX)),
+            Op::Set(RDI, VA),
+            Op::Rmw(how, locked, R8, 8, Place::At(RDI)),
+            Op::Ret,
+        ];
+        let tables = Some(tables.clone());
+        agreed(&Program { cpus: vec![cpu], tables, ..Program::default() }).bad
+    };
+    assert!(at(Rmw::Xchg, false).is_empty());
+    assert!(at(Rmw::Add, true).is_empty());
+    assert!(at(Rmw::Add, false).contains(&Bad::Fault(14)));
 }

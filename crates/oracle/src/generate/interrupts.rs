@@ -1,5 +1,7 @@
 //! Programs with handlers.
 
+use abi::hypercall::Hypercall;
+
 use crate::generate::build::Build;
 use crate::program::{Handler, Op, Place, Program, RAX, RBX, RCX, RDX, Rmw};
 use crate::random::Random;
@@ -90,8 +92,52 @@ fn window(build: &mut Build<'_>) {
     }
 }
 
+/// What CPU 0 has stored when a handler begins or ends there, as CPU 1 sees it: it stores and looks back.
+fn in_order(random: &mut Random, raw: bool, stores: bool) -> Program {
+    let mut build = Build::new(random, 0, 2);
+    if stores {
+        // The code that is interrupted looks whether the handler has stored, and what CPU 1 has.
+        build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    } else {
+        build.push(Op::Load(RBX, 8, Place::Data(0)));
+        build.push(Op::Store(RBX, 8, Place::Data(16)));
+        build.push(Op::Load(RBX, 8, Place::Data(8)));
+        build.push(Op::Store(RBX, 8, Place::Data(24)));
+    }
+    let code = build.end_handler(raw);
+    let handlers = vec![Handler { vector: VECTORS[1], raw, code }];
+    let mut build = Build::new(random, 0, 2);
+    if stores || build.random.percent(50) {
+        build.send(0, VECTORS[1]);
+    }
+    if stores {
+        for word in [0, 8] {
+            let to = build.result();
+            build.push(Op::Load(to, 8, Place::Data(word)));
+        }
+    } else {
+        build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    }
+    let interrupted = build.end();
+    let mut build = Build::new(random, 1, 2);
+    if !interrupted.contains(&Op::Call(Hypercall::SendIpi)) {
+        build.send(0, VECTORS[1]);
+    }
+    build.push(Op::StoreImm(1, 8, Place::Data(8)));
+    if build.random.percent(80) {
+        build.push(Op::Mfence);
+    }
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(0)));
+    Program { handlers, cpus: vec![interrupted, build.end()], ..Program::default() }
+}
+
 /// Interrupts by hypercall with called handlers.
 pub(super) fn called(random: &mut Random) -> Program {
+    if random.percent(6) {
+        let stores = random.percent(50);
+        return in_order(random, false, stores);
+    }
     let mut program = Program::default();
     let words = 2;
     let vectors = &VECTORS[..1 + random.below(2) as usize];
@@ -104,7 +150,13 @@ pub(super) fn called(random: &mut Random) -> Program {
     for cpu in 0..cpus {
         let mut build = Build::new(random, cpu, words);
         for _ in 0..=build.random.below(if cpus == 1 { 4 } else { 2 }) {
-            if build.random.percent(35) {
+            if vectors.len() > 1 && build.random.percent(10) {
+                // Either may come first, as both are on their way.
+                build.push(Op::Cli);
+                send(&mut build, &mut sent, cpus, vectors);
+                send(&mut build, &mut sent, cpus, vectors);
+                build.push(Op::Sti);
+            } else if build.random.percent(35) {
                 send(&mut build, &mut sent, cpus, vectors);
             } else if cpu > 0 && build.random.percent(40) {
                 build.store_and_load();
@@ -262,6 +314,10 @@ fn raw_code(random: &mut Random, eoi: bool) -> Vec<Op> {
 
 /// Raw handlers.
 pub(super) fn raw(random: &mut Random) -> Program {
+    if random.percent(6) {
+        let stores = random.percent(70);
+        return in_order(random, true, stores);
+    }
     let mut program = Program::default();
     let eoi = random.percent(40);
     let code = raw_code(random, eoi);

@@ -8,6 +8,9 @@ use crate::random::Random;
 
 /// A few accesses on each of two or three CPUs.
 pub(super) fn plain(random: &mut Random, mixed: bool) -> Program {
+    if !mixed && random.percent(6) {
+        return answer(random);
+    }
     let cpus = if random.percent(25) { 3 } else { 2 };
     let words = if mixed { random.below(2) + 1 } else { random.below(2) + 2 };
     let mut program = Program::default();
@@ -37,8 +40,63 @@ pub(super) fn plain(random: &mut Random, mixed: bool) -> Program {
     program
 }
 
+/// One CPU answers what another one has said, which looks for the answer at once.
+fn answer(random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 3);
+    if build.random.percent(70) {
+        build.push(Op::StoreImm(1, 8, Place::Data(16)));
+    }
+    match build.random.below(5) {
+        0 | 1 => build.drain(),
+        2 => build.push(Op::Lfence),
+        3 => build.access(),
+        _ => {}
+    }
+    build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(8)));
+    let says = build.end();
+    let mut build = Build::new(random, 1, 3);
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(0)));
+    build.push(Op::Store(to, 8, Place::Data(8)));
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(16)));
+    Program { cpus: vec![says, build.end()], ..Program::default() }
+}
+
+/// A flag that only he looks at who has seen another word change between two loads: which words are shared
+/// comes out one by one.
+fn late(random: &mut Random) -> Program {
+    let place = |word: u16| Place::Data(8 * word);
+    let mut build = Build::new(random, 0, 3);
+    build.push(Op::StoreImm(1, 8, place(0)));
+    for word in build.random.one(&[[1, 2], [1, 2], [2, 1]]) {
+        build.push(Op::StoreImm(1, 8, place(word)));
+    }
+    let says = build.end();
+    let mut build = Build::new(random, 1, 3);
+    build.push(Op::Load(RCX, 8, place(0)));
+    build.push(Op::Jrcxz(3));
+    build.push(Op::Jmp(12));
+    build.push(Op::Load(RCX, 8, place(0)));
+    build.push(Op::Jrcxz(12));
+    build.push(Op::Load(RCX, 8, place(2)));
+    build.push(Op::Jrcxz(12));
+    let to = build.result();
+    build.push(Op::Load(to, 8, place(1)));
+    build.require(to, 1, 2);
+    debug_assert_eq!(build.ops.len(), 12, "where the jumps lead");
+    let to = build.result();
+    build.push(Op::Load(to, 8, place(1)));
+    Program { cpus: vec![says, build.end()], ..Program::default() }
+}
+
 /// Locks, flags and what they guard.
 pub(super) fn locks(random: &mut Random) -> Program {
+    if random.percent(6) {
+        return late(random);
+    }
     let mut program = Program::default();
     // Two locks, free; then two flags; then what is guarded.
     program.initial[0] = 1;
