@@ -304,7 +304,7 @@ fn a_test_says_what_is_known_under_tso() {
 #[test]
 fn what_is_no_log_is_refused() {
     for (text, said) in [
-        ("nothing\n", "line 1: this is no log of herd or litmus7: no line begins with `Test`"),
+        ("nothing\n", "line 1: this is not a log of herd or litmus7: no line begins with `Test`"),
         ("Test a X\nStates 2\nx=1;\n", "line 2: 2 states are announced, fewer follow"),
     ] {
         assert_eq!(Log::parse(text).map_err(|error| error.to_string()), Err(said.into()));
