@@ -96,10 +96,10 @@ impl<'a> Narrator<'a> {
         let cr4 = state.cpu(raw.agent.cpu()).cr4();
         Some(match &raw.access {
             Access::Load { va, size, value, .. } => {
-                What::Read { object: names.object(*va), value: names.value(*value, *size) }
+                What::Read { object: names.accessed(*va, *size), value: names.value(*value, *size) }
             }
             Access::Store { va, size, old, value, locked, .. } => {
-                let object = names.object(*va);
+                let object = names.accessed(*va, *size);
                 let (old, value) = (names.value(*old, *size), names.value(*value, *size));
                 if *locked {
                     What::Update { object, old, value }
@@ -108,7 +108,7 @@ impl<'a> Narrator<'a> {
                 }
             }
             Access::Drain { va, size, old, value } => {
-                let object = names.object(*va);
+                let object = names.accessed(*va, *size);
                 let (old, value) = (names.value(*old, *size), names.value(*value, *size));
                 let text = format!("store buffer drains: {object}: {old} -> {value}");
                 What::Hardware { text }

@@ -73,25 +73,25 @@ faults! {
     // found: mov
     fn cr4_pke = "mov rax, cr4", "bts rax, 22", "mov cr4, rax", "hlt";
     /// IA32_SPEC_CTRL needs a test of CPUID.
-    // found: wrmsr
+    // found: wrmsr of 0x48
     fn spec_ctrl = "mov ecx, 0x48", "xor eax, eax", "xor edx, edx", "wrmsr", "hlt";
     /// IA32_TSC_DEADLINE needs a test of CPUID.
-    // found: wrmsr
+    // found: wrmsr of 0x6e0
     fn tsc_deadline = "mov ecx, 0x6e0", "xor eax, eax", "xor edx, edx", "wrmsr", "hlt";
     /// An MSR of no processor.
-    // found: rdmsr
+    // found: rdmsr of 0x40000000
     fn no_msr = "mov ecx, 0x40000000", "rdmsr", "hlt";
     /// The EOI register of the x2APIC cannot be read.
-    // found: rdmsr
+    // found: rdmsr of 0x80b
     fn eoi_is_read = "mov ecx, 0x80b", "rdmsr", "hlt";
     /// A reserved register of the x2APIC.
-    // found: wrmsr
+    // found: wrmsr of 0x831
     fn x2apic_reserved = "mov ecx, 0x831", "xor eax, eax", "xor edx, edx", "wrmsr", "hlt";
     /// A reserved bit of IA32_EFER.
-    // found: wrmsr
+    // found: wrmsr of 0xc0000080
     fn efer_reserved = "mov ecx, 0xc0000080", "rdmsr", "bts eax, 1", "wrmsr", "hlt";
     /// Long mode cannot be turned off while paging is on.
-    // found: wrmsr
+    // found: wrmsr of 0xc0000080
     fn efer_without_lme = "mov ecx, 0xc0000080", "rdmsr", "btr eax, 8", "wrmsr", "hlt";
 }
 
