@@ -72,20 +72,26 @@ impl Origin {
 
     /// Builds what is to be built, and opens all.
     pub(crate) fn open(&self, look: &Look, ui: &mut Ui) -> Result<Vec<Opened>, GuestError> {
-        let (paths, built) = match self {
+        match self {
             Origin::Workspace(workspace, target) => {
-                (build::build(workspace, *target, look, ui)?, true)
+                let build::Built { images, words } = build::build(workspace, *target, look, ui)?;
+                images.into_iter().map(|path| open(path, Some(&words))).collect()
             }
-            Origin::Images(images) => (images.clone(), false),
-        };
-        paths.into_iter().map(|path| open(path, built)).collect()
+            Origin::Images(images) => images.iter().map(|path| open(path.clone(), None)).collect(),
+        }
     }
 }
 
-fn open(path: PathBuf, built: bool) -> Result<Opened, GuestError> {
+/// Opens an image; `built` says how, if we built it ourselves.
+fn open(path: PathBuf, built: Option<&str>) -> Result<Opened, GuestError> {
     match Guest::open(&path) {
-        Ok(guest) => Ok(Opened { path, guest }),
-        Err(LoadError::NoScenarios { .. }) if built => Err(GuestError::Empty(path)),
+        Ok(mut guest) => {
+            if let Some(words) = built {
+                guest.set_built_for(words.to_owned());
+            }
+            Ok(Opened { path, guest })
+        }
+        Err(LoadError::NoScenarios { .. }) if built.is_some() => Err(GuestError::Empty(path)),
         Err(error) => Err(GuestError::Load(error.to_string())),
     }
 }
