@@ -238,7 +238,7 @@ impl Trail {
 }
 
 fn parse_range(text: &str) -> Result<std::ops::RangeInclusive<u32>, String> {
-    let wrong = || format!("`{text}` is no word or range of words");
+    let wrong = || format!("`{text}` is not a word or a range of words");
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (first.parse().map_err(|_| wrong())?, last.parse().map_err(|_| wrong())?);
     if last < first || last - first > 1 << 20 {

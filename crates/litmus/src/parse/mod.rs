@@ -290,7 +290,7 @@ impl<'s, 't> Parser<'s, 't> {
                 Ok(if negative { value.wrapping_neg() } else { value })
             }
             None if self.peek().starts_with(|c: char| c.is_ascii_digit()) => {
-                Err(self.error("this is no number of at most 64 bits"))
+                Err(self.error("this is not a number of at most 64 bits"))
             }
             None => Err(self.wanted("a number", place)),
         }
@@ -435,7 +435,7 @@ impl<'s, 't> Parser<'s, 't> {
         let Some(at) = at else {
             let message = match count {
                 Some(count) => format!("`{word}` has the elements 0 to {}", count - 1),
-                None => format!("`{word}` is no array; declare it: `int {word}[2];`"),
+                None => format!("`{word}` is not an array; declare it: `int {word}[2];`"),
             };
             return Err(self.source.error(self.since(number), message));
         };
