@@ -134,10 +134,7 @@ fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
     let unreached: Vec<&str> =
         outcome.marks.iter().filter(|mark| !mark.reached).map(|mark| mark.name.as_str()).collect();
     let undecided = if outcome.cpus == 0 {
-        Some(
-            "no CPU does anything: the set-up registers none; add `lamprey::cpu(0, || …)`"
-                .to_owned(),
-        )
+        Some("no CPU does anything: the set-up calls `lamprey::cpu` for none".to_owned())
     } else if ends == 0 {
         Some("every run was discarded by `assume`: nothing was checked".to_owned())
     } else if outcome.marks.is_empty() {

@@ -87,7 +87,11 @@ fn select_jobs(guests: &[Opened], args: &Check, ui: &mut Ui) -> Result<Vec<Job>,
             Match::Called => format!("no scenario is called `{filter}`"),
         });
     }
-    let job = |i: usize| Job { image: all[i].0.path.clone(), scenario: names[i].to_owned() };
+    let job = |i: usize| Job {
+        image: all[i].0.path.clone(),
+        built: all[i].0.built.clone(),
+        scenario: names[i].to_owned(),
+    };
     Ok(selected.into_iter().map(job).collect())
 }
 
