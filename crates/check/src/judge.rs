@@ -512,10 +512,6 @@ impl Teller<'_> {
             folded,
         };
         self.describe(&bad, &mut finding);
-        if let Some(state) = state.filter(|_| !observed) {
-            let rcx = state.cpu(bad.agent.cpu()).rcx();
-            finding.found = finding.found.map(|found| with_msr(found, rcx));
-        }
         Ok(Told { finding, runs })
     }
 
@@ -605,14 +601,6 @@ impl Teller<'_> {
             folded,
         };
         Told { finding, runs }
-    }
-}
-
-/// A faulting access to an MSR, with the number of the register.
-fn with_msr(found: String, rcx: u64) -> String {
-    match &*found {
-        "rdmsr" | "wrmsr" => format!("{found} of {:#x}", rcx & 0xffff_ffff),
-        _ => found,
     }
 }
 

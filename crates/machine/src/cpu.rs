@@ -146,11 +146,6 @@ impl Cpu {
         self.regs.gpr[x86::RSP]
     }
 
-    /// RCX at its present level: the number of an MSR in its lower half.
-    pub fn rcx(&self) -> u64 {
-        self.regs.gpr[x86::RCX]
-    }
-
     /// What its thread is doing.
     pub fn activity(&self) -> Activity {
         self.activity

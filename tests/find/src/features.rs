@@ -73,25 +73,25 @@ faults! {
     // found: mov
     fn cr4_pke = "mov rax, cr4", "bts rax, 22", "mov cr4, rax", "hlt";
     /// IA32_SPEC_CTRL needs a test of CPUID.
-    // found: wrmsr of 0x48
+    // found: wrmsr
     fn spec_ctrl = "mov ecx, 0x48", "xor eax, eax", "xor edx, edx", "wrmsr", "hlt";
     /// IA32_TSC_DEADLINE needs a test of CPUID.
-    // found: wrmsr of 0x6e0
+    // found: wrmsr
     fn tsc_deadline = "mov ecx, 0x6e0", "xor eax, eax", "xor edx, edx", "wrmsr", "hlt";
     /// An MSR of no processor.
-    // found: rdmsr of 0x40000000
+    // found: rdmsr
     fn no_msr = "mov ecx, 0x40000000", "rdmsr", "hlt";
     /// The EOI register of the x2APIC cannot be read.
-    // found: rdmsr of 0x80b
+    // found: rdmsr
     fn eoi_is_read = "mov ecx, 0x80b", "rdmsr", "hlt";
     /// A reserved register of the x2APIC.
-    // found: wrmsr of 0x831
+    // found: wrmsr
     fn x2apic_reserved = "mov ecx, 0x831", "xor eax, eax", "xor edx, edx", "wrmsr", "hlt";
     /// A reserved bit of IA32_EFER.
-    // found: wrmsr of 0xc0000080
+    // found: wrmsr
     fn efer_reserved = "mov ecx, 0xc0000080", "rdmsr", "bts eax, 1", "wrmsr", "hlt";
     /// Long mode cannot be turned off while paging is on.
-    // found: wrmsr of 0xc0000080
+    // found: wrmsr
     fn efer_without_lme = "mov ecx, 0xc0000080", "rdmsr", "btr eax, 8", "wrmsr", "hlt";
 }
 
