@@ -36,7 +36,10 @@ pub(crate) fn judge(
         .collect();
     let (instructions, mut trail) = (model.machine.instructions(), None);
     match &found.verdict {
-        explore::Verdict::Pass => no_violation(&mut outcome, scenario, found.stats.ends),
+        explore::Verdict::Pass => {
+            outcome.cpus = cpus(&model);
+            no_violation(&mut outcome, scenario, found.stats.ends);
+        }
         explore::Verdict::Undecided { why, complete_switches, complete_livelocks } => {
             let apart = complete_livelocks != complete_switches;
             outcome.verdict = Verdict::Undecided;
@@ -146,7 +149,9 @@ fn at(frame: &outcome::Frame) -> String {
 fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
     let unreached: Vec<&str> =
         outcome.marks.iter().filter(|mark| !mark.reached).map(|mark| mark.name.as_str()).collect();
-    let undecided = if ends == 0 {
+    let undecided = if outcome.cpus == 0 {
+        Some("no CPU does anything: the set-up calls `lamprey::cpu` for none".to_owned())
+    } else if ends == 0 {
         Some("every run was discarded by `assume`: nothing was checked".to_owned())
     } else if outcome.marks.is_empty() {
         Some("no mark was reached: nothing shows that the scenario did what it is about; add `lamprey::mark!(\"…\")`".to_owned())

@@ -103,10 +103,10 @@ impl<'a> Narrator<'a> {
         let cr4 = state.map_or(0, |state| state.cpu(raw.agent.cpu()).cr4());
         Some(match &raw.access {
             Access::Load { va, size, value, .. } => {
-                What::Read { object: names.object(*va), value: names.value(*value, *size) }
+                What::Read { object: names.accessed(*va, *size), value: names.value(*value, *size) }
             }
             Access::Store { va, size, old, value, locked, .. } => {
-                let object = names.object(*va);
+                let object = names.accessed(*va, *size);
                 let (old, value) = (names.value(*old, *size), names.value(*value, *size));
                 if *locked {
                     What::Update { object, old, value }
@@ -115,7 +115,7 @@ impl<'a> Narrator<'a> {
                 }
             }
             Access::Drain { va, size, old, value } => {
-                let object = names.object(*va);
+                let object = names.accessed(*va, *size);
                 let (old, value) = (names.value(*old, *size), names.value(*value, *size));
                 let text = format!("store buffer drains: {object}: {old} -> {value}");
                 What::Hardware { text }

@@ -1,7 +1,7 @@
 //! The `lamprey` and `cargo-lamprey` commands.
 //!
 //! ```text
-//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► target_os, rustflags ─► cargo_config)
+//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► target_os, profile, rustflags ─► cargo_config)
 //!     │        │     └─► show ─► store        (what earlier checks kept)
 //!     │        └─► pool ─► the `check` crate  (several scenarios at once)
 //!     ├─► litmus ─► ordered   (litmus tests, told in order)
@@ -38,6 +38,7 @@ mod new;
 mod ordered;
 mod pages;
 mod pool;
+mod profile;
 mod progress;
 mod replay;
 mod run;
@@ -109,8 +110,8 @@ fn words(name: &str, mut words: Vec<OsString>) -> Vec<OsString> {
 
 fn parse(name: &str, words: &[OsString]) -> Result<Flags, clap::Error> {
     let command = Flags::command().name("lamprey").bin_name(name);
-    let matches = command.try_get_matches_from(words)?;
-    Flags::from_arg_matches(&matches)?.settle(&matches)
+    let matches = command.clone().try_get_matches_from(words)?;
+    Flags::from_arg_matches(&matches)?.settle(&matches, command)
 }
 
 /// Prints help, version, or what is wrong with the flags.

@@ -19,8 +19,8 @@ pub(crate) fn replay(
     let origin = Origin::of(&args.source)?;
     let store = origin.store();
     let (path, text) = store.find_trail(&args.trail)?;
-    let trail = Trail::parse(&text)
-        .map_err(|error| ReplayError::Broken { path: path.clone(), reason: error.to_string() })?;
+    let trail =
+        Trail::parse(&text).map_err(|reason| ReplayError::Broken { path: path.clone(), reason })?;
     let guests = origin.open(look, ui)?;
     // A file from elsewhere stays where it is: a trail we keep may have its name.
     let name = store.name_of(&path);
@@ -40,6 +40,15 @@ pub(crate) fn replay(
     }
     let outcome = check::replay(&opened.guest, &trail)
         .map_err(|error| ReplayError::NoFit { trail: called.clone(), reason: error.to_string() })?;
+    if let Some(finding) = &outcome.finding
+        && ![&*finding.property, ""].contains(&trail.property())
+    {
+        ui.warn(format!(
+            "the trail is said to violate {}; what its run violates is {}",
+            trail.property(),
+            finding.property
+        ));
+    }
     let commands = Commands::new(program, &args.source);
     let context = match &name {
         Some(name) => commands.context(Some(name)),
@@ -57,7 +66,7 @@ pub(crate) fn replay(
     } else {
         ui.report(&report::columns(&outcome, &context, ui.options()))?;
         ui.print("\n")?;
-        ui.report(&report::bounds(std::slice::from_ref(&outcome)))?;
+        ui.report(&report::bounds(std::slice::from_ref(&outcome), ui.options()))?;
     }
     Ok(Exit::of([outcome.verdict]))
 }

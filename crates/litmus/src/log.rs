@@ -84,7 +84,7 @@ impl Log {
         }
         log.end(current);
         if log.tests.is_empty() {
-            let message = "this is no log of herd or litmus7: no line begins with `Test`".into();
+            let message = "this is not a log of herd or litmus7: no line begins with `Test`".into();
             return Err(LogError { line: 1, message });
         }
         Ok(log)

@@ -68,7 +68,7 @@ impl<'t> Reader<'t> {
         let mut state: Vec<Option<u64>> = vec![None; printed.len()];
         for part in line.split(';').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, value) =
-                part.split_once('=').ok_or_else(|| format!("`{part}` is no `NAME=VALUE`"))?;
+                part.split_once('=').ok_or_else(|| format!("`{part}` is not `NAME=VALUE`"))?;
             let (name, value) = (name.trim(), value.trim());
             let at = printed
                 .iter()

@@ -307,7 +307,7 @@ fn a_test_says_what_is_known_under_tso() {
 #[test]
 fn what_is_no_log_is_refused() {
     for (text, said) in [
-        ("nothing\n", "line 1: this is no log of herd or litmus7: no line begins with `Test`"),
+        ("nothing\n", "line 1: this is not a log of herd or litmus7: no line begins with `Test`"),
         ("Test a X\nStates 2\nx=1;\n", "line 2: 2 states are announced, fewer follow"),
         ("Test a X\nStates 1\nx=1;\nx=2;\n", "line 2: 1 states are announced, more follow"),
     ] {

@@ -41,7 +41,7 @@ pub struct Outcome {
     /// What the verdict holds for beside that number.
     #[serde(default)]
     pub bounds: Bounds,
-    /// What is legal and hardly meant, whatever the verdict: a sentence each.
+    /// What is legal, but probably unintended, whatever the verdict: a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// Figures of the search.

@@ -5,11 +5,15 @@ use serde_json::{Value, json as object};
 
 use crate::{Context, first_line};
 
+/// Version of all objects that are printed: raised where a key is removed or changes its meaning.
+pub const VERSION: u32 = 1;
+
 /// The outcome as one object. Keys are in snake_case, are always there, and are `null` where there
-/// is nothing to say; keys may be added, none changes its meaning.
+/// is nothing to say; keys may be added, none changes its meaning within a version.
 ///
 /// | key | value |
 /// |---|---|
+/// | `version` | [`VERSION`] |
 /// | `name`, `about` | the scenario and the first line of its documentation |
 /// | `verdict` | `pass`, `fail`, `found`, `lost`, `undecided` or `skip` |
 /// | `property` | the violated property |
@@ -35,6 +39,7 @@ pub fn json(outcome: &Outcome, context: &Context) -> Value {
     let stats = &outcome.stats;
     let finding = outcome.finding.as_ref();
     object!({
+        "version": VERSION,
         "name": outcome.scenario,
         "about": outcome.about,
         "verdict": verdict(outcome.verdict),

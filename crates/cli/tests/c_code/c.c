@@ -1,0 +1,4 @@
+void increment(unsigned long *hits)
+{
+	*hits += 1;
+}

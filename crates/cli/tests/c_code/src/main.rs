@@ -1,0 +1,25 @@
+#![no_std]
+#![no_main]
+
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+unsafe extern "C" {
+    fn increment(hits: *mut u64);
+}
+
+/// Two CPUs count in C, without a lock.
+#[lamprey::scenario]
+fn lost_update() {
+    let hits = lamprey::new(AtomicU64::new(0));
+    lamprey::name(hits, "hits");
+    for n in 0..2 {
+        lamprey::cpu(n, move || {
+            lamprey::mark!("counts");
+            unsafe { increment(hits.as_ptr()) };
+        });
+    }
+    lamprey::finally(move || {
+        let found = hits.load(Relaxed);
+        lamprey::require_eq!(found, 2, "lost-update", "an increment is lost", "hits");
+    });
+}
