@@ -65,12 +65,14 @@ fn a_gap_is_told_unless_something_is_bad() {
     assert_eq!((trail.len(), complete_switches), (2, None));
 
     let assert = [Op::Load(0, 0), Op::AssertEq(0, 0)];
-    let found = run(&mut Program::new(&[&gap, &set, &assert]), Way::Reduced);
-    let Verdict::Violated { what, shortest, .. } = found.verdict else {
-        panic!("{:?}", found.verdict)
-    };
-    // What comes after the gap might be simpler.
-    assert_eq!((what, shortest), (What::Bad(Bad::Assert(2, 1)), false));
+    for way in [Way::Reduced, Way::Shared] {
+        let found = run(&mut Program::new(&[&gap, &set, &assert]), way);
+        let Verdict::Violated { what, shortest, .. } = found.verdict else {
+            panic!("{:?}", found.verdict)
+        };
+        // What comes after the gap might be simpler.
+        assert_eq!((what, shortest), (What::Bad(Bad::Assert(2, 1)), false));
+    }
 }
 
 #[test]
