@@ -184,7 +184,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let forward = self.system.buffer.forward(name, bytes);
         if forward == Forward::Overlap {
             let pending = self.before(name, false, false);
-            self.pending = pending.waiting(Wait::Gone(name), self.buffer_word());
+            self.pending = pending.waiting(Wait::Forwarded(name, bytes), self.buffer_word());
             return Err(Stop::Yield);
         }
         Ok(forward)
