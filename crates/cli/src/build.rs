@@ -380,7 +380,7 @@ mod tests {
         let main = folder.path().join("main.rs");
         let of = |text: &str| {
             fs::write(&main, text).expect("written");
-            lacking(&[main.clone()]).replace(&main.display().to_string(), "M")
+            lacking(std::slice::from_ref(&main)).replace(&main.display().to_string(), "M")
         };
         let unused = "\n  M: nothing there uses `lamprey`, so that it is not linked; write `use lamprey as _;`";
         assert_eq!(

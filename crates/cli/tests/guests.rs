@@ -383,6 +383,9 @@ fn how_a_guest_was_built_is_among_the_bounds_and_what_it_lacks_is_told() {
     let bound = "guest built for x86_64-unknown-linux-gnu at opt-level 3 without overflow checks (mine at \
                  opt-level 2), with c_code as a build script has it, in part by ";
     assert!(told.contains(bound), "{told}");
+    // A part of what has the name, and all of it.
+    assert!(told.contains("write 4 bytes at word = 7"), "{told}");
+    assert!(told.contains("read word = 7"), "{told}");
     let warned = "Cargo.toml: panic = \"unwind\" of the profile `lamprey` is left out for guests: they are \
                   built with panic = \"abort\"";
     assert!(err.contains(warned), "{err}");
