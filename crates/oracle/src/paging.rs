@@ -248,8 +248,11 @@ impl Naive<'_> {
     /// A frame becomes free.
     pub(crate) fn free(&self, state: &mut State, cpu: usize, pa: u64) -> Result<(), Stopped> {
         let first = pa.wrapping_sub(HEAP_PHYS).wrapping_add(HEAP_BASE);
-        if !self.is_frame(first) || state.freed.contains(&pa) {
-            return Err(Stopped::NoRule("no frame, or one that is free already"));
+        if !self.is_frame(first) {
+            return Err(Stopped::NoRule("no frame"));
+        }
+        if state.freed.contains(&pa) {
+            return Err(Stopped::Bad(Bad::Failed("freed-twice".into())));
         }
         let on_its_way = |(other, of): (usize, &Cpu)| {
             let to_it = |va: u64| (first..first + 4096).contains(&va);

@@ -145,6 +145,9 @@ pub(super) fn called(random: &mut Random) -> Program {
         let code = called_code(random, words);
         program.handlers.push(Handler { vector: *vector, raw: false, code });
     }
+    if random.percent(4) {
+        return equal(program, random);
+    }
     let cpus = 1 + random.below(2) as u8;
     let mut sent = Vec::new();
     for cpu in 0..cpus {
@@ -169,6 +172,24 @@ pub(super) fn called(random: &mut Random) -> Program {
         }
         program.cpus.push(build.end());
     }
+    program
+}
+
+/// As many equal messages as are told apart in all programs; how often their handler has run can be seen.
+fn equal(mut program: Program, random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 2);
+    build.push(Op::Load(RBX, 8, Place::Data(0)));
+    build.push(Op::Lea(RBX, RBX, 1));
+    build.push(Op::Store(RBX, 8, Place::Data(0)));
+    program.handlers.truncate(1);
+    program.handlers[0].code = build.end_handler(false);
+    let mut build = Build::new(random, 0, 2);
+    for _ in 0..EQUAL {
+        build.send(0, VECTORS[0]);
+    }
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(0)));
+    program.cpus.push(build.end());
     program
 }
 
@@ -237,7 +258,10 @@ fn sleeper(build: &mut Build<'_>, careful: bool) {
             if build.random.percent(30) {
                 build.push(Op::Hlt);
             }
-            build.push(Op::Sti);
+            // Without it, it ends with interrupts off.
+            if build.random.percent(75) {
+                build.push(Op::Sti);
+            }
         }
         kind => {
             // Asks with interrupts off, sleeps, asks again.
@@ -400,6 +424,24 @@ fn by_apic(build: &mut Build<'_>, cpus: u8, vectors: &[u8]) {
     }
 }
 
+/// MOV to SS, by itself or beside what holds interrupts back, too.
+fn shadows(build: &mut Build<'_>) {
+    build.push(Op::Set(RDX, 0x18));
+    let load = Op::MovSs(RDX);
+    let before = match build.random.below(5) {
+        0 => vec![load],
+        1 => vec![Op::Cli, Op::Sti],
+        _ => Vec::new(),
+    };
+    before.into_iter().for_each(|op| build.push(op));
+    build.push(load);
+    if build.random.percent(20) {
+        build.push(Op::Cli);
+        build.push(Op::Sti);
+    }
+    simple(build);
+}
+
 /// NMIs.
 pub(super) fn nmi(random: &mut Random) -> Program {
     let mut program = Program::default();
@@ -421,11 +463,7 @@ pub(super) fn nmi(random: &mut Random) -> Program {
                     let to = build.random.below(u64::from(cpus));
                     build.send_nmi(to);
                 }
-                1 => {
-                    build.push(Op::Set(RDX, 0x18));
-                    build.push(Op::MovSs(RDX));
-                    simple(&mut build);
-                }
+                1 => shadows(&mut build),
                 2 => build.access(),
                 _ => window(&mut build),
             }

@@ -280,6 +280,10 @@ fn kernel(build: &mut Build<'_>, kind: Kind, remote: bool) {
         0 => {
             build.push(Op::Set(RDI, frame_pa(heap(), frame)));
             build.push(Op::Call(Hypercall::FrameFree));
+            if build.random.percent(5) {
+                build.push(Op::Set(RDI, frame_pa(heap(), frame)));
+                build.push(Op::Call(Hypercall::FrameFree));
+            }
         }
         1 | 2 => {
             let page = build.random.one(&PAGES);
