@@ -179,7 +179,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let forward = self.system.buffer.forward(name, bytes);
         if forward == Forward::Overlap {
             let pending = self.before(name, false, false);
-            self.pending = pending.waiting(Wait::Gone(name), self.buffer_word());
+            // A younger store to other bytes of the word does not hold it back.
+            self.pending = pending.waiting(Wait::Gone(name, bytes), self.buffer_word());
             return Err(Stop::Yield);
         }
         Ok(forward)
