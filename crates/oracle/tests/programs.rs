@@ -2,7 +2,9 @@
 
 use abi::hypercall::Hypercall;
 use oracle::assemble::frame_pa;
-use oracle::program::{Op, Place, Program, R8, RDI, RDX, RSI, Rmw, Tables, VALUES};
+use oracle::program::{
+    KEEPS, Op, Place, Program, R8, RDI, RDX, RSI, Rmw, SHARED_WORDS, Tables, VALUES,
+};
 use oracle::{Bad, Compared, Limits, Mode, Outcome, compare, heap, show_disagreement};
 
 /// P, R/W, U/S, A and D.
@@ -80,4 +82,27 @@ fn locked_access_behind_a_store_to_its_entry() {
     assert!(at(Rmw::Xchg, false).is_empty());
     assert!(at(Rmw::Add, true).is_empty());
     assert!(at(Rmw::Add, false).contains(&Bad::Fault(14)));
+}
+
+/// A load that waits for a store to some of its bytes does not wait for a younger one to others of the word.
+#[test]
+fn younger_store_to_other_bytes_of_the_word() {
+    let first = vec![
+        Op::StoreImm(1, 1, Place::Data(4)),
+        Op::StoreImm(1, 1, Place::Data(0)),
+        Op::Load(R8, 2, Place::Data(4)),
+        Op::Load(R8, 8, Place::Data(8)),
+        Op::Keep(R8, 0),
+        Op::Ret,
+    ];
+    let second = vec![
+        Op::StoreImm(1, 8, Place::Data(8)),
+        Op::Mfence,
+        Op::Load(R8, 1, Place::Data(0)),
+        Op::Keep(R8, 1 << 4),
+        Op::Ret,
+    ];
+    let ends = agreed(&Program { cpus: vec![first, second], ..Program::default() }).ends;
+    let results = |end: &Vec<u64>| (end[SHARED_WORDS], end[SHARED_WORDS + KEEPS]);
+    assert!(ends.iter().any(|end| results(end) == (0, 0)), "{ends:x?}");
 }
