@@ -1,8 +1,8 @@
 //! What store buffers do. `only: tso` is what sequential consistency does not have.
 
 use core::arch::asm;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, fence};
 
 use crate::cpu::{cli, sti};
 use crate::shared::words;
@@ -47,6 +47,32 @@ fn sfence() {
 fn lfence() {
     // SAFETY: orders loads.
     store_buffering(|| unsafe { asm!("lfence", options(nostack)) });
+}
+
+/// A load that waits for a store to some of its bytes waits for no younger store to others of the word.
+// only: tso
+#[lamprey::scenario(finds = "order")]
+fn younger_store_to_other_bytes_of_the_word() {
+    let [x, y, a, b] = words();
+    // SAFETY: these bytes are a part of the word.
+    let byte = |at| unsafe { AtomicU8::from_ptr(x.as_ptr().cast::<u8>().add(at)) };
+    lamprey::cpu(0, move || {
+        byte(4).store(1, Relaxed);
+        byte(0).store(1, Relaxed);
+        // SAFETY: so are these.
+        let both = unsafe { AtomicU16::from_ptr(x.as_ptr().cast::<u16>().add(2)) };
+        lamprey::require_eq!(both.load(Relaxed), 1, "own", "it does not see its own store");
+        a.store(y.load(Relaxed), Relaxed);
+    });
+    lamprey::cpu(1, move || {
+        y.store(1, Relaxed);
+        fence(SeqCst);
+        b.store(byte(0).load(Relaxed).into(), Relaxed);
+    });
+    lamprey::finally(move || {
+        let neither = a.load(Relaxed) == 0 && b.load(Relaxed) == 0;
+        lamprey::require!(!neither, "order", "both loads came before both stores");
+    });
 }
 
 /// CLI and STI order nothing.
