@@ -3,7 +3,7 @@
 use abi::hypercall::Hypercall;
 
 use crate::generate::build::Build;
-use crate::program::{Handler, Op, Place, Program, RAX, RBX, RCX, RDX, Rmw};
+use crate::program::{Handler, Op, Place, Program, RAX, RBX, RCX, RDI, RDX, Rmw};
 use crate::random::Random;
 
 /// Vectors of three priority classes, two of one.
@@ -145,8 +145,10 @@ pub(super) fn called(random: &mut Random) -> Program {
         let code = called_code(random, words);
         program.handlers.push(Handler { vector: *vector, raw: false, code });
     }
-    if random.percent(4) {
-        return equal(program, random);
+    match random.below(100) {
+        0..4 => return equal(program, random),
+        4..7 => return window_only(random),
+        _ => {}
     }
     let cpus = 1 + random.below(2) as u8;
     let mut sent = Vec::new();
@@ -173,6 +175,30 @@ pub(super) fn called(random: &mut Random) -> Program {
         program.cpus.push(build.end());
     }
     program
+}
+
+/// A message that can come in one short window alone, or, where there is none, never: other runs do not
+/// count.
+fn window_only(random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 2);
+    build.push(Op::StoreImm(1, 8, Place::Data(8)));
+    let handler = Handler { vector: VECTORS[1], raw: false, code: build.end_handler(false) };
+    let mut build = Build::new(random, 0, 2);
+    build.push(Op::Cli);
+    build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    build.push(Op::Sti);
+    if build.random.percent(75) {
+        build.push(Op::Nop);
+    }
+    build.push(Op::Cli);
+    build.push(Op::Load(RDI, 8, Place::Data(8)));
+    build.push(Op::Call(Hypercall::Assume));
+    build.push(Op::Sti);
+    let waits = build.end();
+    let mut build = Build::new(random, 1, 2);
+    build.wait(0);
+    build.send(0, VECTORS[1]);
+    Program { handlers: vec![handler], cpus: vec![waits, build.end()], ..Program::default() }
 }
 
 /// As many equal messages as are told apart in all programs; how often their handler has run can be seen.

@@ -21,7 +21,9 @@ pub(super) fn plain(random: &mut Random, mixed: bool) -> Program {
         let mut build = Build::new(random, cpu, words);
         build.mixed = mixed;
         let most = if cpus == 3 { 2 } else { 4 };
-        if words > 1 && cpus == 2 && build.random.percent(30) {
+        if mixed && cpus == 2 && build.random.percent(10) {
+            overlapping(&mut build);
+        } else if words > 1 && cpus == 2 && build.random.percent(30) {
             build.store_and_load();
         } else {
             (0..=build.random.below(most)).for_each(|_| build.access());
@@ -38,6 +40,20 @@ pub(super) fn plain(random: &mut Random, mixed: bool) -> Program {
         program.cpus.push(build.end());
     }
     program
+}
+
+/// Stores to parts of a word, a load that waits for one of them, and a load of another word.
+fn overlapping(build: &mut Build<'_>) {
+    let value = build.value();
+    for at in build.random.one(&[[4, 0], [0, 4], [5, 2]]) {
+        let width = build.random.one(&[1, 1, 2]);
+        build.push(Op::StoreImm(value, width, Place::Data(at)));
+    }
+    let to = build.result();
+    let width = build.random.one(&[2, 4]);
+    build.push(Op::Load(to, width, Place::Data(4)));
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(8)));
 }
 
 /// One CPU answers what another one has said, which looks for the answer at once.

@@ -89,6 +89,8 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
         Kind::Pages if random.percent(12) => return freed_by_request(program, random),
         Kind::Pages if random.percent(8) => return stale_path(program, random),
         Kind::Pages if random.percent(6) => return one_instruction(program, random),
+        Kind::Pages if random.percent(4) => return stored_entry(program, random),
+        Kind::Pcids if random.percent(5) => return spurious_fault(program, random),
         _ => {}
     }
     let mut build = Build::new(random, 0, 1);
@@ -166,6 +168,59 @@ fn stale_path(mut program: Program, random: &mut Random) -> Program {
     build.push(Op::Lea(to, RAX, 0));
     let to = build.result();
     build.push(Op::Load(to, 8, Place::Data((VALUES - DATA) as u16)));
+    program.cpus = vec![build.end()];
+    program
+}
+
+/// A page whose entry the same CPU has just stored.
+fn stored_entry(mut program: Program, random: &mut Random) -> Program {
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = frame_pa(heap(), 0) | 1;
+        tables.entries.retain(|(frame, word, _)| (*frame, *word) != (PT, 1));
+        tables.entries.push((PT, 1, 0));
+    }
+    program.handlers.clear();
+    let mut build = Build::new(random, 0, 1);
+    store(&mut build, PT, 1, frame_pa(heap(), PAGES[1]) | USER);
+    if build.random.percent(20) {
+        build.push(Op::Mfence);
+    }
+    build.push(Op::Set(RDI, VAS[1]));
+    let to = build.result();
+    let locked = build.random.percent(70);
+    let how = build.random.one(&[Rmw::Add, Rmw::Xadd, Rmw::Xchg]);
+    build.push(Op::Rmw(how, locked || how == Rmw::Xchg, to, 8, Place::At(RDI)));
+    program.cpus = vec![build.end()];
+    program
+}
+
+/// Two writes to a page that has got the right to be written, of which the first may fault.
+fn spurious_fault(mut program: Program, random: &mut Random) -> Program {
+    let pa = |frame| frame_pa(heap(), frame);
+    let entry = pa(PAGES[0]) | USER | random.one(&[G, G, 0]);
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = pa(0) | 1;
+        tables.entries.retain(|(frame, word, _)| (*frame, *word) != (PT, 0));
+        tables.entries.push((PT, 0, entry & !RW));
+    }
+    program.handlers.clear();
+    let mut build = Build::new(random, 0, 1);
+    store(&mut build, PT, 0, entry);
+    build.drain();
+    if build.random.percent(60) {
+        build.push(Op::Set(RAX, pa(0) | 2 | 1 << 63));
+        build.push(Op::ToCr(3, RAX));
+    }
+    for value in [0x44, 0x55] {
+        build.push(Op::Set(RDI, VAS[0]));
+        build.push(Op::Set(RSI, 8));
+        build.push(Op::Set(RDX, value));
+        build.push(Op::Call(Hypercall::UserWrite));
+        let to = build.result();
+        build.push(Op::Lea(to, RAX, 0));
+    }
     program.cpus = vec![build.end()];
     program
 }
