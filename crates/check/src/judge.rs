@@ -8,7 +8,7 @@ use machine::{Agent, Bad, Halt, State, Violation};
 use outcome::{Bounds, Finding, Mark, Outcome, Reason, Stats, Verdict};
 
 use crate::guest::{Guest, Scenario};
-use crate::model::{Budget, Marks, Model, Obstacle, Recorder, property};
+use crate::model::{Budget, Marks, Model, Obstacle, Recorder, bad_property, property};
 use crate::names::Names;
 use crate::narrate::{Narrator, fault_name};
 use crate::stacks::{place, symbol};
@@ -513,7 +513,7 @@ impl Teller<'_> {
             Violation::Fault(_) | Violation::Endless => Some(place(&self.guest.image, bad.rip)),
         };
         let mut finding = Finding {
-            property: property(&What::Bad(bad.clone())).into(),
+            property: bad_property(&bad).into(),
             sentence: String::new(),
             expected: None,
             found: None,

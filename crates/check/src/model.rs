@@ -33,9 +33,16 @@ pub(crate) fn property(what: &What<Bad>) -> &str {
     match what {
         What::Deadlock => "deadlock",
         What::Livelock => "livelock",
-        What::Bad(Bad { what: Violation::Failure(failure), .. }) => &failure.property,
-        What::Bad(Bad { what: Violation::Fault(_), .. }) => "fault",
-        What::Bad(Bad { what: Violation::Endless, .. }) => "endless",
+        What::Bad(bad) => bad_property(bad),
+    }
+}
+
+/// The name of the property that `bad` violates.
+pub(crate) fn bad_property(bad: &Bad) -> &str {
+    match &bad.what {
+        Violation::Failure(failure) => &failure.property,
+        Violation::Fault(_) => "fault",
+        Violation::Endless => "endless",
     }
 }
 

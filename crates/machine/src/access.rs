@@ -83,9 +83,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         };
         if let Some(location) = location {
             if user && self.system.paging().smap() && !self.ac {
-                self.system.cr2 = va;
-                let code = u32::from(want == Want::Write) << 1 | 1;
-                return Err(Fault { vector: 14, code, va }.into());
+                return Err(self.page_fault(va, at.size, want));
             }
             return Ok(location);
         }
@@ -97,7 +95,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     fn page_fault(&mut self, va: u64, size: u8, want: Want) -> Stop {
         let write = u32::from(want == Want::Write);
-        let present = u32::from(self.layout.kernel(va, size, Want::Read).is_some());
+        let location = self.layout.user(va, size).or(self.layout.kernel(va, size, Want::Read));
+        let present = u32::from(location.is_some());
         self.system.cr2 = va;
         Fault { vector: 14, code: write << 1 | present, va }.into()
     }

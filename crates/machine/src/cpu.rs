@@ -162,7 +162,7 @@ impl Cpu {
 
     /// Of how many levels, from the thread's on, the memory below the stack pointer is free for a handler that
     /// runs above them: one with a frame, which finds the stack pointer there.
-    pub(crate) fn lent_levels(&self) -> usize {
+    fn lent_levels(&self) -> usize {
         let with_frame = self.interrupted.iter().filter(|interrupted| interrupted.by.raw);
         with_frame.map(|interrupted| interrupted.level).max().unwrap_or(0)
     }
