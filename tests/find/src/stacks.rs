@@ -6,7 +6,9 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use crate::cpu::x2apic_send;
-use crate::stacks_in_use::{Request, Stack, leaf, leave_behind, read, uninitialised, write};
+use crate::stacks_in_use::{
+    Request, Stack, answer_at, leaf, leave_behind, read, uninitialised, write,
+};
 
 const VECTOR: u8 = 40;
 
@@ -393,10 +395,6 @@ fn local_below_what_is_interrupted() {
     });
     lamprey::cpu(1, || {
         lamprey::send_ipi(0, VECTOR);
-        while SLOT.load(Acquire) == 0 {}
-        // SAFETY: stacks are mapped.
-        let local = unsafe { &*(SLOT.load(Relaxed) as *const AtomicU64) };
-        local.store(2, Relaxed);
-        FLAG.store(1, Release);
+        answer_at(&SLOT, &FLAG);
     });
 }

@@ -10,7 +10,7 @@ use lamprey::paging::USER;
 
 use crate::cpu::load_cr3;
 use crate::entry::frame;
-use crate::stacks_in_use::{Request, Stack, leaf, on_stack, prepare, read, rsp, switch};
+use crate::stacks_in_use::{Request, Stack, answer_at, leaf, on_stack, prepare, read, rsp, switch};
 
 const VECTOR: u8 = 40;
 
@@ -307,11 +307,7 @@ fn handler_below_what_it_interrupts() {
     });
     lamprey::cpu(1, || {
         lamprey::send_ipi(0, VECTOR);
-        while SLOT.load(Acquire) == 0 {}
-        // SAFETY: the handler waits.
-        let local = unsafe { &*(SLOT.load(Relaxed) as *const AtomicU64) };
-        local.store(2, Relaxed);
-        FLAG.store(1, Release);
+        answer_at(&SLOT, &FLAG);
     });
     lamprey::finally(|| lamprey::require_eq!(COUNT.load(Relaxed), 2, "answered", "the local is"));
 }
