@@ -51,3 +51,9 @@ pub(crate) unsafe extern "C" fn counts() {
 pub(crate) unsafe extern "C" fn counts_without_eoi() {
     naked_asm!("lock inc qword ptr [rip + {count}]", "iretq", count = sym COUNT)
 }
+
+/// A part of `word`, at `byte`.
+pub(crate) fn part<T>(word: &AtomicU64, byte: usize) -> &T {
+    // SAFETY: an atomic integer within a word, which lasts as long.
+    unsafe { &*word.as_ptr().cast::<u8>().add(byte).cast::<T>() }
+}

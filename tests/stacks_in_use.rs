@@ -3,6 +3,7 @@
 use core::arch::{asm, naked_asm};
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// A stack for a coroutine.
 pub(crate) type Stack = [u64; 1024];
@@ -117,4 +118,14 @@ pub(crate) fn write(at: u64, value: u64) {
 pub(crate) struct Request {
     pub(crate) work: AtomicU64,
     pub(crate) done: AtomicU64,
+}
+
+/// Waits for the address of somebody's local in `slot`, stores 2 there and then 1 in `flag`.
+#[inline(always)]
+pub(crate) fn answer_at(slot: &AtomicU64, flag: &AtomicU64) {
+    while slot.load(Acquire) == 0 {}
+    // SAFETY: stacks are mapped.
+    let local = unsafe { &*(slot.load(Relaxed) as *const AtomicU64) };
+    local.store(2, Relaxed);
+    flag.store(1, Release);
 }

@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bless;
 mod cross_check;
 mod diff_insn;
+mod man;
 mod mutants;
 mod oracle;
 mod project;
@@ -35,6 +37,16 @@ enum Task {
         #[arg(long = "machine", default_values = ["qemu", "bochs", "lamprey"])]
         machines: Vec<cross_check::Machine>,
     },
+    /// Write the files that tests compare with anew, from what the program says now
+    Bless {
+        /// Only these [default: all]
+        what: Vec<bless::What>,
+    },
+    /// Write the manual pages of lamprey and its commands
+    Man {
+        /// Folder they are written to [default: target/man]
+        folder: Option<std::path::PathBuf>,
+    },
     /// Measure speed and memory of the search
     Bench {
         /// Runs of each measurement; the median is reported
@@ -54,6 +66,8 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::DiffInsn { count, seed } => diff_insn::run(count, seed),
         Task::CrossCheck { machines } => cross_check::run(&machines),
+        Task::Bless { what } => bless::run(&what),
+        Task::Man { folder } => man::run(folder.as_deref()),
         Task::Bench { runs } => bench::run(runs),
         Task::Mutants { filter } => mutants::run(filter.as_deref()),
         Task::Oracle(arguments) => oracle::run(&arguments),

@@ -1,7 +1,12 @@
 //! Breaks one place at a time, as the files of `tests/mutants/` say: it must be noticed.
 //!
 //! A mutant that survives shows a check that nothing needs, or a scenario or test that is missing.
+//!
+//! The copy of the tree that is broken stays in the target folder, with all that was built of it: only
+//! files that differ are written again. So one `cargo xtask mutants` at a time.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,27 +39,93 @@ const SUBJECTS: [Subject; 3] = [
 
 /// Those whose name, `aspace/…`, `explore/…` or `machine/…`, contains `filter`.
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
-    let copy = tempfile::tempdir().context("no folder for a copy")?;
-    copy_tree(&project::root(), copy.path())?;
-    let (mut number, mut survivors) = (0, 0);
+    let copy = project::target().join("mutants/tree");
+    sync_tree(&project::root(), &copy)?;
+    let mut results = Results::default();
+    let mut selected = Vec::new();
     for subject in SUBJECTS {
         let mut mutants = read_all(subject.folder)?;
         mutants.retain(|mutant| filter.is_none_or(|filter| mutant.name.contains(filter)));
+        selected.push((subject, mutants));
+    }
+    // Before hours are spent on the others.
+    for mutant in selected.iter().flat_map(|(_, mutants)| mutants) {
+        mutant.broken(&copy).with_context(|| mutant.name.clone())?;
+    }
+    for (subject, mutants) in selected {
         if mutants.is_empty() {
             continue;
         }
-        if let Some(by) = (subject.notice)(copy.path())? {
+        if let Some(by) = (subject.notice)(&copy)? {
             bail!("{by} fails without any mutation");
         }
-        number += mutants.len();
         for mutant in &mutants {
-            survivors += usize::from(!is_noticed(mutant, subject.notice, copy.path())?);
+            results.add(mutant, is_noticed(mutant, subject.notice, &copy));
         }
     }
-    ensure!(number > 0, "no mutant is selected");
-    ensure!(survivors == 0, "{survivors} of {number} survive");
-    println!("all {number} mutants are noticed");
-    Ok(())
+    results.conclude()
+}
+
+/// What came of the mutants.
+#[derive(Default)]
+struct Results {
+    number: usize,
+    /// Who noticed how many.
+    noticed: BTreeMap<String, usize>,
+    survivors: Vec<String>,
+    /// Those of which nothing can be said.
+    failures: Vec<String>,
+}
+
+impl Results {
+    fn add(&mut self, mutant: &Mutant, noticed: anyhow::Result<Option<String>>) {
+        let name = &mutant.name;
+        self.number += 1;
+        match noticed {
+            Ok(Some(by)) => {
+                println!("killed   {name:42} by {by}");
+                let test = by.split(": ").take(2).collect::<Vec<_>>().join(": ");
+                *self.noticed.entry(test).or_default() += 1;
+            }
+            Ok(None) => {
+                println!("SURVIVES {name}");
+                self.survivors.push(name.clone());
+            }
+            Err(error) => {
+                println!("FAILS    {name:42} {error:#}");
+                self.failures.push(name.clone());
+            }
+        }
+    }
+
+    /// Says by whom mutants were noticed, and which were not.
+    fn conclude(self) -> anyhow::Result<()> {
+        let Results { number, noticed, survivors, failures } = self;
+        ensure!(number > 0, "no mutant is selected");
+        for (test, count) in noticed {
+            println!("{count:4} by {test}");
+        }
+        ensure!(
+            survivors.is_empty() && failures.is_empty(),
+            "of {number}, {} survive: {survivors:?}; {} could not be tried: {failures:?}",
+            survivors.len(),
+            failures.len()
+        );
+        println!("all {number} mutants are noticed");
+        Ok(())
+    }
+}
+
+impl Mutant {
+    /// The file as it is in this tree, and broken.
+    fn broken(&self, tree: &Path) -> anyhow::Result<(String, String)> {
+        let whole = fs::read_to_string(tree.join(&self.file)).with_context(|| self.file.clone())?;
+        let places = whole.matches(&self.from).count();
+        ensure!(places == 1, "its text stands in {} {places} times", self.file);
+        let broken = whole.replace(&self.from, &self.to);
+        ensure!(broken != whole, "it changes nothing");
+        Ok((whole, broken))
+    }
 }
 
 /// Breaks the copy, asks, and mends it.
@@ -62,20 +133,13 @@ fn is_noticed(
     mutant: &Mutant,
     notice: fn(&Path) -> anyhow::Result<Option<String>>,
     copy: &Path,
-) -> anyhow::Result<bool> {
-    let Mutant { name, file, from, to } = mutant;
-    let path = copy.join(file);
-    let whole = fs::read_to_string(&path).with_context(|| file.clone())?;
-    let places = whole.matches(from).count();
-    ensure!(places == 1, "{name}: its text stands in {file} {places} times");
-    fs::write(&path, whole.replace(from, to))?;
-    let noticed = notice(copy).with_context(|| name.clone())?;
+) -> anyhow::Result<Option<String>> {
+    let (whole, broken) = mutant.broken(copy)?;
+    let path = copy.join(&mutant.file);
+    fs::write(&path, broken)?;
+    let noticed = notice(copy);
     fs::write(&path, whole)?;
-    match &noticed {
-        Some(by) => println!("killed   {name:42} by {by}"),
-        None => println!("SURVIVES {name}"),
-    }
-    Ok(noticed.is_some())
+    noticed
 }
 
 /// Checks the scenarios of `aspace`; the first that fails, if one does.
@@ -135,6 +199,8 @@ fn tests_of(arguments: &[&str], copy: &Path) -> anyhow::Result<Option<String>> {
         .args(arguments)
         .current_dir(copy)
         .env("COMPARE", "verdicts")
+        .env("CASES", "first")
+        .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_TARGET_DIR", project::target().join("mutants"))
         .output()
         .context("cannot run timeout")?;
@@ -152,7 +218,9 @@ fn tests_of(arguments: &[&str], copy: &Path) -> anyhow::Result<Option<String>> {
             let test = out.lines().find_map(failed);
             let test = test.unwrap_or_else(|| format!("{package}: a test that died"));
             // Tests of many cases say which.
-            let case = out.lines().find_map(|line| Some(line.split_once(": by default: ")?.0));
+            let folders = ["find::", "hold::", "undecided::"];
+            let is_case = |line: &&str| folders.iter().any(|folder| line.starts_with(folder));
+            let case = out.lines().find(is_case).and_then(|line| line.split(": ").next());
             Some(case.map_or(test.clone(), |case| format!("{test}: {case}")))
         }
     })
@@ -183,6 +251,33 @@ fn read(subject: &str, path: &Path) -> anyhow::Result<Mutant> {
     let (file, rest) = rest.split_once('\n').with_context(shape)?;
     let (from, to) = rest.split_once("=====\n").with_context(shape)?;
     Ok(Mutant { file: file.trim().into(), from: from.into(), to: to.into(), name })
+}
+
+/// Makes `to` the same as `from`, but for what is built. What is the same already is left alone, and so
+/// is what was built of it.
+fn sync_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    let wanted = entries(from)?;
+    for name in entries(to)?.difference(&wanted) {
+        let path = to.join(name);
+        if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+    }
+    for name in wanted {
+        let (source, target) = (from.join(&name), to.join(&name));
+        if source.is_dir() {
+            sync_tree(&source, &target)?;
+        } else if fs::read(&target).ok() != Some(fs::read(&source)?) {
+            fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// What there is in a folder, but for what is built and for the history.
+fn entries(folder: &Path) -> anyhow::Result<BTreeSet<OsString>> {
+    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
+    let names = names.collect::<anyhow::Result<BTreeSet<_>>>()?;
+    Ok(names.into_iter().filter(|name| name != "target" && name != ".git").collect())
 }
 
 pub(crate) fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {

@@ -26,7 +26,8 @@ pub(crate) struct Arguments {
     /// The first disagreement ends it, and large programs are left out
     #[arg(long)]
     quick: bool,
-    /// Run the tests of crates/oracle on each machine that tests/mutants breaks; list those not noticed
+    /// Compare on each machine that tests/mutants breaks; see that those are noticed that are listed in
+    /// tests/mutants/oracle.txt, by their class, and try all classes on what is not listed
     #[arg(long)]
     mutants: bool,
     /// Only mutants whose name, machine/… or explore/…, contains one of these, separated by commas
@@ -85,7 +86,7 @@ fn one_class(class: Class, arguments: &Arguments) -> Tally {
     let mut tally = Tally::default();
     for seed in arguments.seed..arguments.seed + arguments.programs {
         let program = generate(class, seed);
-        match compare(&program, &Mode::of(&program, seed), limits) {
+        match compare(&program, &Mode::of(seed), limits) {
             Compared::Agreed(outcome) => {
                 tally.compared += 1;
                 tally.bad += u64::from(!outcome.bad.is_empty());
@@ -117,37 +118,75 @@ fn one_class(class: Class, arguments: &Arguments) -> Tally {
 fn on_mutants(arguments: &Arguments) -> anyhow::Result<()> {
     let copy = tempfile::tempdir().context("no folder for a copy")?;
     mutants::copy_tree(&project::root(), copy.path())?;
-    let mut missed = Vec::new();
-    let mut number = 0;
+    let known = list()?;
+    let (mut number, mut missed) = (0, 0);
     for folder in ["machine", "explore"] {
-        if !project::root().join("tests/mutants").join(folder).exists() {
-            continue;
-        }
         let mut all = mutants::read_all(folder)?;
         let filter = arguments.filter.as_deref().unwrap_or("");
         all.retain(|mutant| filter.split(',').any(|part| mutant.name.contains(part)));
         for mutant in all {
+            let class = match known.get(&mutant.name) {
+                Some(Listed::Cannot(why)) => {
+                    println!("left out {:48} {why}", mutant.name);
+                    continue;
+                }
+                Some(Listed::Noticed(class)) => Some(class.as_str()),
+                None => arguments.class.as_deref(),
+            };
             number += 1;
             let path = copy.path().join(&mutant.file);
             let whole = fs::read_to_string(&path)?;
             fs::write(&path, whole.replace(&mutant.from, &mutant.to))?;
-            let noticed = notice(copy.path(), arguments).with_context(|| mutant.name.clone());
+            let noticed = notice(copy.path(), arguments, class);
             fs::write(&path, whole)?;
-            match noticed? {
+            match noticed.with_context(|| mutant.name.clone())? {
                 Some(by) => println!("noticed  {:48} by {by}", mutant.name),
                 None => {
                     println!("MISSED   {}", mutant.name);
-                    missed.push(mutant.name);
+                    missed += 1;
                 }
             }
         }
     }
-    println!("{} of {number} mutants are missed", missed.len());
+    println!("{missed} of {number} mutants are missed");
     Ok(())
 }
 
+/// What tests/mutants/oracle.txt says of a mutant.
+enum Listed {
+    /// It is noticed by programs of this class.
+    Noticed(String),
+    /// Why no program can notice it.
+    Cannot(String),
+}
+
+/// That file, by the names of mutants.
+fn list() -> anyhow::Result<BTreeMap<String, Listed>> {
+    let text = fs::read_to_string(project::root().join("tests/mutants/oracle.txt"))?;
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let list = lines.map(|line| {
+        let (name, what) = line.split_once(' ').with_context(|| format!("`{line}`"))?;
+        let file = project::root().join("tests/mutants").join(format!("{name}.mutant"));
+        ensure!(file.exists(), "{name}: no such mutant");
+        let listed = match what.strip_prefix("- ") {
+            Some(why) => Listed::Cannot(why.into()),
+            None => {
+                let is_class = Class::ALL.iter().any(|class| class.name() == what);
+                ensure!(is_class, "{name}: no class {what}");
+                Listed::Noticed(what.into())
+            }
+        };
+        Ok((name.to_owned(), listed))
+    });
+    list.collect()
+}
+
 /// The first program that disagrees there, if one does.
-fn notice(copy: &Path, arguments: &Arguments) -> anyhow::Result<Option<String>> {
+fn notice(
+    copy: &Path,
+    arguments: &Arguments,
+    class: Option<&str>,
+) -> anyhow::Result<Option<String>> {
     let target = project::target().join("mutants");
     let build = Command::new("cargo")
         .args(["build", "-q", "-p", "xtask"])
@@ -160,15 +199,13 @@ fn notice(copy: &Path, arguments: &Arguments) -> anyhow::Result<Option<String>> 
     command.arg("900").arg(target.join("debug/xtask")).args(["oracle", "--quick"]);
     command.args(["--programs", &arguments.programs.to_string()]);
     command.args(["--seed", &arguments.seed.to_string()]);
-    if let Some(class) = &arguments.class {
-        command.args(["--class", class]);
-    }
+    command.args(class.iter().flat_map(|class| ["--class", class]));
     let output = command.current_dir(copy).output().context("cannot run timeout")?;
     let out = String::from_utf8_lossy(&output.stdout);
     let by = out.lines().find(|line| line.ends_with(" disagrees")).map(str::to_owned);
     Ok(match output.status.code() {
-        Some(0) => None,
-        Some(124) => Some("a search that does not end within 15 minutes".into()),
+        // That there is no time for more programs says nothing of the mutant.
+        Some(0 | 124) => None,
         _ => Some(by.unwrap_or_else(|| "a search that dies".into())),
     })
 }

@@ -1,5 +1,6 @@
 //! Where the project is, and its own tool.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,14 +14,18 @@ pub(crate) fn root() -> PathBuf {
 
 /// Builds `lamprey` with optimisation; the path of the executable.
 pub(crate) fn lamprey() -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = Command::new(cargo())
         .args(["build", "--quiet", "--release", "--package", "lamprey-cli"])
         .current_dir(root())
         .status()
         .context("cannot run cargo")?;
     ensure!(status.success(), "lamprey does not build");
     Ok(target().join("release/lamprey"))
+}
+
+/// The cargo that runs this task.
+pub(crate) fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Where cargo puts what it builds.

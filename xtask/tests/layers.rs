@@ -11,6 +11,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const LAYERS: &[(&str, &[&str])] = &[
     ("abi", &[]),
     ("outcome", &[]),
+    ("snapshot", &[]),
     ("x86", &[]),
     ("mmu", &[]),
     ("explore", &[]),
@@ -25,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("lamprey-macros", &[]),
     ("lamprey", &["abi", "lamprey-macros"]),
     ("aspace", &[]),
-    ("xtask", &["native", "oracle", "x86"]),
+    ("xtask", &["lamprey-cli", "native", "oracle", "x86"]),
 ];
 
 #[test]

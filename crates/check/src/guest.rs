@@ -24,6 +24,8 @@ pub struct Guest {
     pub(crate) calls: Vec<(u64, Hypercall)>,
     scenarios: Vec<Scenario>,
     id: ImageId,
+    /// By the words of who built it.
+    built_for: Option<String>,
 }
 
 /// A scenario of a guest.
@@ -114,7 +116,7 @@ impl Guest {
             .map_err(|what| LoadError::Layout { image: image.name().into(), what })?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let id = ImageId { name, id: image.id(), compiler: image.producer() };
-        Ok(Guest { image, segments, calls, scenarios, id })
+        Ok(Guest { image, segments, calls, scenarios, id, built_for: None })
     }
 
     /// Its scenarios, in the order of their sources.
@@ -122,13 +124,31 @@ impl Guest {
         &self.scenarios
     }
 
-    /// What it was built for, by its library's own words.
+    /// Says how the guest was built, where the caller has built it: the image knows its library only.
+    pub fn set_built_for(&mut self, words: String) {
+        self.built_for = Some(words);
+    }
+
+    /// What it was built for, by who built it, or else by its library's own words. The library knows
+    /// neither how other packages were compiled nor what else was linked.
     pub(crate) fn built_for(&self) -> String {
+        let words = self.built_for.clone().unwrap_or_else(|| self.built_by_its_words());
+        match self.image.foreign_producers() {
+            [] => words,
+            compilers => format!("{words}, in part by {}", compilers.join(" and ")),
+        }
+    }
+
+    fn built_by_its_words(&self) -> String {
         let section = self.image.section(BUILT_SECTION);
         let text = section.and_then(|(_, bytes)| str::from_utf8(bytes).ok());
         let is_fit =
             |text: &&str| (1..=80).contains(&text.len()) && !text.contains(char::is_control);
-        text.filter(is_fit).unwrap_or("an unknown target").into()
+        match text.filter(is_fit).map(|text| text.split_once(" at ").unwrap_or((text, ""))) {
+            Some((target, "")) => target.into(),
+            Some((target, level)) => format!("{target}, its library at {level}"),
+            None => "an unknown target".into(),
+        }
     }
 
     /// Why a check with this budget of memory should not begin, if the image alone would use it up.

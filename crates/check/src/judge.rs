@@ -8,7 +8,7 @@ use machine::{Agent, Bad, Halt, State, Violation};
 use outcome::{Bounds, Finding, Mark, Outcome, Reason, Stats, Verdict};
 
 use crate::guest::{Guest, Scenario};
-use crate::model::{Budget, Marks, Model, Obstacle, Recorder};
+use crate::model::{Budget, Marks, Model, Obstacle, Recorder, bad_property, property};
 use crate::names::Names;
 use crate::narrate::{Narrator, fault_name};
 use crate::stacks::{place, symbol};
@@ -36,11 +36,14 @@ pub(crate) fn judge(
         .collect();
     let (instructions, mut trail) = (model.machine.instructions(), None);
     match &found.verdict {
-        explore::Verdict::Pass => no_violation(&mut outcome, scenario, found.stats.ends),
+        explore::Verdict::Pass => {
+            outcome.cpus = cpus(&model);
+            no_violation(&mut outcome, scenario, found.stats.ends);
+        }
         explore::Verdict::Undecided { why, complete_switches, complete_livelocks } => {
             let apart = complete_livelocks != complete_switches;
             outcome.verdict = Verdict::Undecided;
-            outcome.stats.switches = complete_switches.unwrap_or(0);
+            outcome.stats.switches = *complete_switches;
             outcome.stats.livelocks_apart = apart;
             outcome.reason = Some(undecided(guest, why, *complete_switches, apart));
         }
@@ -49,7 +52,7 @@ pub(crate) fn judge(
                 guest,
                 scenario,
                 model: &mut model,
-                shared: &found.shared,
+                words: words(limits, &found.shared),
                 changed: "",
                 livelock: false,
             };
@@ -58,7 +61,7 @@ pub(crate) fn judge(
                     // A run that was cut off might have been simpler.
                     let shortest = *shortest && !model.cut_off;
                     let finding = Finding { switches: *switches, shortest, ..told.finding };
-                    outcome.stats.switches = *switches;
+                    outcome.stats.switches = Some(*switches);
                     outcome.verdict = verdict_of(scenario, &finding.property);
                     trail = Some(Trail::new(
                         &scenario.name,
@@ -91,28 +94,44 @@ pub(crate) fn judge(
 fn since(found: String, events: &[outcome::Event]) -> String {
     let when = events.iter().rev().find_map(|event| match &event.what {
         outcome::What::Hardware { text } if found == format!("CPU{} {text}", event.cpu) => {
-            Some(format!(" since step {}", event.step))
+            Some(format!(" since {}", moment(event)))
         }
         outcome::What::WriteRegister { register, .. }
             if register == "CR3" && found.starts_with(&format!("CPU{}'s CR3 ", event.cpu)) =>
         {
-            Some(format!("; CR3 was written in step {}", event.step))
+            Some(match event.step {
+                0 => "; CR3 was written before the first step".into(),
+                step => format!("; CR3 was written in step {step}"),
+            })
         }
         outcome::What::Note { text } if found == *text => {
             let place = event.stack.last().map(at).unwrap_or_default();
-            Some(format!(" since step {}: CPU{}{place}", event.step, event.cpu))
+            Some(format!(" since {}: CPU{}{place}", moment(event), event.cpu))
         }
         outcome::What::Interrupts { on: false }
             if found == format!("CPU{}'s interrupts are off", event.cpu) =>
         {
             let place = event.stack.last().map(at).unwrap_or_default();
-            Some(format!(" since step {}{place}", event.step))
+            Some(format!(" since {}{place}", moment(event)))
         }
         _ => None,
     });
     // A frame that no step has freed was freed in set-up.
     let when = when.or_else(|| found.ends_with(" is free").then(|| " since set-up".into()));
     found + &when.unwrap_or_default()
+}
+
+fn moment(event: &outcome::Event) -> String {
+    match event.step {
+        0 => "before the first step".into(),
+        step => format!("step {step}"),
+    }
+}
+
+/// The words that were shared in a search which found these to be.
+fn words(limits: &Limits, shared: &[u32]) -> Words {
+    // Those that were touched are not all that the machine has asked about.
+    if limits.every_access { Words::all() } else { Words::fixed(shared) }
 }
 
 fn is_about_interrupts(bad: &Bad) -> bool {
@@ -130,7 +149,9 @@ fn at(frame: &outcome::Frame) -> String {
 fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
     let unreached: Vec<&str> =
         outcome.marks.iter().filter(|mark| !mark.reached).map(|mark| mark.name.as_str()).collect();
-    let undecided = if ends == 0 {
+    let undecided = if outcome.cpus == 0 {
+        Some("no CPU does anything: the set-up calls `lamprey::cpu` for none".to_owned())
+    } else if ends == 0 {
         Some("every run was discarded by `assume`: nothing was checked".to_owned())
     } else if outcome.marks.is_empty() {
         Some("no mark was reached: nothing shows that the scenario did what it is about; add `lamprey::mark!(\"…\")`".to_owned())
@@ -214,8 +235,9 @@ pub(crate) fn cannot_start(guest: &Guest, scenario: &Scenario, why: String) -> C
 }
 
 fn cpus(model: &Model) -> u8 {
-    let count = model.machine.registered().cpus.iter().flatten().count();
-    u8::try_from(count).expect("at most 8")
+    // One without a closure idles, and takes interrupts, if one with a higher number has one.
+    let last = model.machine.registered().cpus.iter().rposition(Option::is_some);
+    last.map_or(0, |last| u8::try_from(last + 1).expect("at most 8"))
 }
 
 /// What a verdict on this model holds for.
@@ -237,7 +259,7 @@ fn stats(model: &Model, found: &Found<Bad, Obstacle>, start: Instant) -> Stats {
         transitions_all: s.transitions_all,
         instructions: model.machine.instructions(),
         depth: s.depth,
-        switches: s.switches,
+        switches: Some(s.switches),
         rounds: s.rounds,
         shared_words: u32::try_from(s.shared_words).unwrap_or(u32::MAX),
         seconds: start.elapsed().as_secs_f64(),
@@ -285,7 +307,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
         guest,
         scenario,
         model: &mut model,
-        shared: &trail.shared,
+        words: Words::fixed(&trail.shared),
         changed,
         livelock: trail.property() == "livelock",
     }
@@ -294,7 +316,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     outcome.verdict = verdict_of(scenario, &told.finding.property);
     outcome.cpus = cpus(&model);
     outcome.bounds = bounds(guest, &model);
-    outcome.stats.switches = told.finding.switches;
+    outcome.stats.switches = Some(told.finding.switches);
     outcome.stats.depth = told.finding.steps;
     outcome.stats.transitions = u64::from(told.finding.steps);
     outcome.stats.instructions = model.machine.instructions();
@@ -314,7 +336,8 @@ struct Teller<'a> {
     guest: &'a Guest,
     scenario: &'a Scenario,
     model: &'a mut Model,
-    shared: &'a [u32],
+    /// Which are shared.
+    words: Words,
     changed: &'static str,
     /// The trail claims that from its last state no run ends.
     livelock: bool,
@@ -354,7 +377,7 @@ impl Teller<'_> {
 
     /// `known` is what the search says of the last state; a violation that shows by itself needs none.
     fn tell(&mut self, choices: &[Choice], known: Option<&What<Bad>>) -> Result<Told, ReplayError> {
-        let mut words = Words::fixed(self.shared);
+        let mut words = self.words.clone();
         let mut narrator = Narrator::new(self.guest, &self.scenario.name);
         let mut runs: Vec<Run> = Vec::new();
         let mut switches = Switches::default();
@@ -397,14 +420,13 @@ impl Teller<'_> {
             }
         }
         let stuck = self.required(&state).is_empty() && !self.model.is_end(&state);
-        let property = match known {
-            Some(What::Deadlock) => "deadlock",
-            Some(What::Livelock) => "livelock",
-            _ if stuck => "deadlock",
-            None if self.livelock && self.never_ends(&state, &mut words) => "livelock",
+        let hang = match known {
+            Some(hang @ (What::Deadlock | What::Livelock)) => hang.clone(),
+            _ if stuck => What::Deadlock,
+            None if self.livelock && self.never_ends(&state, &mut words) => What::Livelock,
             _ => return Err(ReplayError::Clean(self.changed)),
         };
-        Ok(self.stuck(property, &state, &mut narrator, runs, switches.count()))
+        Ok(self.stuck(property(&hang), &state, &mut narrator, runs, switches.count()))
     }
 
     fn judge_state(
@@ -474,10 +496,7 @@ impl Teller<'_> {
                 self.changed,
             ));
         }
-        let (mut events, folded) = match state {
-            Some(state) => narrator.events(self.model, state, is_about_interrupts(&bad)),
-            None => (Vec::new(), 0),
-        };
+        let (mut events, folded) = narrator.events(self.model, state, is_about_interrupts(&bad));
         let observed = bad.agent == Agent::OBSERVER;
         let shown =
             if observed { choices.last().map_or(bad.agent, |c| Agent(c.agent)) } else { bad.agent };
@@ -494,7 +513,7 @@ impl Teller<'_> {
             Violation::Fault(_) | Violation::Endless => Some(place(&self.guest.image, bad.rip)),
         };
         let mut finding = Finding {
-            property: String::new(),
+            property: bad_property(&bad).into(),
             sentence: String::new(),
             expected: None,
             found: None,
@@ -514,7 +533,6 @@ impl Teller<'_> {
         let some = |text: &String| (!text.is_empty()).then(|| text.clone());
         match &bad.what {
             Violation::Failure(failure) => {
-                finding.property.clone_from(&failure.property);
                 finding.sentence.clone_from(&failure.sentence);
                 finding.expected = some(&failure.expected);
                 finding.found = some(&failure.found).map(|found| since(found, &finding.events));
@@ -528,7 +546,6 @@ impl Teller<'_> {
                 }
             }
             Violation::Fault(fault) => {
-                finding.property = "fault".into();
                 let at = if fault.vector == 14 {
                     let names = Names::new(&self.guest.image, &self.model.machine);
                     format!(" at {}", names.object(fault.va))
@@ -545,7 +562,6 @@ impl Teller<'_> {
                 }
             }
             Violation::Endless => {
-                finding.property = "endless".into();
                 finding.sentence = "set-up, an invariant or a final check does not end".into();
             }
         }
@@ -560,7 +576,7 @@ impl Teller<'_> {
         runs: Vec<Run>,
         switches: u32,
     ) -> Told {
-        let (mut events, folded) = narrator.events(self.model, state, false);
+        let (mut events, folded) = narrator.events(self.model, Some(state), false);
         let mut waiting = Vec::new();
         let mut shown = None;
         for cpu in 0..state.cpu_count() {
@@ -571,7 +587,10 @@ impl Teller<'_> {
                 _ => "at",
             };
             shown.get_or_insert(agent);
-            let place = narrator.stacks.place(&self.guest.image, agent, state.cpu(cpu).rip());
+            // A halted CPU stands behind its HLT, which is one byte long (SDM vol. 2).
+            let behind = u64::from(doing == "halted at" && agent == Agent::thread(cpu));
+            let rip = state.cpu(cpu).rip().wrapping_sub(behind);
+            let place = narrator.stacks.place(&self.guest.image, agent, rip);
             let position = place.map_or_else(|| "?".into(), |place| position(&place));
             waiting.push(format!("CPU{cpu} {doing} {position}"));
         }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
-use explore::{Choice, Next, Stop, Touch, Words};
+use explore::{Choice, Next, Stop, Touch, What, Words};
 use machine::{
     Access, Accesses, Agent, Bad, Config, Cutoff, Entry, Flow, Gap, Halt, Machine, Seen, State,
-    Watch, Word,
+    Violation, Watch, Word,
 };
 
 use crate::guest::{Guest, Scenario};
@@ -24,6 +24,26 @@ pub(crate) struct Model {
     set_up: bool,
     /// Something was cut off.
     pub(crate) cut_off: bool,
+    /// The property that the scenario is declared to violate.
+    finds: Option<String>,
+}
+
+/// The name of the property that a run violates.
+pub(crate) fn property(what: &What<Bad>) -> &str {
+    match what {
+        What::Deadlock => "deadlock",
+        What::Livelock => "livelock",
+        What::Bad(bad) => bad_property(bad),
+    }
+}
+
+/// The name of the property that `bad` violates.
+pub(crate) fn bad_property(bad: &Bad) -> &str {
+    match &bad.what {
+        Violation::Failure(failure) => &failure.property,
+        Violation::Fault(_) => "fault",
+        Violation::Endless => "endless",
+    }
 }
 
 /// When what runs by itself is cut off.
@@ -69,6 +89,7 @@ impl Model {
             part: Part::SetUp,
             set_up: false,
             cut_off: false,
+            finds: scenario.finds.clone(),
         })
     }
 
@@ -132,6 +153,10 @@ impl explore::Model for Model {
     type State = State;
     type Bad = Bad;
     type Gap = Obstacle;
+
+    fn is_wanted(&self, what: &What<Bad>) -> bool {
+        self.finds.as_ref().is_none_or(|finds| finds == property(what))
+    }
 
     fn round_begins(&mut self) {
         self.marks = Marks::default();

@@ -1,6 +1,6 @@
 //! Names before numbers: objects, values and control registers as a reader would say them.
 
-use image::Image;
+use image::{Image, Place};
 use machine::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE, Layout, Machine, Registered};
 
 /// Names what a run touches.
@@ -10,13 +10,45 @@ pub(crate) struct Names<'a> {
     layout: &'a Layout,
 }
 
+/// Where in the object that has a name an address is.
+struct Part {
+    offset: u64,
+    /// Bytes of the object; 0 where that is not known.
+    size: u64,
+}
+
+impl Part {
+    fn of(place: &Place) -> Part {
+        Part { offset: place.offset_in_leaf, size: place.leaf_size }
+    }
+}
+
 impl<'a> Names<'a> {
     pub(crate) fn new(image: &'a Image, machine: &'a Machine) -> Names<'a> {
         Names { image, registered: machine.registered(), layout: machine.layout() }
     }
 
+    /// What an access of `size` bytes at `va` touches, as [`Names::object`]. Where that is another part than
+    /// the field of this name, more of them or less of it, the size is told: the value is not the field's.
+    pub(crate) fn accessed(&self, va: u64, size: u8) -> String {
+        let (name, part) = self.place(va);
+        let end = part.offset + u64::from(size);
+        let is_other =
+            part.size != 0 && (end > part.size || part.offset == 0 && u64::from(size) < part.size);
+        match (is_other, size) {
+            (false, _) => name,
+            (true, 1) => format!("1 byte at {name}"),
+            (true, _) => format!("{size} bytes at {name}"),
+        }
+    }
+
     /// The object at `va`: a registered one with the path to its field, a global, or the address.
     pub(crate) fn object(&self, va: u64) -> String {
+        self.place(va).0
+    }
+
+    /// The name of what is at `va`, and where in what it names that is.
+    fn place(&self, va: u64) -> (String, Part) {
         let registered = self
             .registered
             .objects
@@ -26,22 +58,22 @@ impl<'a> Names<'a> {
             .min_by_key(|object| object.size);
         if let Some(object) = registered {
             let offset = va - object.va;
-            return match self.image.field_at(&object.type_name, offset) {
-                Some(place) if place.path.is_empty() => {
-                    object.name.clone() + &plus(place.offset_in_leaf)
-                }
-                Some(place) => {
-                    format!("{}.{}{}", object.name, place.path, plus(place.offset_in_leaf))
-                }
-                None => object.name.clone() + &plus(offset),
+            let field = self.image.field_at(&object.type_name, offset);
+            let (name, part) = match field {
+                Some(place) if place.path.is_empty() => (object.name.clone(), Part::of(&place)),
+                Some(place) => (format!("{}.{}", object.name, place.path), Part::of(&place)),
+                None => (object.name.clone(), Part { offset, size: object.size }),
             };
+            return (name + &plus(part.offset), part);
         }
         match self.image.object_at(va) {
-            Some(place) => place.path + &plus(place.offset_in_leaf),
-            None => self
-                .layout
-                .describe(va)
-                .map_or_else(|| format!("{va:#x}"), |region| format!("{va:#x} in {region}")),
+            Some(place) => (place.path.clone() + &plus(place.offset_in_leaf), Part::of(&place)),
+            None => {
+                let region = self.layout.describe(va);
+                let name = region
+                    .map_or_else(|| format!("{va:#x}"), |region| format!("{va:#x} in {region}"));
+                (name, Part { offset: 0, size: 0 })
+            }
         }
     }
 

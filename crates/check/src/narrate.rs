@@ -14,7 +14,7 @@ pub(crate) struct Narrator<'a> {
     scenario: &'a str,
     pub(crate) stacks: Stacks,
     raw: Vec<Raw>,
-    /// The number of the step that is running, from 1.
+    /// The number of the step that is running, from 1; 0 before the first.
     pub(crate) step: u32,
     instructions: u64,
     /// Off while an invariant runs: its accesses are nobody's.
@@ -61,7 +61,14 @@ impl<'a> Narrator<'a> {
 
     /// The events so far, named, and the number of instructions that are not among them; changes of the
     /// interrupt flag are among them where something could interrupt, or if the story is about them.
-    pub(crate) fn events(&self, model: &Model, state: &State, flags: bool) -> (Vec<Event>, u64) {
+    ///
+    /// `state` is the last one, if one was reached.
+    pub(crate) fn events(
+        &self,
+        model: &Model,
+        state: Option<&State>,
+        flags: bool,
+    ) -> (Vec<Event>, u64) {
         let names = Names::new(&self.guest.image, &model.machine);
         // Where nothing can interrupt, nobody cares whether it may.
         let interruptible = flags || model.machine.registered().interrupts();
@@ -92,14 +99,14 @@ impl<'a> Narrator<'a> {
         (events, self.instructions.saturating_sub(told))
     }
 
-    fn what(&self, names: &Names<'_>, state: &State, raw: &Raw) -> Option<What> {
-        let cr4 = state.cpu(raw.agent.cpu()).cr4();
+    fn what(&self, names: &Names<'_>, state: Option<&State>, raw: &Raw) -> Option<What> {
+        let cr4 = state.map_or(0, |state| state.cpu(raw.agent.cpu()).cr4());
         Some(match &raw.access {
             Access::Load { va, size, value, .. } => {
-                What::Read { object: names.object(*va), value: names.value(*value, *size) }
+                What::Read { object: names.accessed(*va, *size), value: names.value(*value, *size) }
             }
             Access::Store { va, size, old, value, locked, .. } => {
-                let object = names.object(*va);
+                let object = names.accessed(*va, *size);
                 let (old, value) = (names.value(*old, *size), names.value(*value, *size));
                 if *locked {
                     What::Update { object, old, value }
@@ -108,7 +115,7 @@ impl<'a> Narrator<'a> {
                 }
             }
             Access::Drain { va, size, old, value } => {
-                let object = names.object(*va);
+                let object = names.accessed(*va, *size);
                 let (old, value) = (names.value(*old, *size), names.value(*value, *size));
                 let text = format!("store buffer drains: {object}: {old} -> {value}");
                 What::Hardware { text }
@@ -216,7 +223,7 @@ impl<'a> Narrator<'a> {
             _ => self.frames(seen.agent, seen.rip),
         };
         self.raw.push(Raw {
-            step: self.step.max(1),
+            step: self.step,
             agent: seen.agent,
             stack,
             rip: seen.rip,

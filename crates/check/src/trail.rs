@@ -7,6 +7,8 @@ use machine::{Agent, Config, Fill, MemoryModel, Role};
 use outcome::ImageId;
 
 const HEADER: &str = "lamprey-trail 1";
+/// How the first line of every version begins.
+const KIND: &str = "lamprey-trail ";
 
 /// The choices that lead to what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +39,13 @@ const MAX_STEPS: u64 = 1 << 24;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TrailError {
     /// Not this kind of file.
-    #[error("not a trail of this version: the first line must be `{HEADER}`")]
+    #[error("not a trail: its first line is not `{HEADER}`")]
     Header,
+    /// Of another version.
+    #[error("a trail of another version, `{0}`; this one reads `{HEADER}`: check again")]
+    Version(String),
     /// A line does not parse.
-    #[error("line {line}: {what}")]
+    #[error("a trail that cannot be read: line {line}: {what}")]
     Line {
         /// From 1.
         line: usize,
@@ -57,7 +62,11 @@ pub enum ReplayError {
     NoScenario(String),
     /// A choice is not possible.
     #[error(
-        "the trail does not fit{changed}: at step {step}, {wanted} cannot go on; possible: {possible}"
+        "the trail does not fit{changed}: its step {step} is `{wanted}`, {}",
+        match &**possible {
+            "nothing" => "where nothing can go on any more".to_owned(),
+            possible => format!("which is not possible there; possible: {possible}"),
+        }
     )]
     Choice {
         /// From 1.
@@ -159,8 +168,12 @@ impl Trail {
     pub fn parse(text: &str) -> Result<Trail, TrailError> {
         let mut lines =
             (1..).zip(text.lines().map(|line| line.split('#').next().unwrap_or("").trim()));
-        if lines.next().map(|(_, line)| line) != Some(HEADER) {
-            return Err(TrailError::Header);
+        match lines.next().map(|(_, line)| line) {
+            Some(HEADER) => {}
+            Some(other) if other.starts_with(KIND) => {
+                return Err(TrailError::Version(other.into()));
+            }
+            _ => return Err(TrailError::Header),
         }
         let mut trail =
             Trail::new("", &ImageId::default(), "", Config::default(), Vec::new(), Vec::new());
@@ -225,7 +238,7 @@ impl Trail {
 }
 
 fn parse_range(text: &str) -> Result<std::ops::RangeInclusive<u32>, String> {
-    let wrong = || format!("`{text}` is no word or range of words");
+    let wrong = || format!("`{text}` is not a word or a range of words");
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (first.parse().map_err(|_| wrong())?, last.parse().map_err(|_| wrong())?);
     if last < first || last - first > 1 << 20 {
@@ -369,14 +382,22 @@ mod tests {
     fn errors_name_the_line() {
         let text = example().to_string().replace("cpu 1 irq", "cpu one irq");
         let error = Trail::parse(&text).unwrap_err().to_string();
-        assert!(error.starts_with("line 10: wanted `cpu N"), "{error}");
+        assert!(
+            error.starts_with("a trail that cannot be read: line 10: wanted `cpu N"),
+            "{error}"
+        );
         assert_eq!(Trail::parse("something else"), Err(TrailError::Header));
+        let other = Trail::parse("lamprey-trail 2\n").unwrap_err().to_string();
+        assert!(other.starts_with("a trail of another version, `lamprey-trail 2`"), "{other}");
         let error = Trail::parse("lamprey-trail 1\n\ncpu 0\n").unwrap_err().to_string();
-        assert_eq!(error, "line 1: no `scenario NAME` line");
+        assert_eq!(error, "a trail that cannot be read: line 1: no `scenario NAME` line");
         let error = Trail::parse("lamprey-trail 1\nscenario x\ncpu 9\n").unwrap_err().to_string();
-        assert_eq!(error, "line 3: there is no CPU 9");
+        assert_eq!(error, "a trail that cannot be read: line 3: there is no CPU 9");
         let text = "lamprey-trail 1\nscenario x\ncpu 0 x4000000000\ncpu 1 x4000000000\n";
         let error = Trail::parse(text).unwrap_err().to_string();
-        assert_eq!(error, "line 4: 8000000000 steps; a trail has at most 16777216");
+        assert_eq!(
+            error,
+            "a trail that cannot be read: line 4: 8000000000 steps; a trail has at most 16777216"
+        );
     }
 }

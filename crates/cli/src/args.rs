@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, Error, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, Error, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::units;
 
@@ -32,7 +33,7 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Show the last finding, or the one named, in another form; builds nothing
     Show(Show),
-    /// List scenarios with what they find and their marks
+    /// List scenarios with what they find and the marks they declare
     List(List),
     /// Run litmus tests in herd's format, and compare their final states with what is expected
     Litmus(Litmus),
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Make a scenario crate that compiles and fails in an instructive way
     New(New),
+    /// Print completions for a shell; the page of `--help` says where they go
+    Completions(Completions),
     /// Print a page, or the help of a command
     Help(Help),
 }
@@ -52,7 +55,8 @@ pub(crate) struct Look {
     #[arg(long, global = true, env = "LAMPREY_COLOR", value_name = "WHEN", default_value = "auto")]
     #[arg(hide_env_values = true)]
     pub(crate) color: Color,
-    /// Widest line of a report
+    /// Widest line of a story and of what is below a verdict; verdict lines and commands are never
+    /// broken
     #[arg(
         long,
         global = true,
@@ -114,29 +118,67 @@ impl Command {
             Command::Replay(replay) => Some(&mut replay.source),
             Command::Show(show) => Some(&mut show.source),
             Command::List(list) => Some(&mut list.source),
-            Command::Litmus(_) | Command::Run(_) | Command::New(_) | Command::Help(_) => None,
+            Command::Litmus(_)
+            | Command::Run(_)
+            | Command::New(_)
+            | Command::Completions(_)
+            | Command::Help(_) => None,
         }
     }
 }
 
 impl Flags {
-    /// Of `--manifest-path` and `--image` the flag wins over the other's variable. clap's own
-    /// `conflicts_with` would refuse that, too.
-    pub(crate) fn settle(mut self, matches: &ArgMatches) -> Result<Self, Error> {
-        let Some((_, matches)) = matches.subcommand() else { return Ok(self) };
-        let Some(source) = self.command.source() else { return Ok(self) };
-        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
-        source.is_target_typed = typed("target");
-        if source.manifest_path.is_none() || source.image.is_empty() {
-            return Ok(self);
-        }
-        match (typed("manifest_path"), typed("image")) {
-            (true, false) => source.image.clear(),
-            (false, true) => source.manifest_path = None,
-            (true, true) | (false, false) => {
-                let words = "--manifest-path and --image: give one of them, not both";
-                return Err(Flags::command().error(ErrorKind::ArgumentConflict, words));
+    /// Of two flags that contradict each other the one that was typed wins over the other's variable.
+    /// clap's own `conflicts_with` would refuse that, too. `command` is what the flags were parsed with.
+    pub(crate) fn settle(
+        mut self,
+        matches: &ArgMatches,
+        mut command: clap::Command,
+    ) -> Result<Self, Error> {
+        let Some((name, matches)) = matches.subcommand() else { return Ok(self) };
+        // Fills in what a command has from its parent: its name in the usage.
+        command.build();
+        let mut refuse = |words: String| {
+            let command = command.find_subcommand_mut(name).expect("it was parsed");
+            Err(command.error(ErrorKind::ArgumentConflict, words))
+        };
+        // A command asks only for flags that it has.
+        let typed = |id| {
+            matches.try_contains_id(id).is_ok()
+                && matches.value_source(id) == Some(ValueSource::CommandLine)
+        };
+        if self.look.quiet && self.look.verbose {
+            match (typed("quiet"), typed("verbose")) {
+                (true, false) => self.look.verbose = false,
+                (false, true) => self.look.quiet = false,
+                _ => return refuse("--quiet and --verbose: give one of them, not both".into()),
             }
+        }
+        let Some(source) = self.command.source() else { return Ok(self) };
+        source.is_target_typed = typed("target");
+        if source.manifest_path.is_some() && !source.image.is_empty() {
+            match (typed("manifest_path"), typed("image")) {
+                (true, false) => source.image.clear(),
+                (false, true) => source.manifest_path = None,
+                _ => {
+                    let words = "--manifest-path and --image: give one of them, not both";
+                    return refuse(words.into());
+                }
+            }
+        }
+        if source.is_target_typed && !typed("image") {
+            source.image.clear();
+        }
+        if source.is_target_typed && !source.image.is_empty() {
+            let words = "--target is for guests that are built, and --image names one that is: give one of \
+                         them, not both";
+            return refuse(words.into());
+        }
+        let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        let images: Vec<PathBuf> = source.image.iter().map(real).collect();
+        let twice = (1..images.len()).find(|at| images[..*at].contains(&images[*at]));
+        if let Some(at) = twice {
+            return refuse(format!("--image {}: it is given twice", source.image[at].display()));
         }
         Ok(self)
     }
@@ -144,7 +186,8 @@ impl Flags {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Check scenarios whose name contains FILTER; several select all that any selects
+    /// Check the scenario that is called FILTER, else those whose name contains it; several select all
+    /// that any selects
     #[arg(value_name = "FILTER")]
     pub(crate) filters: Vec<String>,
     /// Scenarios checked at once; they share the memory budget [default: one per processor]
@@ -155,7 +198,8 @@ pub(crate) struct Check {
     #[arg(long, env = "LAMPREY_FAIL_FAST", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) fail_fast: bool,
-    /// Exit with 125 in place of 2, 3 and 4, as `git bisect run` wants it
+    /// Exit with 125 in place of 2, 3 and 4, as `git bisect run` wants it; FILTER is then a whole name,
+    /// or the end of one behind `::`
     #[arg(long, env = "LAMPREY_BISECT", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) bisect: bool,
@@ -192,7 +236,8 @@ pub(crate) struct Check {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Budgets")]
 pub(crate) struct Budget {
-    /// Time for each search: 60s, 5m, 2h [default: as long as there is memory]
+    /// Time for each search: 60s, 5m, 2h; a bare number is seconds [default: as long as there is
+    /// memory]
     #[arg(long, env = "LAMPREY_TIME", value_name = "DURATION", hide_env_values = true)]
     #[arg(value_parser = units::seconds)]
     pub(crate) time: Option<f64>,
@@ -274,7 +319,8 @@ pub(crate) struct Form {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// List scenarios whose name contains FILTER; several select all that any selects
+    /// List the scenario that is called FILTER, else those whose name contains it; several select all
+    /// that any selects
     #[arg(value_name = "FILTER")]
     pub(crate) filters: Vec<String>,
     /// As a JSON array
@@ -343,6 +389,19 @@ pub(crate) struct New {
     /// Folder of the `lamprey` guest library [default: that of the checkout this was built from]
     #[arg(long, env = "LAMPREY_GUEST", value_name = "FOLDER", hide_env_values = true)]
     pub(crate) guest: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Where the script goes:
+  bash        ~/.local/share/bash-completion/completions/lamprey
+  zsh         _lamprey, in a folder of $fpath
+  fish        ~/.config/fish/completions/lamprey.fish
+  elvish      at the end of ~/.config/elvish/rc.elv
+  powershell  at the end of the file that $PROFILE names")]
+pub(crate) struct Completions {
+    /// Shell that reads them
+    pub(crate) shell: Shell,
 }
 
 #[derive(Debug, Args)]

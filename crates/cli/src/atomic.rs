@@ -1,15 +1,20 @@
 //! Files that are there whole or not at all.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 /// Writes `text` to `path`: into a file beside it that then takes its place. What is no regular
-/// file, like `/dev/stdout`, is written as it is; a symbolic link keeps pointing where it does.
+/// file is written as it is, and so is an open descriptor like `/dev/stdout`, whatever file is behind it; a
+/// symbolic link keeps pointing where it does.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(number) = descriptor(path) {
+        return opened(&number, path)?.write_all(text.as_bytes());
+    }
     let path = behind_links(path);
     if is_special(&path) {
         return fs::OpenOptions::new().write(true).open(&path)?.write_all(text.as_bytes());
@@ -22,12 +27,12 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Could [`write()`] write there? Asked before work begins that would else be lost.
-pub(crate) fn can_write(path: &Path) -> io::Result<()> {
-    let path = behind_links(path);
+pub(crate) fn can_write(named: &Path) -> io::Result<()> {
+    let path = behind_links(named);
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    if is_special(&path) {
+    if is_special(&path) || descriptor(named).is_some() {
         return Ok(());
     }
     beside(&path).map(drop)
@@ -35,6 +40,31 @@ pub(crate) fn can_write(path: &Path) -> io::Result<()> {
 
 fn behind_links(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// A file to write to what is open there already. It is neither replaced nor cut, and whoever writes there
+/// after us goes on behind our text: a copy of the descriptor has the same position.
+fn opened(number: &str, path: &Path) -> io::Result<File> {
+    match number {
+        "1" => io::stdout().as_fd().try_clone_to_owned().map(File::from),
+        "2" => io::stderr().as_fd().try_clone_to_owned().map(File::from),
+        _ => fs::OpenOptions::new().append(true).open(path),
+    }
+}
+
+/// The number of the descriptor of this process that `path` names, such as `/dev/stdout` or a link to it.
+fn descriptor(path: &Path) -> Option<String> {
+    const LINKS: usize = 8;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let folder =
+            path.parent().and_then(|folder| folder.canonicalize().ok()).unwrap_or_default();
+        if folder.starts_with("/proc") && folder.ends_with("fd") {
+            return path.file_name().map(|name| name.to_string_lossy().into_owned());
+        }
+        path = folder.join(fs::read_link(&path).ok()?);
+    }
+    None
 }
 
 fn is_special(path: &Path) -> bool {
@@ -79,6 +109,26 @@ mod tests {
         write(&link, "two").expect("written");
         assert!(link.is_symlink());
         assert_eq!(fs::read_to_string(&file).expect("there"), "two");
+    }
+
+    #[test]
+    fn a_name_for_a_descriptor_is_known() {
+        for (path, number) in [
+            ("/dev/stdout", "1"),
+            ("/dev/stderr", "2"),
+            ("/dev/fd/1", "1"),
+            ("/proc/self/fd/7", "7"),
+        ] {
+            assert_eq!(descriptor(Path::new(path)).as_deref(), Some(number), "{path}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, link) = (folder.path().join("fd"), folder.path().join("link"));
+        write(&file, "one").expect("written");
+        std::os::unix::fs::symlink("/dev/stdout", &link).expect("linked");
+        assert_eq!(descriptor(&link).as_deref(), Some("1"));
+        for path in [&*file, Path::new("/dev/null"), Path::new("report")] {
+            assert_eq!(descriptor(path), None, "{}", path.display());
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use cargo_metadata::{Artifact, Message, TargetKind};
 
 use crate::args::{Color, Look, Target};
 use crate::atomic;
+use crate::profile;
 use crate::rustflags;
 use crate::target_os::{self, Question};
 use crate::ui::Ui;
@@ -57,12 +58,17 @@ pub(crate) enum BuildError {
         reason: io::Error,
     },
     /// cargo failed
-    #[error("{}: the guests do not build ({status}); cargo's reasons are above", manifest.display())]
+    #[error(
+        "{}: the guests do not build ({status}); cargo's reasons are above{hint}",
+        manifest.display()
+    )]
     Failed {
         /// The manifest.
         manifest: PathBuf,
         /// How cargo ended.
         status: ExitStatus,
+        /// What the sources lack.
+        hint: String,
     },
     /// the target that was asked for is not there
     #[error(
@@ -86,13 +92,21 @@ pub(crate) enum BuildError {
     NoExecutables(PathBuf),
 }
 
-/// Builds the guests and returns their executables, in a fixed order.
+/// Guests that were built.
+pub(crate) struct Built {
+    /// Their executables, in a fixed order.
+    pub(crate) images: Vec<PathBuf>,
+    /// How they were built, for the bounds of their verdicts.
+    pub(crate) words: String,
+}
+
+/// Builds the guests.
 pub(crate) fn build(
     workspace: &Workspace,
     target: Option<Target>,
     look: &Look,
     ui: &mut Ui,
-) -> Result<Vec<PathBuf>, BuildError> {
+) -> Result<Built, BuildError> {
     let target = name_of(choose(target, &folder_of_library())?);
     let script = write_script(&workspace.target)?;
     let users = rustflags::of(&workspace.root, target);
@@ -100,12 +114,16 @@ pub(crate) fn build(
         ui.warn(warning);
     }
     let flags = encoded(&users.kept, target, &script);
-    let mut command = command(workspace, target, flags, look);
+    let settings = profile::settings(&PROFILE, &workspace.root);
+    for warning in settings.warnings {
+        ui.warn(warning);
+    }
+    let mut command = command(workspace, target, &settings.config, flags, look);
     let mut cargo = command
         .spawn()
         .map_err(|reason| BuildError::NoCargo { cargo: command.get_program().into(), reason })?;
     let messages = cargo.stdout.take().map(BufReader::new);
-    let mut artifacts = Vec::new();
+    let (mut artifacts, mut scripts) = (Vec::new(), Vec::new());
     let mut executables = BTreeMap::new();
     let mut twice = None;
     let mut unread = None;
@@ -122,6 +140,7 @@ pub(crate) fn build(
                 }
                 artifacts.push(artifact);
             }
+            Ok(Message::BuildScriptExecuted(script)) => scripts.push(script),
             Ok(_) => {}
             Err(reason) => unread = Some(reason),
         }
@@ -131,14 +150,58 @@ pub(crate) fn build(
     }
     let manifest = workspace.manifest.clone();
     match (cargo.wait(), unread) {
-        (Ok(status), _) if !status.success() => Err(BuildError::Failed { manifest, status }),
+        (Ok(status), _) if !status.success() => {
+            let hint = lacking(&workspace.mains);
+            Err(BuildError::Failed { manifest, status, hint })
+        }
         (Err(reason), _) | (_, Some(reason)) => Err(BuildError::Messages { manifest, reason }),
         _ if executables.is_empty() => Err(BuildError::NoExecutables(manifest)),
-        _ => twice.map_or_else(
-            || Ok(executables.into_keys().collect()),
-            |file| Err(BuildError::SameName(file)),
-        ),
+        _ => match twice {
+            Some(file) => Err(BuildError::SameName(file)),
+            None => Ok(Built {
+                words: profile::words(workspace, target, &artifacts, &scripts),
+                images: executables.into_keys().collect(),
+            }),
+        },
     }
+}
+
+/// What each of these files lacks of what makes an executable a guest, a line each. It is asked only where
+/// the build has failed: the linker's reasons do not tell it.
+fn lacking(mains: &[PathBuf]) -> String {
+    let mut hint = String::new();
+    for main in mains {
+        let Ok(text) = fs::read_to_string(main) else { continue };
+        let words: Vec<&str> =
+            ["no_std", "no_main"].into_iter().filter(|word| !text.contains(word)).collect();
+        let path = main.display();
+        if !words.is_empty() {
+            let attributes: Vec<String> =
+                words.iter().map(|word| format!("`#![{word}]`")).collect();
+            hint += &format!("\n  {path}: a guest needs {}", attributes.join(" and "));
+        }
+        if !mentions_library(main.parent().unwrap_or(main), DEPTH) {
+            hint += &format!(
+                "\n  {path}: nothing there uses `lamprey`, so that it is not linked; write `use lamprey as _;`"
+            );
+        }
+    }
+    hint
+}
+
+/// Deeper folders of sources are not looked through.
+const DEPTH: usize = 8;
+
+/// Does a source in `folder`, or below it, name the library?
+fn mentions_library(folder: &Path, depth: usize) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| match path.is_dir() {
+        true => depth > 0 && mentions_library(&path, depth - 1),
+        false => {
+            path.extension().is_some_and(|extension| extension == "rs")
+                && fs::read_to_string(&path).is_ok_and(|text| text.contains("lamprey"))
+        }
+    })
 }
 
 /// Warns of packages that ask for the operating system in guests for the host's target.
@@ -209,11 +272,17 @@ fn encoded(users: &[String], target: &str, script: &Path) -> OsString {
     flags
 }
 
-fn command(workspace: &Workspace, target: &str, flags: OsString, look: &Look) -> Command {
+fn command(
+    workspace: &Workspace,
+    target: &str,
+    settings: &[&str],
+    flags: OsString,
+    look: &Look,
+) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--profile", "lamprey", "--target", target, "--bins"]);
-    for setting in PROFILE {
+    for setting in settings {
         command.args(["--config", setting]);
     }
     command.arg("--manifest-path").arg(&workspace.manifest);
@@ -288,6 +357,7 @@ mod tests {
             manifest: "/w/Cargo.toml".into(),
             root: "/w".into(),
             packages: vec!["guest".into()],
+            mains: vec!["/w/src/main.rs".into()],
             target: "/w/target/lamprey".into(),
         };
         let look = Look { color: Color::Auto, width: 79, quiet: false, verbose: false };
@@ -296,12 +366,32 @@ mod tests {
             let mut theirs_first = OsString::from("--cfg\x1fa b\x1f");
             theirs_first.push(encoded_flags(target, Path::new("/x.ld")));
             assert_eq!(flags, theirs_first);
-            let command = command(&workspace, target, flags, &look);
+            let command = command(&workspace, target, &PROFILE, flags, &look);
             let args: Vec<_> = command.get_args().collect();
             assert!(args.windows(2).any(|pair| pair == ["--target", target]), "{args:?}");
             let flags = command.get_envs().find(|(name, _)| *name == "CARGO_ENCODED_RUSTFLAGS");
             assert_eq!(flags.expect("set").1, Some(&*theirs_first));
         }
+    }
+
+    #[test]
+    fn what_a_source_lacks_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let main = folder.path().join("main.rs");
+        let of = |text: &str| {
+            fs::write(&main, text).expect("written");
+            lacking(std::slice::from_ref(&main)).replace(&main.display().to_string(), "M")
+        };
+        let unused = "\n  M: nothing there uses `lamprey`, so that it is not linked; write `use lamprey as _;`";
+        assert_eq!(
+            of("fn main() {}"),
+            format!("\n  M: a guest needs `#![no_std]` and `#![no_main]`{unused}")
+        );
+        assert_eq!(of("#![no_std]\n#![no_main]\nmod inner;"), unused);
+        assert_eq!(of("#![no_std]\nuse lamprey as _;"), "\n  M: a guest needs `#![no_main]`");
+        fs::create_dir(folder.path().join("inner")).expect("made");
+        fs::write(folder.path().join("inner/mod.rs"), "use lamprey::cpu;").expect("written");
+        assert_eq!(of("#![no_std]\n#![no_main]\nmod inner;"), "");
     }
 
     #[test]

@@ -73,6 +73,11 @@ impl Config {
         flags
     }
 
+    /// Returns the value at `path` of the nearest file that has one.
+    pub(crate) fn value(&self, path: &[&str]) -> Option<&Value> {
+        self.files.iter().rev().find_map(|file| value(file, path))
+    }
+
     /// Returns the keys of `target` that are expressions and have `rustflags`, in cargo's order.
     pub(crate) fn expressions(&self) -> Vec<&str> {
         let targets = self.files.iter().filter_map(|file| file.get("target")?.as_table());
@@ -86,6 +91,12 @@ impl Config {
         keys.dedup();
         keys
     }
+}
+
+/// The value at `path` in `table`.
+pub(crate) fn value<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
+    let (last, tables) = path.split_last()?;
+    tables.iter().try_fold(table, |table, key| table.get(*key)?.as_table())?.get(*last)
 }
 
 /// Splits flags at spaces, as cargo does.

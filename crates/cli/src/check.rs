@@ -7,6 +7,7 @@ use std::time::Instant;
 use check::{Config, Fill, MemoryModel};
 use outcome::{Outcome, Verdict};
 use report::Context;
+use unicode_width::UnicodeWidthStr;
 
 use crate::args::{Check, Format, Look, Model, Tlb};
 use crate::atomic;
@@ -18,7 +19,7 @@ use crate::interrupt;
 use crate::memory;
 use crate::pool::{Allowance, Job, News, Pool};
 use crate::progress::Meter;
-use crate::select::select;
+use crate::select::{Match, select};
 use crate::store::Store;
 use crate::teller::{Piece, Teller, plain};
 use crate::ui::{OutputError, Ui};
@@ -79,11 +80,19 @@ pub(crate) fn check(program: &str, args: &Check, look: &Look, ui: &mut Ui) -> Re
 fn select_jobs(guests: &[Opened], args: &Check, ui: &mut Ui) -> Result<Vec<Job>, Error> {
     let all = guests::scenarios(guests);
     let names: Vec<&str> = all.iter().map(|(_, scenario)| scenario.name.as_str()).collect();
-    let (selected, idle) = select(&names, &args.filters)?;
+    let by = if args.bisect { Match::Called } else { Match::Part };
+    let (selected, idle) = select(&names, &args.filters, by)?;
     for filter in idle {
-        ui.warn(format!("no scenario's name contains `{filter}`"));
+        ui.warn(match by {
+            Match::Part => format!("no scenario's name contains `{filter}`"),
+            Match::Called => format!("no scenario is called `{filter}`"),
+        });
     }
-    let job = |i: usize| Job { image: all[i].0.path.clone(), scenario: names[i].to_owned() };
+    let job = |i: usize| Job {
+        image: all[i].0.path.clone(),
+        built: all[i].0.built.clone(),
+        scenario: names[i].to_owned(),
+    };
     Ok(selected.into_iter().map(job).collect())
 }
 
@@ -155,8 +164,7 @@ impl<'a> Session<'a> {
         commands: Commands,
         ui: &'a mut Ui,
     ) -> Self {
-        let name_width =
-            jobs.iter().map(|job| job.scenario.chars().count()).max().unwrap_or_default();
+        let name_width = jobs.iter().map(|job| job.scenario.width()).max().unwrap_or_default();
         // With -o the report goes there, and the text form is what a person reads meanwhile.
         let format = if args.output.is_some() { Format::Text } else { args.format };
         Self {

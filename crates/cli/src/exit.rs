@@ -54,7 +54,7 @@ impl Exit {
         match self {
             Exit::Passed => "every selected scenario came out as it should: PASS or FOUND",
             Exit::Violated => "a property is violated (FAIL), or a known bug was not found (LOST)",
-            Exit::Refused => "bad flag, file, image or trail, or a scenario that does not build",
+            Exit::Refused => "bad flag, file, image or trail; a failed build; unwritable output",
             Exit::Undecided => {
                 "UNDECIDED: a budget was used up, or something not modelled was reached"
             }

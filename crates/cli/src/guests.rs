@@ -1,7 +1,7 @@
 //! Guests: built or given, and opened.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use check::{Guest, LoadError, Scenario};
 
@@ -23,6 +23,8 @@ pub(crate) enum Origin {
 pub(crate) struct Opened {
     pub(crate) path: PathBuf,
     pub(crate) guest: Guest,
+    /// How we built it, if we did.
+    pub(crate) built: Option<String>,
 }
 
 /// There are no guests.
@@ -72,20 +74,30 @@ impl Origin {
 
     /// Builds what is to be built, and opens all.
     pub(crate) fn open(&self, look: &Look, ui: &mut Ui) -> Result<Vec<Opened>, GuestError> {
-        let (paths, built) = match self {
+        match self {
             Origin::Workspace(workspace, target) => {
-                (build::build(workspace, *target, look, ui)?, true)
+                let build::Built { images, words } = build::build(workspace, *target, look, ui)?;
+                images.into_iter().map(|path| open(path, Some(&words))).collect()
             }
-            Origin::Images(images) => (images.clone(), false),
-        };
-        paths.into_iter().map(|path| open(path, built)).collect()
+            Origin::Images(images) => images.iter().map(|path| open(path.clone(), None)).collect(),
+        }
     }
 }
 
-fn open(path: PathBuf, built: bool) -> Result<Opened, GuestError> {
-    match Guest::open(&path) {
-        Ok(guest) => Ok(Opened { path, guest }),
-        Err(LoadError::NoScenarios { .. }) if built => Err(GuestError::Empty(path)),
+/// Reads an image; `built` says how, if we built it ourselves.
+pub(crate) fn load(path: &Path, built: Option<&str>) -> Result<Guest, LoadError> {
+    let mut guest = Guest::open(path)?;
+    if let Some(words) = built {
+        guest.set_built_for(words.to_owned());
+    }
+    Ok(guest)
+}
+
+/// Opens an image; `built` says how, if we built it ourselves.
+fn open(path: PathBuf, built: Option<&str>) -> Result<Opened, GuestError> {
+    match load(&path, built) {
+        Ok(guest) => Ok(Opened { path, guest, built: built.map(str::to_owned) }),
+        Err(LoadError::NoScenarios { .. }) if built.is_some() => Err(GuestError::Empty(path)),
         Err(error) => Err(GuestError::Load(error.to_string())),
     }
 }

@@ -14,6 +14,6 @@ pub(crate) fn text(path: &Path, mebibytes: u64) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        io::Error::new(ErrorKind::InvalidData, format!("line {line} is no text in UTF-8"))
+        io::Error::new(ErrorKind::InvalidData, format!("line {line} is not UTF-8 text"))
     })
 }

@@ -1,7 +1,7 @@
 //! The `lamprey` and `cargo-lamprey` commands.
 //!
 //! ```text
-//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► target_os, rustflags ─► cargo_config)
+//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► target_os, profile, rustflags ─► cargo_config)
 //!     │        │     └─► show ─► store        (what earlier checks kept)
 //!     │        └─► pool ─► the `check` crate  (several scenarios at once)
 //!     ├─► litmus ─► ordered   (litmus tests, told in order)
@@ -38,6 +38,7 @@ mod new;
 mod ordered;
 mod pages;
 mod pool;
+mod profile;
 mod progress;
 mod replay;
 mod run;
@@ -99,6 +100,11 @@ pub fn main(name: &str) -> ExitCode {
     ExitCode::from(if bisect { exit.bisect() } else { exit.code() })
 }
 
+/// The command line as a definition: what completions and manual pages are made from.
+pub fn command() -> clap::Command {
+    Flags::command().name("lamprey")
+}
+
 /// The arguments without the one that cargo puts before those of its subcommand.
 fn words(name: &str, mut words: Vec<OsString>) -> Vec<OsString> {
     if name.starts_with("cargo") && words.get(1).is_some_and(|word| word == "lamprey") {
@@ -108,9 +114,9 @@ fn words(name: &str, mut words: Vec<OsString>) -> Vec<OsString> {
 }
 
 fn parse(name: &str, words: &[OsString]) -> Result<Flags, clap::Error> {
-    let command = Flags::command().name("lamprey").bin_name(name);
-    let matches = command.try_get_matches_from(words)?;
-    Flags::from_arg_matches(&matches)?.settle(&matches)
+    let command = command().bin_name(name);
+    let matches = command.clone().try_get_matches_from(words)?;
+    Flags::from_arg_matches(&matches)?.settle(&matches, command)
 }
 
 /// Prints help, version, or what is wrong with the flags.
@@ -145,8 +151,14 @@ fn carry_out(name: &str, flags: &Flags, ui: &mut Ui) -> Result<Exit, Error> {
         Command::Litmus(args) => litmus::litmus(args, ui),
         Command::Run(run) => run::run(run, ui),
         Command::New(new) => new::new(&program, new, ui),
+        Command::Completions(completions) => {
+            let mut script = Vec::new();
+            clap_complete::generate(completions.shell, &mut command(), "lamprey", &mut script);
+            ui.print(&String::from_utf8_lossy(&script))?;
+            Ok(Exit::Passed)
+        }
         Command::Help(help) => {
-            let mut command = Flags::command().name("lamprey").bin_name(name);
+            let mut command = command().bin_name(name);
             let text = pages::page(help.topic.as_deref(), &mut command)?;
             ui.print(&text)?;
             Ok(Exit::Passed)

@@ -7,7 +7,7 @@ use crate::args::{List, Look};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::guests::{self, Opened, Origin};
-use crate::select::select;
+use crate::select::{Match, select};
 use crate::ui::Ui;
 
 /// Carries out `list`.
@@ -15,7 +15,7 @@ pub(crate) fn list(args: &List, look: &Look, ui: &mut Ui) -> Result<Exit, Error>
     let guests = Origin::of(&args.source)?.open(look, ui)?;
     let all = guests::scenarios(&guests);
     let names: Vec<&str> = all.iter().map(|(_, scenario)| scenario.name.as_str()).collect();
-    let (selected, _) = select(&names, &args.filters)?;
+    let (selected, _) = select(&names, &args.filters, Match::Part)?;
     let selected = selected.into_iter().map(|i| all[i]);
     if args.json {
         let list: Vec<Value> = selected.map(object).collect();
@@ -31,6 +31,7 @@ pub(crate) fn list(args: &List, look: &Look, ui: &mut Ui) -> Result<Exit, Error>
 
 fn object((opened, scenario): (&Opened, &Scenario)) -> Value {
     json!({
+        "version": report::VERSION,
         "name": scenario.name,
         "about": scenario.about,
         "finds": scenario.finds,

@@ -394,6 +394,7 @@ impl Runner<'_> {
             "missing",
             "extra",
         ];
+        object["version"] = json!(report::VERSION);
         object["file"] = json!(file);
         object["name"] = json!(name);
         object["model"] = json!(memory_model(self.args.model).name());

@@ -47,7 +47,7 @@ pub(crate) fn new(program: &str, args: &New, ui: &mut Ui) -> Result<Exit, Error>
         Ok(path) if program.contains('/') => commands::quoted(&path),
         _ => program.to_owned(),
     };
-    ui.state("Created", &format!("{folder}: a scenario with a bug in it; see what is said of it:"));
+    ui.state("Created", &format!("{folder}: a scenario with a bug in it; to see the report:"));
     ui.print(&format!("cd {folder} && {program} check\n"))?;
     Ok(Exit::Passed)
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use check::{Config, Cutoff, Guest, Limits, Progress};
 use outcome::{Outcome, Verdict};
 
+use crate::guests;
 use crate::interrupt;
 
 /// How often the status is looked at.
@@ -24,6 +25,8 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) image: PathBuf,
+    /// How we built it, if we did.
+    pub(crate) built: Option<String>,
     pub(crate) scenario: String,
 }
 
@@ -144,12 +147,13 @@ impl<'a> Pool<'a> {
         let mut opened: Option<(&Path, Guest)> = None;
         while !self.ends() {
             let job = self.next.fetch_add(1, Ordering::SeqCst);
-            let Some(Job { image, scenario }) = self.jobs.get(job) else { return };
+            let Some(Job { image, built, scenario }) = self.jobs.get(job) else { return };
             self.board().insert(job, Snapshot::default());
             now_checking(scenario.clone());
             let checked = panic::catch_unwind(AssertUnwindSafe(|| {
                 if opened.as_ref().is_none_or(|(path, _)| path != image) {
-                    opened = Some((image, Guest::open(image).map_err(|error| error.to_string())?));
+                    let guest = guests::load(image, built.as_deref());
+                    opened = Some((image, guest.map_err(|error| error.to_string())?));
                 }
                 self.check(job, opened.as_ref().map(|(_, guest)| guest), scenario)
             }));

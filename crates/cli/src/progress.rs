@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::pool::{Allowance, Snapshot};
 use crate::ui::Ui;
 
@@ -115,7 +117,7 @@ fn line(
     let room = |figures: &str| (width - 1).saturating_sub(lead.len() + figures.len()).max(8);
     let figures = [figures(true), figures(false)]
         .into_iter()
-        .find(|figures| room(figures) >= name.chars().count())
+        .find(|figures| room(figures) >= name.width())
         .unwrap_or_else(|| figures(false));
     format!("{lead}{}{figures}", tail(name, room(&figures)))
 }
@@ -132,10 +134,11 @@ fn scarcest(snapshot: &Snapshot, allowance: &Allowance) -> Option<(&'static str,
 
 /// The end of `name`, which tells more than its beginning.
 fn tail(name: &str, room: usize) -> String {
-    match name.chars().count().checked_sub(room) {
-        None | Some(0) => name.to_owned(),
-        Some(over) => format!("..{}", name.chars().skip(over + 2).collect::<String>()),
+    if name.width() <= room {
+        return name.to_owned();
     }
+    let mut ends = name.char_indices().map(|(at, _)| &name[at..]);
+    format!("..{}", ends.find(|end| end.width() + 2 <= room).unwrap_or_default())
 }
 
 /// `94k`, `22.6k`, `1.2M`.

@@ -1,6 +1,7 @@
 //! `replay`: one trail again.
 
 use check::Trail;
+use unicode_width::UnicodeWidthStr;
 
 use crate::args::{Look, Replay};
 use crate::commands::Commands;
@@ -19,8 +20,8 @@ pub(crate) fn replay(
     let origin = Origin::of(&args.source)?;
     let store = origin.store();
     let (path, text) = store.find_trail(&args.trail)?;
-    let trail = Trail::parse(&text)
-        .map_err(|error| ReplayError::Broken { path: path.clone(), reason: error.to_string() })?;
+    let trail =
+        Trail::parse(&text).map_err(|reason| ReplayError::Broken { path: path.clone(), reason })?;
     let guests = origin.open(look, ui)?;
     // A file from elsewhere stays where it is: a trail we keep may have its name.
     let name = store.name_of(&path);
@@ -40,6 +41,15 @@ pub(crate) fn replay(
     }
     let outcome = check::replay(&opened.guest, &trail)
         .map_err(|error| ReplayError::NoFit { trail: called.clone(), reason: error.to_string() })?;
+    if let Some(finding) = &outcome.finding
+        && ![&*finding.property, ""].contains(&trail.property())
+    {
+        ui.warn(format!(
+            "the trail is said to violate {}; what its run violates is {}",
+            trail.property(),
+            finding.property
+        ));
+    }
     let commands = Commands::new(program, &args.source);
     let context = match &name {
         Some(name) => commands.context(Some(name)),
@@ -52,12 +62,12 @@ pub(crate) fn replay(
         ui.warn(format!("the result is not kept for `show`: {error}"));
     }
     if ui.quiet() {
-        let width = outcome.scenario.chars().count();
+        let width = outcome.scenario.width();
         ui.report(&report::verdict_line(&outcome, width, ui.options()))?;
     } else {
         ui.report(&report::columns(&outcome, &context, ui.options()))?;
         ui.print("\n")?;
-        ui.report(&report::bounds(std::slice::from_ref(&outcome)))?;
+        ui.report(&report::bounds(std::slice::from_ref(&outcome), ui.options()))?;
     }
     Ok(Exit::of([outcome.verdict]))
 }

@@ -6,6 +6,18 @@ pub(crate) enum SelectError {
     /// the guests have no scenarios
     #[error("the guests have no scenarios; mark a function with #[lamprey::scenario]")]
     NoScenarios,
+    /// no name is one of the filters, or ends with one
+    #[error(
+        "no scenario is called {}{}; with --bisect a filter is a whole name, or the end of one behind `::`",
+        told(filters),
+        near(names)
+    )]
+    NotCalled {
+        /// The filters.
+        filters: Vec<String>,
+        /// Names that are like them, or some names.
+        names: Vec<String>,
+    },
     /// no name contains any of the filters
     #[error("no scenario's name contains {}{}", told(filters), near(names))]
     NoMatch {
@@ -19,24 +31,42 @@ pub(crate) enum SelectError {
 /// Most names to suggest.
 const SUGGESTIONS: usize = 5;
 
-/// Indices of the names that contain any of `filters`, in order; all of them without filters.
-/// Second, the filters that match nothing although others do.
+/// What a filter may be of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// The name, if there is one like that; else any part.
+    Part,
+    /// The name, or the end of one behind `::`: another scenario never takes the place of one that is not
+    /// there.
+    Called,
+}
+
+/// Indices of the names that any of `filters` selects, in order; all of them without filters.
+/// Second, the filters that select nothing although others do.
 pub(crate) fn select<'f>(
     names: &[&str],
     filters: &'f [String],
+    by: Match,
 ) -> Result<(Vec<usize>, Vec<&'f str>), SelectError> {
     if names.is_empty() {
         return Err(SelectError::NoScenarios);
     }
-    let selects = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(f));
-    let selected: Vec<usize> = (0..names.len()).filter(|&i| selects(names[i])).collect();
+    let selects = |filter: &str, name: &str| match by {
+        _ if names.contains(&filter) => name == filter,
+        Match::Part => name.contains(filter),
+        Match::Called => name.strip_suffix(filter).is_some_and(|before| before.ends_with("::")),
+    };
+    let is_selected =
+        |name: &str| filters.is_empty() || filters.iter().any(|filter| selects(filter, name));
+    let selected: Vec<usize> = (0..names.len()).filter(|&i| is_selected(names[i])).collect();
     if selected.is_empty() {
-        return Err(SelectError::NoMatch {
-            filters: filters.to_vec(),
-            names: like(names, filters),
+        let (names, filters) = (like(names, filters), filters.to_vec());
+        return Err(match by {
+            Match::Part => SelectError::NoMatch { filters, names },
+            Match::Called => SelectError::NotCalled { filters, names },
         });
     }
-    let idle = filters.iter().filter(|filter| !names.iter().any(|name| name.contains(*filter)));
+    let idle = filters.iter().filter(|filter| !names.iter().any(|name| selects(filter, name)));
     Ok((selected, idle.map(String::as_str).collect()))
 }
 
@@ -106,34 +136,48 @@ mod tests {
 
     #[test]
     fn several_filters_select_their_union_in_order() {
-        let selected = |filters: &[&str]| select(&NAMES, &of(filters)).expect("some").0;
+        let selected =
+            |filters: &[&str]| select(&NAMES, &of(filters), Match::Part).expect("some").0;
         assert_eq!(selected(&[]), [0, 1, 2, 3]);
         assert_eq!(selected(&["lam"]), [0, 1]);
         assert_eq!(selected(&["lazy", "disable", "lam::disable"]), [1, 2]);
     }
 
     #[test]
+    fn a_whole_name_selects_that_scenario_alone() {
+        let names = ["a::wrong", "a::wrong_too", "b::a::wrong"];
+        let of = |filter: &str, by| select(&names, &[filter.to_owned()], by).map(|found| found.0);
+        assert_eq!(of("a::wrong", Match::Part), Ok(vec![0]));
+        assert_eq!(of("wrong", Match::Part), Ok(vec![0, 1, 2]));
+        assert_eq!(of("a::wrong", Match::Called), Ok(vec![0]));
+        assert_eq!(of("wrong", Match::Called), Ok(vec![0, 2]));
+        let error = of("a::wro", Match::Called).expect_err("no name").to_string();
+        assert!(error.starts_with("no scenario is called `a::wro`"), "{error}");
+    }
+
+    #[test]
     fn a_filter_that_selects_nothing_is_told() {
         let filters = of(&["lazy", "nothing"]);
-        assert_eq!(select(&NAMES, &filters).expect("some").1, ["nothing"]);
+        assert_eq!(select(&NAMES, &filters, Match::Part).expect("some").1, ["nothing"]);
     }
 
     #[test]
     fn near_names_are_suggested() {
-        let wrong = select(&NAMES, &of(&["lam::enabel"])).expect_err("nothing");
+        let wrong = select(&NAMES, &of(&["lam::enabel"]), Match::Part).expect_err("nothing");
         assert_eq!(
             wrong.to_string(),
             "no scenario's name contains `lam::enabel`; did you mean seed::lam::enable?"
         );
-        let wrong = select(&NAMES, &of(&["Lazy"])).expect_err("nothing");
+        let wrong = select(&NAMES, &of(&["Lazy"]), Match::Part).expect_err("nothing");
         assert!(wrong.to_string().ends_with("did you mean aspace::lazy?"), "{wrong}");
     }
 
     #[test]
     fn without_near_names_some_are_listed() {
-        let wrong = select(&NAMES, &of(&["qqqqqqqqq"])).expect_err("nothing").to_string();
+        let wrong =
+            select(&NAMES, &of(&["qqqqqqqqq"]), Match::Part).expect_err("nothing").to_string();
         assert!(wrong.contains("there are, among others:\n  seed::lam::enable\n"), "{wrong}");
-        assert_eq!(select(&[], &[]), Err(SelectError::NoScenarios));
+        assert_eq!(select(&[], &[], Match::Part), Err(SelectError::NoScenarios));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use check::{Trail, TrailError};
 use outcome::Outcome;
 use serde_json::{Value, json};
 
@@ -34,6 +35,23 @@ pub(crate) struct Record {
     pub(crate) trail: Option<String>,
     /// Milliseconds since 1970.
     when: u64,
+}
+
+/// The last outcome of each scenario.
+#[derive(Debug, Default)]
+struct Last {
+    records: Vec<Record>,
+    broken: Vec<Broken>,
+}
+
+/// A file that cannot be read, or is not what was written there.
+#[derive(Debug)]
+struct Broken {
+    /// Its name without the ending.
+    name: String,
+    /// When it was written, as [`Record::when`].
+    when: u64,
+    error: StoreError,
 }
 
 /// A result cannot be kept, or not be found again.
@@ -82,8 +100,26 @@ pub(crate) enum StoreError {
         /// The scenario.
         scenario: String,
     },
+    /// a file that is a trail, and not one of those kept here
+    #[error(
+        "{}: no result is kept of a trail in this place; `lamprey replay {}` runs it again",
+        .0.display(),
+        crate::commands::quoted(.0)
+    )]
+    OnlyTrail(PathBuf),
+    /// a file that is no trail
+    #[error("{}: {reason}", path.display())]
+    NotATrail {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: TrailError,
+    },
     /// several scenarios have this in their name
-    #[error("{name}: several scenarios have results:\n  {}", names.join("\n  "))]
+    #[error(
+        "{name}: several scenarios with results have this in their name; give one's full name:\n  {}",
+        names.join("\n  ")
+    )]
     Several {
         /// What was asked for.
         name: String,
@@ -148,22 +184,43 @@ impl Store {
 
     /// The record that `name` means: a trail's name or path, a scenario's name or a part of it.
     pub(crate) fn find(&self, name: &str) -> Result<Record, StoreError> {
-        if self.has(stem(name)) {
+        let path = Path::new(name);
+        // A trail elsewhere may have the name of one that is kept, and be another.
+        let is_path = name.contains('/') && self.name_of(path).is_none();
+        if !is_path && self.has(stem(name)) {
             return read(&self.record(stem(name)));
+        }
+        if name.contains('/') || path.is_file() {
+            let path = path.to_owned();
+            return Err(match input::text(&path, input::LONG) {
+                Err(reason) => StoreError::Read { path, reason },
+                Ok(text) => match Trail::parse(&text) {
+                    Ok(_) => StoreError::OnlyTrail(path),
+                    Err(reason) => StoreError::NotATrail { path, reason },
+                },
+            });
         }
         self.find_last(name)
     }
 
     /// The last record of the scenario that has this name, or alone has it in its name.
     fn find_last(&self, name: &str) -> Result<Record, StoreError> {
-        let records = self.all_last();
+        let Last { records, broken } = self.all_last();
         let part: Vec<&Record> =
             records.iter().filter(|record| record.outcome.scenario.contains(name)).collect();
         let exact = part.iter().find(|record| record.outcome.scenario == name);
-        match (exact, part.as_slice()) {
-            (Some(record), _) | (None, [record]) => Ok((*record).clone()),
-            (None, []) => Err(self.no_such(name)),
-            (None, several) => {
+        if let Some(record) = exact {
+            return Ok((*record).clone());
+        }
+        // It may be the one that is meant.
+        let name_of_file = file_name(name);
+        if let Some(broken) = broken.into_iter().find(|one| one.name.contains(&name_of_file)) {
+            return Err(broken.error);
+        }
+        match part.as_slice() {
+            [record] => Ok((*record).clone()),
+            [] => Err(self.no_such(name)),
+            several => {
                 let names = several.iter().map(|record| record.outcome.scenario.clone()).collect();
                 Err(StoreError::Several { name: name.to_owned(), names })
             }
@@ -172,23 +229,40 @@ impl Store {
 
     /// The newest outcome that has a finding.
     pub(crate) fn newest_finding(&self) -> Result<Record, StoreError> {
-        let mut records = self.all_last();
+        let Last { mut records, broken } = self.all_last();
         records.retain(|record| record.outcome.finding.is_some());
         let newest = records.into_iter().max_by_key(|record| record.when);
-        newest.ok_or_else(|| StoreError::NoFinding(self.root.clone()))
+        // What cannot be read may be the one that is meant.
+        let known = newest.as_ref().map_or(0, |record| record.when);
+        match broken.into_iter().find(|broken| broken.when >= known) {
+            Some(broken) => Err(broken.error),
+            None => newest.ok_or_else(|| StoreError::NoFinding(self.root.clone())),
+        }
     }
 
-    /// The last outcomes that can be read.
-    fn all_last(&self) -> Vec<Record> {
+    /// The last outcomes.
+    fn all_last(&self) -> Last {
         let files = fs::read_dir(self.last()).into_iter().flatten().flatten();
         let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
-        paths.iter().filter_map(|path| read(path).ok()).collect()
+        let mut last = Last::default();
+        for path in paths {
+            match read(&path) {
+                Ok(record) => last.records.push(record),
+                Err(error) => {
+                    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                    let written = path.metadata().and_then(|data| data.modified());
+                    let when = written.map_or(u64::MAX, milliseconds);
+                    last.broken.push(Broken { name, when, error });
+                }
+            }
+        }
+        last
     }
 
     fn no_such(&self, name: &str) -> StoreError {
-        let records = self.all_last();
+        let Last { records, .. } = self.all_last();
         let trails = records.iter().filter_map(|record| record.trail.as_deref());
         let names: Vec<&str> =
             trails.chain(records.iter().map(|record| record.outcome.scenario.as_str())).collect();
@@ -256,7 +330,12 @@ fn read(path: &Path) -> Result<Record, StoreError> {
 }
 
 fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    milliseconds(SystemTime::now())
+}
+
+/// Since 1970.
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)
 }
 

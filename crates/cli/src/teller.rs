@@ -51,7 +51,7 @@ impl Teller {
         if self.quiet || self.format == Format::Json || outcomes.is_empty() {
             return Vec::new();
         }
-        let summary = report::summary(outcomes, Some(seconds));
+        let summary = report::summary(outcomes, Some(seconds), &self.options);
         vec![Piece::Plain("\n".into()), Piece::Text(summary), Piece::Plain(to_look_at(outcomes))]
     }
 }

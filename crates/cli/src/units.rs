@@ -3,17 +3,29 @@
 /// Seconds: `60s`, `1.5m`, `2h`, `250ms`; a bare number is seconds.
 pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
-    scaled(text, &units).ok_or_else(|| format!("write a duration as 60s, 250ms, 5m or 2h: {text}"))
+    match scaled(text, &units) {
+        Some(0.0) => Err(format!("more than nothing is needed: {text}")),
+        Some(seconds) => Ok(seconds),
+        None => Err(format!("write a duration as 60s, 250ms, 5m or 2h: {text}")),
+    }
 }
 
 /// Bytes: `4G`, `512M`, `64KiB`; a bare number is bytes. Units are powers of 1024.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        few if few < 1 => Err(format!("at least 1 byte is needed: {text}")),
+        enough => Ok(enough),
+    }
+}
+
+/// As [`bytes`], or nothing.
+fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("write a size as 4G, 512M or 64K: {text}");
     let upper = text.trim().to_ascii_uppercase();
     let plain = upper.strip_suffix("IB").or_else(|| upper.strip_suffix('B')).unwrap_or(&upper);
     let (k, m, g) = (1024.0, 1024.0 * 1024.0, 1024.0 * 1024.0 * 1024.0);
     let units = [("K", k), ("M", m), ("G", g), ("T", g * k), ("", 1.0)];
-    whole(scaled(plain, &units).ok_or_else(wrong)?).ok_or_else(wrong)
+    scaled(plain, &units).and_then(whole).ok_or_else(wrong)
 }
 
 /// Less memory no search can do with: what it uses is looked at now and then only.
@@ -21,7 +33,7 @@ const LEAST_BUDGET: u64 = 16 << 20;
 
 /// Bytes for searches: as [`bytes`], and not too few.
 pub(crate) fn budget(text: &str) -> Result<u64, String> {
-    match bytes(text)? {
+    match size(text)? {
         few if few < LEAST_BUDGET => Err(format!("searches need at least 16M: {text}")),
         enough => Ok(enough),
     }
@@ -32,10 +44,13 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
     let wrong = || format!("write a number as 2000000, 2_000_000 or 2M: {text}");
     let plain = text.replace('_', "");
     let units = [("k", 1e3), ("K", 1e3), ("M", 1e6), ("G", 1e9), ("", 1.0)];
-    whole(scaled(&plain, &units).ok_or_else(wrong)?).ok_or_else(wrong)
+    match scaled(&plain, &units).and_then(whole).ok_or_else(wrong)? {
+        0 => Err(format!("at least 1 is needed: {text}")),
+        number => Ok(number),
+    }
 }
 
-/// The number before the first of `units` that `text` ends in, times that unit. More than nothing.
+/// The number before the first of `units` that `text` ends in, times that unit.
 fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let text = text.trim();
     let (number, unit) = units
@@ -46,11 +61,11 @@ fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     if number.is_empty() || !number.chars().all(digits) {
         return None;
     }
-    number.parse::<f64>().ok().map(|n| n * unit).filter(|n| n.is_finite() && *n > 0.0)
+    number.parse::<f64>().ok().map(|n| n * unit).filter(|n| n.is_finite())
 }
 
 fn whole(number: f64) -> Option<u64> {
-    (number >= 1.0 && number < u64::MAX as f64).then_some(number as u64)
+    (number < u64::MAX as f64).then_some(number as u64)
 }
 
 #[cfg(test)]
@@ -103,5 +118,9 @@ mod tests {
         for text in ["", "0", "-3", "many", "0.2"] {
             assert!(count(text).is_err(), "{text}");
         }
+        assert_eq!(count("0"), Err("at least 1 is needed: 0".into()));
+        assert_eq!(bytes("0K"), Err("at least 1 byte is needed: 0K".into()));
+        assert_eq!(budget("0"), Err("searches need at least 16M: 0".into()));
+        assert_eq!(seconds("0s"), Err("more than nothing is needed: 0s".into()));
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Packages to build; at least one.
     pub(crate) packages: Vec<String>,
+    /// The sources of their executables, `src/main.rs` and its like.
+    pub(crate) mains: Vec<PathBuf>,
     /// Lamprey's own folder below the workspace's target folder.
     pub(crate) target: PathBuf,
 }
@@ -32,6 +34,9 @@ pub(crate) enum WorkspaceError {
     /// there is no manifest at the path that was given
     #[error("{}: no such manifest", .0.display())]
     NoManifest(PathBuf),
+    /// what was given is a folder
+    #[error("{}: it is a folder; name the Cargo.toml in it", .0.display())]
+    Folder(PathBuf),
     /// cargo does not understand the manifest
     #[error("{}: cargo cannot read it: {reason}", manifest.display())]
     Unreadable {
@@ -63,6 +68,9 @@ pub(crate) enum WorkspaceError {
 /// The nearest wins, so that a crate made within another project checks itself.
 pub(crate) fn find(given: Option<&Path>) -> Result<Workspace, WorkspaceError> {
     if let Some(manifest) = given {
+        if manifest.is_dir() {
+            return Err(WorkspaceError::Folder(manifest.to_owned()));
+        }
         if !manifest.is_file() {
             return Err(WorkspaceError::NoManifest(manifest.to_owned()));
         }
@@ -90,10 +98,19 @@ pub(crate) fn find(given: Option<&Path>) -> Result<Workspace, WorkspaceError> {
     Err(WorkspaceError::Nothing(here))
 }
 
-fn workspace(manifest: &Path, metadata: &Metadata, packages: Vec<String>) -> Workspace {
+fn workspace(manifest: &Path, metadata: &Metadata, guests: Vec<&Package>) -> Workspace {
     let root = metadata.workspace_root.as_std_path();
     let target = target(root, metadata.target_directory.as_std_path());
-    Workspace { manifest: manifest.to_owned(), root: root.to_owned(), packages, target }
+    let packages = guests.iter().map(|package| package.name.to_string()).collect();
+    let targets = guests.iter().flat_map(|package| &package.targets);
+    let mains = targets.filter(|target| target.is_bin()).map(|bin| bin.src_path.clone().into());
+    Workspace {
+        manifest: manifest.to_owned(),
+        root: root.to_owned(),
+        packages,
+        mains: mains.collect(),
+        target,
+    }
 }
 
 /// Lamprey's folder in a target folder. In one that is not the workspace's own each workspace has a folder
@@ -125,7 +142,7 @@ fn metadata(manifest: &Path) -> Result<Metadata, WorkspaceError> {
 
 /// The packages that depend on `lamprey`: of the whole workspace if `manifest` is its root, else
 /// `manifest`'s own.
-fn guests(metadata: &Metadata, manifest: &Path) -> Vec<String> {
+fn guests<'m>(metadata: &'m Metadata, manifest: &Path) -> Vec<&'m Package> {
     let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
         _ => a == b,
@@ -134,8 +151,7 @@ fn guests(metadata: &Metadata, manifest: &Path) -> Vec<String> {
     let meant = |package: &&Package| is_root || same(package.manifest_path.as_std_path(), manifest);
     let is_guest = |package: &&Package| package.dependencies.iter().any(|dep| dep.name == LIBRARY);
     let members = metadata.workspace_packages();
-    let guests = members.into_iter().filter(meant).filter(is_guest);
-    guests.map(|package| package.name.to_string()).collect()
+    members.into_iter().filter(meant).filter(is_guest).collect()
 }
 
 #[cfg(test)]

@@ -11,16 +11,21 @@ use tool::{cargo_lamprey, folder, lamprey, run, shell};
 #[test]
 fn flags_that_are_wrong_are_2_and_125_under_bisect() {
     let folder = folder();
-    let cases: [(&[&str], i32, &str); 11] = [
+    let cases: [(&[&str], i32, &str); 16] = [
         (&["--nonsense"], 2, "unexpected argument '--nonsense'"),
         (&["check", "--time", "soon"], 2, "write a duration as 60s"),
         (&["check", "--memory", "much"], 2, "write a size as 4G"),
         (&["check", "--memory", "1K"], 2, "searches need at least 16M"),
-        (&["check", "--states", "0"], 2, "write a number as 2000000"),
+        (&["check", "--states", "0"], 2, "at least 1 is needed: 0"),
         (&["check", "-j", "0"], 2, "0 is not in 1..="),
         (&["check", "--width", "3"], 2, "3 is not in 40..="),
         (&["check", "--model", "weak"], 2, "invalid value 'weak'"),
         (&["check", "--image", "a", "--manifest-path", "b"], 2, "give one of them, not both"),
+        (&["check", "--image", "a", "--manifest-path", "b"], 2, "Usage: lamprey check"),
+        (&["list", "--image", "a", "--target", "x86_64-unknown-none"], 2, "--target is for guests"),
+        (&["show", "--image", "a", "--image", "a"], 2, "--image a: it is given twice"),
+        (&["litmus", "x", "-q", "-v"], 2, "--quiet and --verbose: give one of them"),
+        (&["run", "x", "--limit", "0"], 2, "at least 1 is needed: 0"),
         (&["check", "--bisect", "--nonsense"], 125, "unexpected argument"),
         (&["check", "--bisect", "--model", "weak"], 125, "invalid value"),
     ];
@@ -45,6 +50,8 @@ fn a_variable_stands_for_a_flag_and_a_flag_wins() {
         .args(["check", "--manifest-path", "no-such-manifest"])
         .env("LAMPREY_IMAGE", "no-such-image"));
     assert!(err.contains("no-such-manifest: no such manifest"), "{err}");
+    let (exit, _, err) = run(lamprey(folder.path()).args(["check", "--manifest-path", "."]));
+    assert_eq!((exit, &*err), (2, "error: .: it is a folder; name the Cargo.toml in it\n"));
 }
 
 #[test]
@@ -152,7 +159,23 @@ fn what_was_never_kept_cannot_be_shown_or_replayed() {
     assert!(err.contains("x/y.trail: cannot be read"), "{err}");
     let (exit, _, err) = show(&["replay", "--image", "text", "./text"]);
     assert_eq!(exit, 2);
-    assert!(err.contains("./text: not a trail"), "{err}");
+    assert!(err.contains("./text: not a trail: its first line is not `lamprey-trail 1`"), "{err}");
+    let trail = "lamprey-trail 1\nscenario a::b\ncpu 0\n";
+    fs::write(folder.path().join("a.trail"), trail).expect("written");
+    for (name, words) in [
+        (
+            "./a.trail",
+            "./a.trail: no result is kept of a trail in this place; `lamprey replay ./a.trail`",
+        ),
+        ("./text", "./text: not a trail: its first line is not"),
+        ("/tmp", "/tmp: cannot be read: it is a folder; name a file in it"),
+        ("/dev/zero", "/dev/zero: cannot be read: it is a character device"),
+        ("./missing", "./missing: cannot be read: No such file"),
+    ] {
+        let (exit, out, err) = show(&["show", "--image", "text", name]);
+        assert_eq!((exit, &*out), (2, ""), "{name}: {err}");
+        assert!(err.starts_with(&format!("error: {words}")), "{name}: {err}");
+    }
 }
 
 #[test]
@@ -162,10 +185,10 @@ fn new_refuses_what_is_there_and_names_that_are_none() {
     assert_eq!((exit, &*out), (0, "cd mine && cargo lamprey check\n"), "{err}");
     let before = fs::read_to_string(folder.path().join("mine/src/main.rs")).expect("made");
     let cases = [
-        ("mine", "is there already"),
-        ("2x", "no name for a crate"),
-        ("fn", "no name for a crate"),
-        ("..", "no name"),
+        ("mine", "already exists"),
+        ("2x", "is not a valid crate name"),
+        ("fn", "is not a valid crate name"),
+        ("..", "is not a valid crate name"),
     ];
     for (name, words) in cases {
         let (exit, out, err) = run(lamprey(folder.path()).args(["new", name]));
@@ -192,6 +215,24 @@ fn pages_say_what_they_said() {
         wrong.extend(snapshot::difference(&file, &out));
     }
     snapshot::assert_none(&wrong, "pages");
+}
+
+#[test]
+fn completions_know_every_command_and_flag() {
+    let folder = folder();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (exit, script, err) = run(lamprey(folder.path()).args(["completions", shell]));
+        assert_eq!((exit, &*err), (0, ""), "{shell}");
+        for word in ["check", "litmus", "completions", "no-reduction"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        // The other two complete no values.
+        let has_values = matches!(shell, "bash" | "fish" | "zsh");
+        assert_eq!(script.contains("adversarial"), has_values, "{shell}");
+    }
+    let (exit, _, err) = run(lamprey(folder.path()).args(["completions", "cmd"]));
+    assert_eq!(exit, 2);
+    assert!(err.contains("possible values: bash, elvish, fish, powershell, zsh"), "{err}");
 }
 
 #[test]

@@ -356,3 +356,83 @@ fn a_kernels_own_panic_handler_is_kept_and_knows_that_it_is_checked() {
     assert_eq!((exit, &*told), (2, ""), "{err}");
     assert!(err.contains("two packages of the workspace have an executable of this name"), "{err}");
 }
+
+#[test]
+fn how_a_guest_was_built_is_among_the_bounds_and_what_it_lacks_is_told() {
+    let folder = folder();
+    let (exit, _, err) = run(lamprey(folder.path()).args(["new", "mine"]));
+    assert_eq!(exit, 0, "{err}");
+    let mine = folder.path().join("mine");
+    let manifest = fs::read_to_string(mine.join("Cargo.toml")).expect("made");
+    let profile = "\n[profile.lamprey]\noverflow-checks = false\npanic = \"unwind\"\n\
+                   [profile.lamprey.package.mine]\nopt-level = 2\n";
+    fs::write(mine.join("Cargo.toml"), manifest + profile).expect("written");
+    let from = root().join("crates/cli/tests/c_code");
+    for file in ["build.rs", "c.c", "src/main.rs"] {
+        fs::copy(from.join(file), mine.join(file)).expect("copied");
+    }
+    let check = || {
+        let mut command = lamprey(&mine);
+        run(command.arg("check").env("CARGO_TARGET_DIR", builds().join("built")))
+    };
+    let (exit, told, err) = check();
+    assert_eq!(exit, 1, "{told}{err}");
+    assert!(told.contains("c.c:3"), "{told}");
+    // Lines are broken anywhere.
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let bound = "guest built for x86_64-unknown-linux-gnu at opt-level 3 without overflow checks (mine at \
+                 opt-level 2), with c_code as a build script has it, in part by ";
+    assert!(told.contains(bound), "{told}");
+    // A part of what has the name, and all of it.
+    assert!(told.contains("write 4 bytes at word = 7"), "{told}");
+    assert!(told.contains("read word = 7"), "{told}");
+    let warned = "Cargo.toml: panic = \"unwind\" of the profile `lamprey` is left out for guests: they are \
+                  built with panic = \"abort\"";
+    assert!(err.contains(warned), "{err}");
+
+    fs::remove_file(mine.join("build.rs")).expect("there");
+    let main = mine.join("src/main.rs");
+    fs::write(&main, "fn main() {}\n").expect("written");
+    let (exit, told, err) = check();
+    assert_eq!((exit, &*told), (2, ""), "{err}");
+    let lacks = "/main.rs: a guest needs `#![no_std]` and `#![no_main]`\n";
+    assert!(err.contains(lacks) && err.contains("write `use lamprey as _;`"), "{err}");
+}
+
+#[test]
+fn a_report_on_standard_output_does_not_replace_the_file_behind_it() {
+    let folder = example();
+    let line = format!(
+        "echo before > all && {{ '{}' check --image guest -q -o /dev/stdout {RIGHT}; echo after; }} >> all",
+        env!("CARGO_BIN_EXE_lamprey")
+    );
+    let (exit, _, err) = run(&mut shell(folder.path(), &line));
+    assert_eq!(exit, 0, "{err}");
+    let all = fs::read_to_string(folder.path().join("all")).expect("there");
+    let words: Vec<&str> = all.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(words, ["before", "PASS", "PASS", "after"], "{all}");
+    // So it is where the shell has not opened it to append.
+    let (exit, _, err) = run(&mut shell(folder.path(), &line.replace(">> all", "> all")));
+    assert_eq!(exit, 0, "{err}");
+    let all = fs::read_to_string(folder.path().join("all")).expect("there");
+    let words: Vec<&str> = all.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(words, ["PASS", "PASS", "after"], "{all}");
+}
+
+#[test]
+fn a_trail_that_says_another_property_is_warned_of() {
+    let folder = example();
+    let (_, told, err) = check(folder.path(), &[BUG]);
+    let name = labelled(&told, "replay ").rsplit(' ').next().expect(&err).to_owned();
+    let kept = folder.path().join(format!("guest.lamprey/trails/{name}.trail"));
+    let text = fs::read_to_string(kept).expect("kept");
+    let edited = text.replace("property lost-update", "property foo");
+    fs::write(folder.path().join("edited.trail"), edited).expect("written");
+    let args = ["replay", "-v", "--image", "guest", "./edited.trail"];
+    let (exit, told, err) = run(lamprey(folder.path()).args(args));
+    assert_eq!(exit, 0, "{err}");
+    let warned = "the trail is said to violate foo; what its run violates is lost-update";
+    assert!(err.contains(warned), "{err}");
+    // Nothing is searched.
+    assert!(told.contains(" instructions executed") && !told.contains("searched:"), "{told}");
+}

@@ -112,7 +112,7 @@ fn tests_and_logs_that_do_not_meet_are_told() {
     write(folder.path(), "no-log", "nothing\n");
     let (exit, out, err) = run(lamprey(folder.path()).args(["litmus", "a", "--expect", "no-log"]));
     assert_eq!((exit, &*out), (2, ""), "{err}");
-    assert!(err.starts_with("error: no-log: line 1: this is no log"), "{err}");
+    assert!(err.starts_with("error: no-log: line 1: this is not a log"), "{err}");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn what_is_no_text_or_no_file_is_refused() {
     write(folder.path(), "huge.litmus", &huge);
     write(folder.path(), "none.litmus", "");
     for (name, told) in [
-        ("bytes.litmus", "cannot be read: line 2 is no text in UTF-8"),
+        ("bytes.litmus", "cannot be read: line 2 is not UTF-8 text"),
         ("huge.litmus", "cannot be read: it has more than 1 MiB"),
         ("none.litmus", "the file is empty; a test begins with `X86_64 NAME` or `X86 NAME`"),
         ("/dev/zero", "cannot be read: it is a character device, not a regular file"),

@@ -93,6 +93,9 @@ impl Knowledge {
         }
         let points = &mut self.agents[usize::from(agent)];
         let from = points.find_or_add(from);
+        // It takes no part in reduction until it is known, and is news by what it touches or by the link to
+        // it (see `Points::link`) as well. One of the two is needed: what a known point leads to by way of
+        // a new one is not in its future.
         let mut exceeded = from >= points.futures.len();
         for &touch in touches.into_iter().flatten() {
             let number = self.number.get(touch.word as usize).copied().unwrap_or(NONE);
@@ -177,6 +180,7 @@ impl Points {
         self.points[from].next.push(to as u32);
         match (self.futures.get(from), self.futures.get(to)) {
             (Some(from), Some(to)) => !from.includes(to),
+            // See `Knowledge::learn`: a point that is new is news there, too.
             _ => true,
         }
     }

@@ -1,6 +1,6 @@
 //! What is searched: the trait, and the words it speaks in.
 
-use crate::Words;
+use crate::{What, Words};
 
 /// One thread of control, 0 to 63. An interrupt level of a processor is an
 /// agent of its own; so is its store buffer, and the observer on whose behalf
@@ -88,6 +88,15 @@ pub trait Model {
     type Bad: Clone + PartialEq;
     /// What something unmodelled is described by.
     type Gap: Clone;
+
+    /// Whether a bad run of this kind is what the search is for. One of another kind is the verdict only if
+    /// no run with as few switches is bad in a wanted way.
+    ///
+    /// Which of two bad runs has fewer steps depends on the words that are known to be shared, so on the way
+    /// of searching; which has fewer switches does not, nor does a verdict that tells the kinds apart.
+    fn is_wanted(&self, _what: &What<Self::Bad>) -> bool {
+        true
+    }
 
     /// A round of the search begins. What a model has gathered of runs is to be
     /// gathered anew: those of an earlier round need not be the system's.

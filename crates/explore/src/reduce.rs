@@ -99,10 +99,13 @@ impl Reducer {
             return None;
         }
         self.collect(model, state, recurrent, knowledge);
+        // Nothing is independent of two of them: this is only sooner told.
         let unknown = |p: &&Pending| p.point.is_none() && !p.recurrent;
         if self.pending.iter().filter(unknown).count() > 1 {
             return None;
         }
+        // Who has no step to take, or one that the model does not call reducible, would be tried in vain:
+        // no new state, or a touch that was not told, has the others step, too.
         let fits = |p: &&Pending| {
             p.reducible && enabled & (1 << p.agent) != 0 && self.is_independent(p, knowledge)
         };
@@ -146,6 +149,8 @@ impl Reducer {
             return false;
         }
         self.pending.iter().filter(|p| p.agent != pending.agent).all(|other| {
+            // What is pending is in the future of its point, or in the footprint of a recurrent agent,
+            // once a round knows it; the rounds before teach more with this.
             let theirs = &self.touches[other.from..other.to];
             let conflict = |a: &Touch, b: &Touch| a.word == b.word && (a.write || b.write);
             if touches.iter().any(|a| theirs.iter().any(|b| conflict(a, b))) {

@@ -113,6 +113,8 @@ pub(crate) struct Round<'a, 's, M: Model> {
     choices: Vec<Choice>,
     pending: Vec<Touch>,
     foreseen: Vec<Touch>,
+    /// The first bad run that is not of a [wanted](Model::is_wanted) kind.
+    unwanted: Option<(What<M::Bad>, Vec<Choice>, At)>,
     /// The first gap, with its trail and switches.
     pub(crate) gap: Option<(M::Gap, Vec<Choice>, u32)>,
     pub(crate) stats: Stats,
@@ -147,6 +149,7 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
             choices: Vec::new(),
             pending: Vec::new(),
             foreseen: Vec::new(),
+            unwanted: None,
             gap: None,
             stats: Stats::default(),
         }
@@ -155,6 +158,12 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
     /// Goes through the states.
     pub(crate) fn run(&mut self) -> End<M> {
         let ending = self.walk().err().unwrap_or(Ending::Exhausted);
+        let ending = match (ending, self.unwanted.take()) {
+            (Ending::Violated(what, trail), _) => Ending::Violated(what, trail),
+            // Of the runs with as many switches none is bad in a wanted way, or they are too many.
+            (_, Some((what, trail, _))) => Ending::Violated(what, trail),
+            (ending, None) => ending,
+        };
         let bytes = self.bytes();
         self.session.peak_bytes = self.session.peak_bytes.max(bytes);
         self.stats.states = self.store.nodes.len() as u64;
@@ -187,6 +196,9 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
     fn walk(&mut self) -> Result<(), End<M>> {
         self.begin()?;
         while let Some((at, item)) = self.queue.pop() {
+            if self.unwanted.as_ref().is_some_and(|(_, _, known)| at.switches > known.switches) {
+                return Ok(());
+            }
             self.at = at;
             self.stats.switches = self.stats.switches.max(at.switches);
             self.stats.depth = self.stats.depth.max(at.depth);
@@ -319,6 +331,7 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         }
         let open = self.open[slot as usize].as_mut().expect("an open state has a snapshot");
         open.forced = None;
+        // Taking them again would lead to the same.
         open.done |= 1 << agent;
         let possible = open.possible;
         let at = At { depth: self.at.depth - 1, ..self.at };
@@ -378,6 +391,17 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         self.conclude(stop, trail, at)
     }
 
+    /// A run is bad: the end of the round, unless a wanted one may have as few switches.
+    fn is_bad(&mut self, what: What<M::Bad>, trail: Vec<Choice>, at: At) -> Result<(), End<M>> {
+        if self.session.model.is_wanted(&what) {
+            return Err(Ending::Violated(what, trail));
+        }
+        if self.unwanted.as_ref().is_none_or(|(_, _, known)| at < *known) {
+            self.unwanted = Some((what, trail, at));
+        }
+        Ok(())
+    }
+
     fn note_excess(&mut self) {
         if self.excess_at.is_none() && self.exceeded() {
             self.excess_at = Some(self.stats.transitions);
@@ -387,7 +411,7 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
     /// What follows from a run that stopped.
     fn conclude(&mut self, stop: Stopped<M>, trail: Vec<Choice>, at: At) -> Result<(), End<M>> {
         match stop {
-            Stop::Violation(bad) => Err(Ending::Violated(What::Bad(bad), trail)),
+            Stop::Violation(bad) => self.is_bad(What::Bad(bad), trail, at),
             Stop::Unmodelled(gap) => {
                 self.gap.get_or_insert((gap, trail, at.switches));
                 Ok(())

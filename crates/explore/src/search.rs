@@ -135,10 +135,15 @@ impl<M: Model> Search<'_, M> {
             }),
             Ending::Violated(what, trail) => {
                 let at = self.place(&trail, &shared);
-                let bound = Some(at.until(&what));
+                // Beside a run of a wanted kind only simpler ones are of interest, beside another all that
+                // have as few switches.
+                let bound = match self.session.model.is_wanted(&what) {
+                    true => at.until(&what),
+                    false => At { depth: u32::MAX, ..at },
+                };
                 self.violated(
                     Violation { what, trail, at, shared },
-                    bound,
+                    Some(bound),
                     (exceeded, gap.is_none()),
                 )
             }
@@ -219,7 +224,12 @@ impl<M: Model> Search<'_, M> {
     }
 
     /// Whether a run with these shared words touches no other word that two agents touch and one writes.
+    /// Where every word counts as shared there is no other; and the words touched so far are not all that
+    /// the model may have asked about, so with them alone the trail could be another run, or none.
     fn within_known(&mut self, trail: &[Choice], shared: &[u32]) -> bool {
+        if self.session.words.is_all() {
+            return true;
+        }
         let mut words = Words::known(shared);
         self.follow(trail, &mut words, |_, _, _| {});
         !words.has_fresh()

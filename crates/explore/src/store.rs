@@ -275,6 +275,18 @@ mod tests {
     }
 
     #[test]
+    fn edges_are_used_again_one_by_one() {
+        let mut store = store(7);
+        store.link(1, 0).unwrap();
+        store.link(2, 0).unwrap();
+        store.free(0);
+        store.link(3, 4).unwrap();
+        store.link(5, 6).unwrap();
+        store.free(4);
+        assert!(store.is_free(3) && !store.is_free(5));
+    }
+
+    #[test]
     fn a_cycle_with_a_way_out_is_not() {
         let mut store = store(3);
         store.link(0, 1).unwrap();

@@ -26,7 +26,8 @@ pub enum Verdict<B, G> {
         trail: Vec<Choice>,
         /// The context switches of the trail.
         switches: u32,
-        /// Whether no bad run has fewer switches, nor as many and fewer steps. A run that goes on
+        /// Whether no bad run has fewer switches, nor any of the [wanted](crate::Model::is_wanted) kinds, or where
+        /// this is of none, as many and fewer steps. A run that goes on
         /// for ever counts as bad from where it comes back to a state on its way; one that goes
         /// round a larger circle than a search looks for on the way does not count.
         shortest: bool,

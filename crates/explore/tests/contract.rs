@@ -65,12 +65,14 @@ fn a_gap_is_told_unless_something_is_bad() {
     assert_eq!((trail.len(), complete_switches), (2, None));
 
     let assert = [Op::Load(0, 0), Op::AssertEq(0, 0)];
-    let found = run(&mut Program::new(&[&gap, &set, &assert]), Way::Reduced);
-    let Verdict::Violated { what, shortest, .. } = found.verdict else {
-        panic!("{:?}", found.verdict)
-    };
-    // What comes after the gap might be simpler.
-    assert_eq!((what, shortest), (What::Bad(Bad::Assert(2, 1)), false));
+    for way in [Way::Reduced, Way::Shared] {
+        let found = run(&mut Program::new(&[&gap, &set, &assert]), way);
+        let Verdict::Violated { what, shortest, .. } = found.verdict else {
+            panic!("{:?}", found.verdict)
+        };
+        // What comes after the gap might be simpler.
+        assert_eq!((what, shortest), (What::Bad(Bad::Assert(2, 1)), false));
+    }
 }
 
 #[test]
@@ -186,6 +188,109 @@ fn a_bad_run_that_leaves_what_is_known_is_not_believed() {
         let found = search(&mut Hasty, &options, &mut |_| ControlFlow::Continue(()));
         assert_eq!((found.verdict, found.shared), (Verdict::Pass, vec![7]));
         assert!(found.stats.rounds >= 2, "the first believes it");
+    }
+}
+
+/// Agent 0 goes round, and takes what is offered in one of its places, if it is; agent 1 offers it and
+/// takes it back until then. While the offer counts as its own, it does both at once.
+struct Offered;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Offer {
+    taker: u8,
+    offered: bool,
+}
+
+impl Offer {
+    const TAKES: u8 = 2;
+    const DONE: u8 = 3;
+    const OFFERED: u32 = 0;
+    const TAKEN: u32 = 1;
+}
+
+impl Model for Offered {
+    type State = Offer;
+    type Bad = ();
+    type Gap = ();
+
+    fn initial(&mut self, _: &mut Words) -> Result<Offer, Stop<(), ()>> {
+        Ok(Offer { taker: 0, offered: false })
+    }
+
+    fn choices(&self, state: &Offer, out: &mut Vec<Choice>) {
+        if state.taker != Offer::DONE {
+            out.extend([0, 1].map(|agent| Choice { agent, pick: 0 }));
+        }
+        if state.taker == Offer::TAKES && state.offered {
+            out.push(Choice { agent: 0, pick: 1 });
+        }
+    }
+
+    fn step(
+        &mut self,
+        state: &mut Offer,
+        choice: Choice,
+        words: &mut Words,
+    ) -> Result<(), Stop<(), ()>> {
+        match choice {
+            Choice { agent: 0, pick: 0 } => state.taker = (state.taker + 1) % Offer::DONE,
+            Choice { agent: 0, .. } => {
+                words.touch(0, Offer::OFFERED, false);
+                words.touch(0, Offer::TAKEN, true);
+                state.taker = Offer::DONE;
+            }
+            _ => {
+                words.touch(1, Offer::TAKEN, false);
+                words.touch(1, Offer::OFFERED, true);
+                state.offered = !state.offered && words.is_shared(Offer::OFFERED);
+            }
+        }
+        Ok(())
+    }
+
+    fn inspect(&mut self, _: &Offer, _: &mut Words) -> Result<(), Stop<(), ()>> {
+        Ok(())
+    }
+
+    fn key(&self, state: &Offer) -> u128 {
+        let key = u128::from(state.taker) << 1 | u128::from(state.offered);
+        (key + 1).wrapping_mul(0xda94_2042_e4dd_58b5_2360_ed05_1fc6_5da5)
+    }
+
+    fn ended(&self, state: &Offer) -> bool {
+        state.taker == Offer::DONE
+    }
+
+    fn next(&self, state: &Offer, agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
+        let (offered, taken) = (Offer::OFFERED, Offer::TAKEN);
+        let read = |word| Touch { word, write: false };
+        let write = |word| Touch { word, write: true };
+        match (agent, state.taker) {
+            (1, _) => touches.extend([read(taken), write(offered)]),
+            (_, Offer::TAKES) => touches.extend([read(offered), write(taken)]),
+            (_, Offer::DONE) => return None,
+            _ => {}
+        }
+        Some(Next { point: u64::from(state.taker) * u64::from(agent == 0), reducible: true })
+    }
+
+    fn agents(&self) -> u8 {
+        2
+    }
+
+    fn recurrent(&self) -> u64 {
+        0
+    }
+}
+
+/// Agent 1 is back where it was before agent 0 comes to where it depends on it: that it does is seen when
+/// the circle is tried out, though the offer is never taken there.
+#[test]
+fn what_is_waited_for_in_a_circle_is_known() {
+    for reduction in [true, false] {
+        let options = Options { reduction, ..Options::default() };
+        let found = search(&mut Offered, &options, &mut |_| ControlFlow::Continue(()));
+        assert_eq!(found.verdict, Verdict::Pass);
     }
 }
 

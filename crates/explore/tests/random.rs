@@ -68,6 +68,7 @@ impl Random {
         if self.below(3) == 0 {
             program.never = vec![(self.below(4), 1), (self.below(4), self.below(2))];
         }
+        program.untold = self.below(3) == 0;
         program
     }
 }
@@ -134,7 +135,7 @@ fn every_way_of_searching_says_the_same() {
 
 #[test]
 fn a_search_cut_short_does_not_say_too_much() {
-    let mut said = 0;
+    let (mut said, mut stopped) = (0, 0);
     for seed in 1..=PROGRAMS {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let program = random.program();
@@ -150,7 +151,61 @@ fn a_search_cut_short_does_not_say_too_much() {
                 let honest = complete_switches.is_none_or(|complete| complete < switches);
                 assert!(honest, "seed {seed}, {way:?}, {states} states: {complete_switches:?}");
             }
+            for after in (1..40).step_by(3) {
+                let options = Options { progress_every: after, ..options(way) };
+                let found = search(&mut program.clone(), &options, &mut |_| ControlFlow::Break(()));
+                let Verdict::Undecided { complete_switches, .. } = found.verdict else { continue };
+                stopped += u32::from(complete_switches.is_some());
+                let honest = complete_switches.is_none_or(|complete| complete < switches);
+                assert!(honest, "seed {seed}, {way:?}, after {after}: {complete_switches:?}");
+            }
         }
     }
-    assert!(said >= 150, "said something {said} times");
+    assert!(said >= 150 && stopped >= 50, "said something {said} and {stopped} times");
+}
+
+/// Whether the bad run told is of the wanted kind, and its switches.
+fn verdict_where(wanted: &What<Bad>, program: &Program, way: Way) -> Option<Option<(bool, u32)>> {
+    let mut program = Program { wanted: Some(wanted.clone()), ..program.clone() };
+    let options = Options { states: STATES, ..options(way) };
+    let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
+    match found.verdict {
+        Verdict::Pass => Some(None),
+        Verdict::Violated { what, switches, .. } => Some(Some((what == *wanted, switches))),
+        Verdict::Undecided { .. } => None,
+    }
+}
+
+/// The number of steps depends on the way of searching, so it must not choose between kinds of bad runs.
+#[test]
+fn every_way_of_searching_finds_the_wanted_kind() {
+    let (mut wanted_found, mut other_found, mut harder) = (0, 0, 0);
+    for seed in 1..=PROGRAMS {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let program = random.program();
+        let Some((_, bads, livelock)) = collect(&program, Way::Brute) else { continue };
+        let kinds = bads.into_iter().map(What::Bad).chain(livelock.then_some(What::Livelock));
+        for wanted in kinds.chain([What::Deadlock]) {
+            let told = || format!("seed {seed}, {wanted:?}: {program:#?}");
+            let Some(Some(one)) = verdict_where(&wanted, &program, Way::Brute) else { continue };
+            let Some(Some(other)) = verdict_where(&wanted, &program, Way::Shared) else { continue };
+            for way in WAYS {
+                let same = verdict_where(&wanted, &program, way).flatten();
+                let expected = if options(way).every_access { one } else { other };
+                assert_eq!(same, Some(expected), "{way:?}, {}", told());
+            }
+            let found = search(&mut program.clone(), &options(Way::Shared), &mut |_| {
+                ControlFlow::Continue(())
+            });
+            let Verdict::Violated { what: first, switches, .. } = found.verdict else {
+                panic!("{}", told())
+            };
+            assert_eq!(switches, other.1, "{}", told());
+            wanted_found += u32::from(other.0);
+            other_found += u32::from(!other.0);
+            harder += u32::from(other.0 && first != wanted);
+        }
+    }
+    assert!(wanted_found >= 300 && other_found >= 100, "{wanted_found} wanted, {other_found} not");
+    assert!(harder >= 20, "{harder}");
 }

@@ -440,19 +440,15 @@ fn a_search_cut_short_says_no_more_than_is_true() {
 /// all: behind it, too, each may go on at no cost.
 #[test]
 fn who_comes_second_goes_on_behind_a_forced_step() {
-    let cpu0 = vec![Op::Add(0), Op::Load(0), Op::Never(2, 1, 0)];
-    let program = Program(vec![cpu0, vec![Op::Add(0), Op::Add(1)]]);
-    assert_eq!(graph(&program).unwrap().truth(&program).bad, Some((1, 4)));
-    let mut stopped = 0;
-    for after in 1.. {
-        let options = Options { progress_every: 1, ..Options::default() };
-        let found = search(&mut program.clone(), &options, &mut |progress| {
-            let stop = progress.transitions_all >= after && !progress.shortening;
-            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        let Verdict::Undecided { complete_switches, .. } = found.verdict else { break };
-        assert!(complete_switches.is_none_or(|complete| complete < 1), "{after}: {found:?}");
-        stopped = after;
-    }
-    assert!(stopped > 10, "stopped after up to {stopped} steps");
+    let cpu0 = vec![Op::Add(1), Op::Never(2, 0, 0), Op::Load(1), Op::Back(2, 0)];
+    let program = Program(vec![cpu0, vec![Op::Add(1), Op::Add(0), Op::Wait(0, 1)]]);
+    assert_eq!(graph(&program).unwrap().truth(&program).bad, Some((1, 7)));
+    let options = Options { progress_every: 1, every_access: true, ..Options::default() };
+    let mut cost = 0;
+    let found = search(&mut program.clone(), &options, &mut |progress| {
+        cost = if progress.shortening { cost } else { progress.switches };
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(found.verdict, Verdict::Violated { switches: 1, shortest: true, .. }));
+    assert_eq!(cost, 1, "a search cut short before would say too much");
 }

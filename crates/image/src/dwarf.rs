@@ -38,6 +38,8 @@ pub(crate) struct DebugInfo {
     pub(crate) units: Vec<Unit>,
     pub(crate) roots: SourceRoots,
     pub(crate) producer: Option<String>,
+    /// Compilers of other languages than Rust, each once.
+    pub(crate) foreign: Vec<String>,
 }
 
 impl DebugInfo {
@@ -69,8 +71,9 @@ impl DebugInfo {
             gimli::Reader::to_string_lossy(reader).ok().map(std::borrow::Cow::into_owned)
         };
         let roots = SourceRoots::new(units.iter().filter_map(|unit| text(&unit.comp_dir)));
-        let mut info = DebugInfo { dwarf: Arc::new(dwarf), units, roots, producer: None };
-        info.producer = info.find_producer();
+        let dwarf = Arc::new(dwarf);
+        let mut info = DebugInfo { dwarf, units, roots, producer: None, foreign: Vec::new() };
+        info.find_producers();
         Ok(Some(info))
     }
 
@@ -106,22 +109,29 @@ impl DebugInfo {
         Some(EntryId { unit: u32::try_from(position).ok()?, offset: in_unit.0 })
     }
 
-    /// The compiler of the first unit that is neither assembly nor Rust's own library.
-    fn find_producer(&self) -> Option<String> {
-        let mut first = None;
+    /// Finds the compiler of the first unit that is neither assembly nor Rust's own library, and those of
+    /// other languages than Rust.
+    fn find_producers(&mut self) {
+        let (mut first, mut own, mut foreign) = (None, None, Vec::new());
         for (position, unit) in self.units.iter().enumerate() {
-            let unit_id = u32::try_from(position).ok()?;
+            let Ok(unit_id) = u32::try_from(position) else { break };
             let id = EntryId { unit: unit_id, offset: unit.header.root_offset().0 };
             let Some(root) = self.entry(id) else { continue };
             let attr = |name: DwAt| self.text(id, root.attr_value(name));
             let Some(producer) = attr(gimli::DW_AT_producer) else { continue };
+            let producer = short_producer(&producer);
             let library = attr(gimli::DW_AT_comp_dir).is_some_and(|dir| dir.starts_with("/rustc/"));
-            if !library && !producer.starts_with("GNU AS") {
-                return Some(short_producer(&producer));
+            let is_assembler = producer.starts_with("as ") || producer.starts_with("GNU AS");
+            if !library && !is_assembler {
+                own.get_or_insert_with(|| producer.clone());
+                if !producer.starts_with("rustc ") && !foreign.contains(&producer) {
+                    foreign.push(producer.clone());
+                }
             }
             first.get_or_insert(producer);
         }
-        first.map(|producer| short_producer(&producer))
+        self.foreign = foreign;
+        self.producer = own.or(first);
     }
 }
 

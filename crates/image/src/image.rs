@@ -194,6 +194,12 @@ impl Image {
         self.debug.as_ref()?.info.producer.clone()
     }
 
+    /// The compilers of other languages than Rust that made part of it, as far as debug information names
+    /// them.
+    pub fn foreign_producers(&self) -> &[String] {
+        self.debug.as_ref().map_or(&[], |debug| &debug.info.foreign)
+    }
+
     /// Whether there is debug information that can be used.
     pub fn has_debug_info(&self) -> bool {
         self.debug.is_some()

@@ -11,6 +11,9 @@ pub enum InputError {
     /// The operating system says no.
     #[error(transparent)]
     System(#[from] io::Error),
+    /// Files are in it.
+    #[error("it is a folder; name a file in it")]
+    Folder,
     /// It may never end, or wait for a writer that never comes.
     #[error("it is {0}, not a regular file; copy what it gives to a file, and name that")]
     NotRegular(&'static str),
@@ -39,6 +42,9 @@ impl From<InputError> for io::Error {
 /// The file is no regular one, is larger, or cannot be read.
 pub fn read_file(path: &Path, mebibytes: u64) -> Result<Vec<u8>, InputError> {
     let data = fs::metadata(path)?;
+    if data.is_dir() {
+        return Err(InputError::Folder);
+    }
     if let Some(kind) = other_than_regular(data.file_type()) {
         return Err(InputError::NotRegular(kind));
     }
@@ -57,7 +63,6 @@ pub fn read_file(path: &Path, mebibytes: u64) -> Result<Vec<u8>, InputError> {
 
 fn other_than_regular(kind: fs::FileType) -> Option<&'static str> {
     let kinds = [
-        (kind.is_dir(), "a folder"),
         (kind.is_fifo(), "a FIFO"),
         (kind.is_socket(), "a socket"),
         (kind.is_char_device(), "a character device"),

@@ -49,7 +49,8 @@ fn what_is_no_regular_file_is_not_read() {
         let path = path.display();
         assert_eq!(error, format!("{path}: not read: it is {kind}, not a regular file; {mend}"));
     };
-    refused(Path::new("/"), "a folder");
+    let error = Image::open(Path::new("/")).expect_err("a folder").to_string();
+    assert_eq!(error, "/: not read: it is a folder; name a file in it");
     refused(Path::new("/dev/zero"), "a character device");
     let folder = tempfile::tempdir().expect("a folder");
     let fifo = folder.path().join("fifo");

@@ -113,7 +113,9 @@ fn producers() {
     let short = version.split(' ').take(2).collect::<Vec<_>>().join(" ");
     assert_eq!(rust_guest().producer(), Some(short.clone()));
     assert_eq!(rust_guest_dwarf5().producer(), Some(short));
+    assert_eq!(rust_guest().foreign_producers(), [""; 0]);
     let producer = c_guest(4).producer().expect("a compiler");
+    assert_eq!(c_guest(4).foreign_producers(), [producer.as_str()]);
     assert!(producer.starts_with("gcc ") || producer.starts_with("clang "), "{producer}");
 }
 

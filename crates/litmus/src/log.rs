@@ -40,7 +40,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// States that are missing, or a log without any test.
+    /// States that are missing or too many, or a log without any test.
     pub fn parse(text: &str) -> Result<Log, LogError> {
         let mut log = Log::default();
         let mut current: Option<(String, Listed)> = None;
@@ -63,6 +63,10 @@ impl Log {
                         let message = format!("{count} states are announced, fewer follow");
                         return Err(LogError { line: number, message });
                     }
+                    if lines.clone().next().is_some_and(|(_, line)| is_state_line(line)) {
+                        let message = format!("{count} states are announced, more follow");
+                        return Err(LogError { line: number, message });
+                    }
                     listed.states = Some(states);
                 }
                 ["Observation", name, word, ..] => {
@@ -80,7 +84,7 @@ impl Log {
         }
         log.end(current);
         if log.tests.is_empty() {
-            let message = "this is no log of herd or litmus7: no line begins with `Test`".into();
+            let message = "this is not a log of herd or litmus7: no line begins with `Test`".into();
             return Err(LogError { line: 1, message });
         }
         Ok(log)
@@ -91,6 +95,11 @@ impl Log {
             self.tests.entry(name).or_default().push(listed);
         }
     }
+}
+
+/// Whether a line is a state that says something.
+fn is_state_line(line: &str) -> bool {
+    line.contains('=') && line.trim_end().ends_with(';')
 }
 
 /// A state without the number of times it was seen: `12 *>0:rax=0;`.

@@ -48,9 +48,14 @@ pub(crate) struct Source<'t> {
 }
 
 impl<'t> Source<'t> {
+    /// Only for errors.
+    pub(crate) fn unread(file: &'t str, text: &'t str) -> Source<'t> {
+        Source { file, text, clean: String::new(), comments: Vec::new() }
+    }
+
     /// Takes out the comments, which nest.
     pub(crate) fn new(file: &'t str, text: &'t str) -> Result<Source<'t>, ParseError> {
-        let mut source = Source { file, text, clean: String::new(), comments: Vec::new() };
+        let mut source = Source::unread(file, text);
         let mut clean = text.as_bytes().to_vec();
         let mut open: Vec<usize> = Vec::new();
         let mut at = 0;

@@ -68,7 +68,7 @@ impl<'t> Reader<'t> {
         let mut state: Vec<Option<u64>> = vec![None; printed.len()];
         for part in line.split(';').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, value) =
-                part.split_once('=').ok_or_else(|| format!("`{part}` is no `NAME=VALUE`"))?;
+                part.split_once('=').ok_or_else(|| format!("`{part}` is not `NAME=VALUE`"))?;
             let (name, value) = (name.trim(), value.trim());
             let at = printed
                 .iter()
@@ -84,7 +84,14 @@ impl<'t> Reader<'t> {
                 return Err(format!("`{name}` has not {count} values here"));
             }
             for (value, at) in values.into_iter().zip(at..) {
-                state[at] = Some(printed[at].shape.cut(self.value(value)?));
+                let (shape, read) = (printed[at].shape, self.value(value)?);
+                if !shape.holds(read) {
+                    return Err(format!(
+                        "{value} does not fit into the {} bytes of `{name}`",
+                        shape.bytes
+                    ));
+                }
+                state[at] = Some(shape.cut(read));
             }
         }
         let missing = printed.iter().zip(&state).find(|(_, value)| value.is_none());

@@ -283,6 +283,9 @@ fn a_processor_need_not_show_every_state() {
     assert_eq!(with(&more).missing, ["0:rax=2; 1:rax=1;"]);
     // Two runs of one test: both must be parts.
     assert_eq!(with(&(few + &more)).missing, ["0:rax=2; 1:rax=1;"]);
+    let too_large = histogram(&["9 :>0:rax=4294967297; 1:rax=0;"]);
+    let why = with(&too_large).other.expect("no state of the test");
+    assert!(why.contains("4294967297 does not fit into the 4 bytes of `0:rax`"), "{why}");
     assert!(with("Observation SB Never 0 100\n").is_none());
     assert!(with("Observation SB Sometimes 1 100\n").is_none());
     let sc = ends(&test, Model::Sc);
@@ -304,8 +307,9 @@ fn a_test_says_what_is_known_under_tso() {
 #[test]
 fn what_is_no_log_is_refused() {
     for (text, said) in [
-        ("nothing\n", "line 1: this is no log of herd or litmus7: no line begins with `Test`"),
+        ("nothing\n", "line 1: this is not a log of herd or litmus7: no line begins with `Test`"),
         ("Test a X\nStates 2\nx=1;\n", "line 2: 2 states are announced, fewer follow"),
+        ("Test a X\nStates 1\nx=1;\nx=2;\n", "line 2: 1 states are announced, more follow"),
     ] {
         assert_eq!(Log::parse(text).map_err(|error| error.to_string()), Err(said.into()));
     }

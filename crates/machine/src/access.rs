@@ -48,6 +48,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             if let Some((_, location)) = translated {
                 return Ok(location);
             }
+            // It waits for the store buffer as a whole (SDM vol. 3 §8.2.5), its walk included, as a load does
+            // behind an MFENCE: the fault that an entry on its way would spare it does not come.
+            if at.locked && !self.is_latched() {
+                self.drain()?;
+            }
             let result = self.translate_paged(access)?;
             if let Ok(location) = result
                 && at.locked
@@ -77,6 +82,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             self.layout.kernel(va, at.size, want)
         };
         if let Some(location) = location {
+            if user && self.system.paging().smap() && !self.ac {
+                return Err(self.page_fault(va, at.size, want));
+            }
             return Ok(location);
         }
         if !user && self.layout.kernel(va, at.size, Want::Read).is_none() {
@@ -87,7 +95,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     fn page_fault(&mut self, va: u64, size: u8, want: Want) -> Stop {
         let write = u32::from(want == Want::Write);
-        let present = u32::from(self.layout.kernel(va, size, Want::Read).is_some());
+        let location = self.layout.user(va, size).or(self.layout.kernel(va, size, Want::Read));
+        let present = u32::from(location.is_some());
         self.system.cr2 = va;
         Fault { vector: 14, code: write << 1 | present, va }.into()
     }
@@ -174,7 +183,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let forward = self.system.buffer.forward(name, bytes);
         if forward == Forward::Overlap {
             let pending = self.before(name, false, false);
-            self.pending = pending.waiting(Wait::Gone(name), self.buffer_word());
+            self.pending = pending.waiting(Wait::Forwarded(name, bytes), self.buffer_word());
             return Err(Stop::Yield);
         }
         Ok(forward)

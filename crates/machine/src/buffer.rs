@@ -160,6 +160,7 @@ impl Buffer {
                 let value = store.value & crate::memory::mask(store.size);
                 Forward::Value(value << (8 * (store.location % 8)))
             }
+            // The newest that overlaps is the last of them to leave.
             Some(_) => Forward::Overlap,
         }
     }

@@ -160,6 +160,21 @@ impl Cpu {
         self.interrupted.last().map_or(0, |interrupted| interrupted.level)
     }
 
+    /// Of how many levels, from the thread's on, the memory below the stack pointer is free for a handler that
+    /// runs above them: one with a frame, which finds the stack pointer there.
+    fn lent_levels(&self) -> usize {
+        let with_frame = self.interrupted.iter().filter(|interrupted| interrupted.by.raw);
+        with_frame.map(|interrupted| interrupted.level).max().unwrap_or(0)
+    }
+
+    /// Which frames are gone for others than their owner.
+    pub(crate) fn gone_frames(&self) -> [Frames; STACKS] {
+        let mut frames = self.frames;
+        let lent = self.lent_levels().min(STACKS);
+        frames[..lent].fill(Frames::default());
+        frames
+    }
+
     pub(crate) fn interrupt_flag(&self) -> bool {
         self.regs.rflags & flags::IF != 0
     }

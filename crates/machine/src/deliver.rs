@@ -129,6 +129,8 @@ impl Machine {
         };
         for (va, value) in (rsp..).step_by(8).zip(quadwords) {
             let location = self.layout.kernel(va, 8, Want::Write).expect("stacks are mapped");
+            // Where the word is not known to be shared, `gone::give` touches it for a handler as well; a
+            // nested NMI has no frames of its own there.
             accesses.touch(agent, Word::memory(location), true);
             state.memory.store(location, 8, value);
         }

@@ -114,6 +114,8 @@ pub(crate) struct Exec<'a, A, W> {
     pub(crate) sent: Vec<Sending>,
     /// The stack pointer with which an IRETQ ends this handler.
     pub(crate) returns_to: Option<u64>,
+    /// The words that are gone on the stacks below this handler, and free for it.
+    pub(crate) lent: Vec<Word>,
     /// It is the IRETQ that ends the handler.
     pub(crate) ends_handler: bool,
     /// The user half is what page tables say.
@@ -204,6 +206,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
             apic: Apic::new(&[], false, 0),
             sent: Vec::new(),
             returns_to: None,
+            lent: Vec::new(),
             ends_handler: false,
             paged: false,
             ac: false,

@@ -40,6 +40,11 @@ impl Frames {
         self.floor
     }
 
+    /// The addresses among which those that are gone lie.
+    pub(crate) fn gone(self) -> (u64, u64) {
+        (self.low, self.floor)
+    }
+
     pub(crate) fn is_orderly(self) -> bool {
         self.orderly
     }

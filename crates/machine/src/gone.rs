@@ -23,6 +23,9 @@
 //! - The stack of an agent that has moved RSP in another way than [`Op::moves_frame`] knows: there a word below
 //!   RSP may be live.
 //! - The red zone down to where its owner has stored since RSP moved last: that is a frame of a leaf function.
+//! - Stacks below a raw handler while it runs, which finds the stack pointer of what it has interrupted and
+//!   may go on below it, as the processor itself does where a gate has no IST. That they are not judged, and
+//!   are again, is a write of all words that are gone on them, by delivery and return.
 //! - The stack of NMIs from an NMI within an NMI on, which runs on the frames of the first.
 //! - What the owner itself does, and what set-up, invariants and final checks do.
 
@@ -51,6 +54,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if (self.stack.0..=self.stack.1).contains(&rsp) {
             // What an earlier step has left below is dead as soon as RSP has risen above it.
             self.low_water = rsp.saturating_sub(RED_ZONE).max(self.stack.0);
+        }
+        if self.returns_to.is_some() {
+            let lent = lent(self.layout, self.agent, frames, depths);
+            self.lent = lent.filter(|word| self.is_visible(*word)).collect();
         }
         if self.has_frames() {
             self.frames = frames[self.agent.level()];
@@ -144,13 +151,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         None
     }
 
-    /// What the return from a raw handler does to its frame.
+    /// What the return from a raw handler does to its frame and to the stacks below it.
     pub(crate) fn frame_popped(&self) -> Vec<(Word, bool)> {
-        if !self.has_frames() || !self.frames.is_orderly() {
-            return Vec::new();
-        }
-        let passed = self.shared_between((self.frames.floor(), self.stack.1));
-        passed.into_iter().map(|va| (word_at(self.layout, va), true)).collect()
+        let judged = self.has_frames() && self.frames.is_orderly();
+        let range = judged.then_some((self.frames.floor(), self.stack.1));
+        let passed = range.map_or_else(Vec::new, |range| self.shared_between(range));
+        let passed = passed.into_iter().map(|va| word_at(self.layout, va));
+        passed.chain(self.lent.iter().copied()).map(|word| (word, true)).collect()
     }
 
     /// A raw handler has returned.
@@ -195,7 +202,7 @@ pub(crate) fn drained(
     store: Store,
 ) -> Option<Box<Failure>> {
     let (owner, va) = layout.stack_at(store.location)?;
-    let frames = cpus.get(usize::from(owner.cpu()))?.frames[owner.level()];
+    let frames = cpus.get(usize::from(owner.cpu()))?.gone_frames()[owner.level()];
     (owner.cpu() != cpu).then(|| failure(Agent::thread(cpu), true, owner, frames, va))?
 }
 
@@ -209,6 +216,13 @@ pub(crate) fn give<A: Accesses>(
 ) {
     let rsp = cpu.regs.gpr[x86::RSP];
     let stack = layout::stack(agent);
+    if cpu.interrupted.last().is_some_and(|interrupted| interrupted.by.raw) {
+        for word in lent(layout, agent, &cpu.frames, depths) {
+            if accesses.is_shared(word) {
+                accesses.touch(agent, word, true);
+            }
+        }
+    }
     let depth = &mut depths[usize::from(layout::owner(agent).0)];
     let shared = |(from, to): (u64, u64), accesses: &A| {
         let words = (from & !7..to).step_by(8).map(|va| (va, word_at(layout, va)));
@@ -226,6 +240,21 @@ pub(crate) fn give<A: Accesses>(
     // What is above RSP was written when the stack was given.
     let lowest = shared(depth.among_shared((rsp, stack.1)), accesses).first().map(|(va, _)| *va);
     cpu.frames[agent.level()].give(rsp, lowest);
+}
+
+/// The words that are gone, and may be shared, on the stacks below `agent`, a raw handler: free for it while it runs.
+fn lent<'a>(
+    layout: &'a Layout,
+    agent: Agent,
+    frames: &'a [Frames; STACKS],
+    depths: &'a [Depth],
+) -> impl Iterator<Item = Word> + 'a {
+    let below = frames.iter().take(agent.level()).enumerate();
+    below.flat_map(move |(level, frames)| {
+        let owner = Agent::at_level(agent.cpu(), level);
+        let (from, to) = depths[usize::from(owner.0)].among_shared(frames.gone());
+        (from & !7..to).step_by(8).map(|va| word_at(layout, va))
+    })
 }
 
 /// RSP is at `rsp`: what is above it and was not in a frame in any run of this round is now. Making a frame and

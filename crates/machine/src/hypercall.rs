@@ -1,7 +1,7 @@
 //! What a guest asks of the machine.
 
 use abi::hypercall::{FAILURE_WORDS, Hypercall};
-use abi::layout::FIRST_VECTOR;
+use abi::layout::{FIRST_VECTOR, MAX_CPUS};
 use mmu::Kind;
 use x86::{R8, R9, RAX, RCX, RDI, RDX, RSI, RSP, Regs};
 
@@ -46,6 +46,8 @@ pub(crate) struct Context<'a> {
 }
 
 const LONGEST_TEXT: u64 = 1 << 16;
+/// Vectors that can have a handler.
+const MOST_VECTORS: usize = 64;
 
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Acts on `call`. `Err` leaves the call to be made again.
@@ -158,26 +160,22 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             Hypercall::Cpu => {
                 let slot = usize::try_from(a).ok().and_then(|cpu| registered.cpus.get_mut(cpu));
                 match slot {
-                    None => return Ok(misuse(call, "was given a CPU number above 7")),
-                    Some(Some(_)) => return Ok(misuse(call, "was called twice for one CPU")),
+                    None => {
+                        let what = format!("was given CPU {a}; the CPUs are 0 to {}", MAX_CPUS - 1);
+                        return Ok(misuse(call, &what));
+                    }
+                    Some(Some(_)) => {
+                        return Ok(misuse(call, &format!("was called twice for CPU {a}")));
+                    }
                     Some(slot) => *slot = Some(Entry { function: b, data: c }),
                 }
             }
             Hypercall::Handler | Hypercall::RawHandler => {
                 let raw = call == Hypercall::RawHandler;
                 let entry = Entry { function: b, data: if raw { 0 } else { c } };
-                let Ok(vector) = u8::try_from(a) else {
-                    return Ok(misuse(call, "was given a vector above 255"));
-                };
-                let handlers = &mut registered.handlers;
-                if vector < FIRST_VECTOR || handlers.len() == 64 {
-                    return Ok(misuse(call, "was given a vector below 32, or the 65th vector"));
+                if let Err(what) = register_handler(registered, a, entry, raw) {
+                    return Ok(misuse(call, &what));
                 }
-                if handlers.iter().any(|handler| handler.vector == vector) {
-                    return Ok(misuse(call, "was called twice for one vector"));
-                }
-                handlers.push(Handler { vector, entry, raw });
-                handlers.sort_by_key(|handler| handler.vector);
             }
             Hypercall::Nmi | Hypercall::RawNmi => {
                 let raw = call == Hypercall::RawNmi;
@@ -190,7 +188,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             Hypercall::FixedClock => registered.clock = Some(a),
             Hypercall::PageTables => {
                 if !matches!(a, 4 | 5) {
-                    return Ok(misuse(call, "takes 4 or 5 levels"));
+                    return Ok(misuse(call, &format!("takes 4 or 5 levels, not {a}")));
                 }
                 registered.page_tables = true;
                 self.paged = true;
@@ -234,9 +232,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.agent == Agent::OBSERVER {
             return Ok(misuse(Hypercall::SendIpi, "is not for set-up and checks"));
         }
-        let vector = u8::try_from(vector).ok().filter(|vector| self.apic.rank(*vector).is_some());
-        let (Some(vector), Some(to)) = (vector, self.apic.cpu(to)) else {
-            return Ok(misuse(Hypercall::SendIpi, "was given a vector without handler, or no CPU"));
+        let handled = u8::try_from(vector).ok().filter(|vector| self.apic.rank(*vector).is_some());
+        let Some(to) = self.apic.cpu(to) else {
+            return Ok(misuse(Hypercall::SendIpi, &no_cpu(to)));
+        };
+        let Some(vector) = handled else {
+            let what = format!("was given vector {vector}, for which there is no handler");
+            return Ok(misuse(Hypercall::SendIpi, &what));
         };
         self.drain()?;
         self.send(Sending { message: Message::Fixed(vector), to, at_once: false })?;
@@ -247,9 +249,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.agent == Agent::OBSERVER {
             return Ok(misuse(Hypercall::SendNmi, "is not for set-up and checks"));
         }
-        let Some(to) = self.apic.cpu(to).filter(|_| self.apic.nmi()) else {
-            return Ok(misuse(Hypercall::SendNmi, "was given no CPU, or no NMI handler is there"));
+        let Some(to) = self.apic.cpu(to) else {
+            return Ok(misuse(Hypercall::SendNmi, &no_cpu(to)));
         };
+        if !self.apic.nmi() {
+            let what = "was called, and there is no handler for NMIs; add lamprey::nmi";
+            return Ok(misuse(Hypercall::SendNmi, what));
+        }
         self.drain()?;
         self.send(Sending { message: Message::Nmi, to, at_once: false })?;
         Ok(Outcome::Done(0))
@@ -257,7 +263,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     fn choose(&mut self, of: u64, pick: Option<u16>) -> Outcome {
         let Some(of) = u16::try_from(of).ok().filter(|of| *of > 0) else {
-            return misuse(Hypercall::Choose, "was asked to choose among none, or more than 65535");
+            let what = format!("was asked to choose among {of}; it can be 1 to {}", u16::MAX);
+            return misuse(Hypercall::Choose, &what);
         };
         match pick {
             Some(picked) => {
@@ -270,7 +277,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     fn allocate(&mut self, size: u64, align: u64) -> Outcome {
         if !align.is_power_of_two() {
-            return misuse(Hypercall::Alloc, "was given an alignment that is no power of two");
+            let what = format!("was given the alignment {align}, which is not a power of two");
+            return misuse(Hypercall::Alloc, &what);
         }
         let (place, end) = arena(self.system, self.agent);
         let start = place.checked_next_multiple_of(align);
@@ -281,7 +289,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 Outcome::Done(start)
             }
             None => {
-                misuse(Hypercall::Alloc, "has no memory left (1 MiB in set-up, 16 KiB per CPU)")
+                let what = format!(
+                    "was asked for {size} bytes aligned to {align}, and not so many are left (of 1 MiB in \
+                     set-up, 16 KiB per CPU)"
+                );
+                misuse(Hypercall::Alloc, &what)
             }
         }
     }
@@ -296,7 +308,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     ) -> Result<Outcome, Stop> {
         let slot = usize::try_from(cpu).ok().and_then(|cpu| others.get(cpu));
         let (Some(look), Ok(of)) = (slot, u8::try_from(cpu)) else {
-            return Ok(misuse(call, "was given a CPU that does not exist"));
+            return Ok(misuse(call, &no_cpu(cpu)));
         };
         // Set-up is CPU 0; checks only look on.
         let own = of == self.agent.cpu() && (setup || self.agent != Agent::OBSERVER);
@@ -375,6 +387,38 @@ fn arena(system: &mut System, agent: Agent) -> (&mut u64, u64) {
     // An NMI within an NMI has the arena of that, as it has its stack.
     let level = agent.level().min(system.arenas.len() - 1);
     (&mut system.arenas[level], end)
+}
+
+/// Takes note of a handler; `Err` says what is wrong with its vector.
+fn register_handler(
+    registered: &mut Registered,
+    vector: u64,
+    entry: Entry,
+    raw: bool,
+) -> Result<(), String> {
+    let handlers = &mut registered.handlers;
+    let Ok(vector) = u8::try_from(vector) else {
+        return Err(format!("was given vector {vector}; the last one is 255"));
+    };
+    if vector < FIRST_VECTOR {
+        return Err(format!("was given vector {vector}; the first one is {FIRST_VECTOR}"));
+    }
+    if handlers.iter().any(|handler| handler.vector == vector) {
+        return Err(format!("was called twice for vector {vector}"));
+    }
+    if handlers.len() == MOST_VECTORS {
+        return Err(format!(
+            "was given vector {vector}, one more than the {MOST_VECTORS} there can be"
+        ));
+    }
+    handlers.push(Handler { vector, entry, raw });
+    handlers.sort_by_key(|handler| handler.vector);
+    Ok(())
+}
+
+/// What is said of a number that is no CPU's.
+fn no_cpu(number: u64) -> String {
+    format!("was given CPU {number}, which the scenario does not have")
 }
 
 /// The scenario itself is wrong: no verdict on the code it runs follows.

@@ -10,7 +10,7 @@ pub(crate) struct Look {
     pub(crate) cr3: u64,
     pub(crate) cr4: u64,
     pub(crate) interrupts_on: bool,
-    /// Of the stacks of its thread, interrupt and NMI levels.
+    /// Which frames are gone, on the stacks of its thread, interrupt and NMI levels.
     pub(crate) frames: [Frames; STACKS],
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn look(state: &State) -> Vec<Look> {
             cr3: cpu.system.cr3,
             cr4: cpu.system.cr4,
             interrupts_on: cpu.interrupt_flag(),
-            frames: cpu.frames,
+            frames: cpu.gone_frames(),
         })
         .collect()
 }

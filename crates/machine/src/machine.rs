@@ -264,6 +264,8 @@ fn nmi_choice(number: u8, cpu: &Cpu, pick: u16) -> (Agent, u16) {
 fn return_address(calls: &[(u64, Hypercall)]) -> Result<u64, String> {
     let found = calls.iter().find(|(_, call)| *call == Hypercall::Return);
     found.map(|(va, _)| *va).ok_or_else(|| {
-        "the image has no symbol `lamprey_return`; it is not built with the guest library".into()
+        "the image has no symbol `lamprey_return`: it is not built with the guest library, or its symbols \
+         have been stripped"
+            .into()
     })
 }

@@ -1,6 +1,6 @@
 //! What an agent stands before.
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Forward};
 use crate::word::Word;
 
 /// What the store buffer has to come to before an agent can go on.
@@ -10,8 +10,8 @@ pub(crate) enum Wait {
     No,
     /// It is empty.
     Empty,
-    /// It holds no store to this word.
-    Gone(Word),
+    /// None of its stores to this word is in the way of a load of these bytes.
+    Forwarded(Word, u8),
     /// It holds no store that an MFENCE has followed.
     Fenced,
 }
@@ -22,7 +22,7 @@ impl Wait {
             Wait::No => true,
             Wait::Empty => buffer.is_empty(),
             Wait::Fenced => buffer.fenced() == 0,
-            Wait::Gone(word) => !buffer.stores().iter().any(|store| store.word() == word),
+            Wait::Forwarded(word, bytes) => buffer.forward(word, bytes) != Forward::Overlap,
         }
     }
 
@@ -32,7 +32,7 @@ impl Wait {
             Wait::No => 0,
             Wait::Empty => 1,
             Wait::Fenced => 2,
-            Wait::Gone(word) => 3 + u64::from(word.0),
+            Wait::Forwarded(word, bytes) => 3 + (u64::from(word.0) << 8 | u64::from(bytes)),
         }
     }
 }

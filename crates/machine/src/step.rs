@@ -190,13 +190,13 @@ impl Machine {
         };
         exec.masking = config.masking;
         exec.others = others;
+        let by_frame = interrupted.last().filter(|interrupted| interrupted.by.raw);
+        exec.returns_to = by_frame.map(|interrupted| interrupted.regs.gpr[RSP]);
         exec.take_up_stack(regs.gpr[RSP], frames, depths);
         exec.tso = config.memory_model == MemoryModel::Tso;
         exec.interruptible = !mode.alone && context.registered.interrupts();
         exec.raw = context.registered.raw();
         exec.apic = apic;
-        let by_frame = interrupted.last().filter(|interrupted| interrupted.by.raw);
-        exec.returns_to = by_frame.map(|interrupted| interrupted.regs.gpr[RSP]);
         let stands = mode.credit || mode.pick.is_some();
         let stop = match mode.alone {
             true => exec.go_alone(regs, code, &mut context, mode.limit, cutoff, instructions),
@@ -421,6 +421,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let before = self.setup.then(|| closures_lose(regs));
         self.rsp = regs.gpr[RSP];
         x86::exec(op, regs, self)?;
+        if regs.rflags & x86::flags::TF != 0 {
+            let what = "RFLAGS.TF, a trap after the next instruction";
+            return Err(Stop::UnmodelledAt(self.rip, what.into()));
+        }
         if before.is_some_and(|before| before != closures_lose(regs)) {
             self.lost_at = self.rip;
         }

@@ -45,6 +45,6 @@ pub use compare::{Compared, Disagreement, Limits, compare};
 pub use generate::{Class, generate};
 pub use outcome::{Bad, Outcome};
 pub use random::Random;
-pub use search::Mode;
+pub use search::{Mode, heap};
 pub use show::{show, show_disagreement};
 pub use shrink::shrink;

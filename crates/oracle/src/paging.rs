@@ -32,6 +32,13 @@ struct Access {
     user: bool,
 }
 
+impl Access {
+    fn allowed(self, rights: Rights) -> bool {
+        let Rights { write, user, execute } = rights;
+        (write || !self.write) && (user || !self.user) && (execute || !self.fetch)
+    }
+}
+
 /// What a translation may give: the virtual address in the direct map, or vector and error code.
 type Translated = Result<u64, (u8, u64)>;
 
@@ -83,10 +90,7 @@ impl Naive<'_> {
         let pcid = pcid(cpu);
         let cached = cpu.tlb.pages.iter().filter(|page| page.page == va >> 12);
         for page in cached.filter(|page| page.pcid.is_none_or(|of| of == pcid)) {
-            let Rights { write, user, execute } = page.rights;
-            let allowed =
-                (write || !access.write) && (user || !access.user) && (execute || !access.fetch);
-            results.push(match allowed {
+            results.push(match access.allowed(page.rights) {
                 true => Ok(page.frame - HEAP_PHYS + HEAP_BASE + (va & 0xfff)),
                 false => Err((14, code | 1)),
             });
@@ -244,8 +248,11 @@ impl Naive<'_> {
     /// A frame becomes free.
     pub(crate) fn free(&self, state: &mut State, cpu: usize, pa: u64) -> Result<(), Stopped> {
         let first = pa.wrapping_sub(HEAP_PHYS).wrapping_add(HEAP_BASE);
-        if !self.is_frame(first) || state.freed.contains(&pa) {
-            return Err(Stopped::NoRule("no frame, or one that is free already"));
+        if !self.is_frame(first) {
+            return Err(Stopped::NoRule("no frame"));
+        }
+        if state.freed.contains(&pa) {
+            return Err(Stopped::Bad(Bad::Failed("freed-twice".into())));
         }
         let on_its_way = |(other, of): (usize, &Cpu)| {
             let to_it = |va: u64| (first..first + 4096).contains(&va);
@@ -349,10 +356,12 @@ fn faulted(cpu: &mut Cpu, access: Access) {
     let va = if access.fetch { access.va } else { masked(cpu.cr3, access.va) };
     cpu.cr2 = va;
     let now = pcid(cpu);
-    // docs/model.md names only the page under the current PCID: a global one stays. The manual asks for no
-    // more of entries that were made under another PCID.
+    // Of global ones the manual says only that the fault does not come again if memory does not justify it:
+    // those that forbid this access go.
     cpu.tlb.drop(
-        |page| page.page == va >> 12 && page.pcid == Some(now),
+        |page| {
+            page.page == va >> 12 && page.pcid.map_or(!access.allowed(page.rights), |of| of == now)
+        },
         |upper| upper.pcid == now && upper.prefix == prefix(va, upper.level),
     );
 }

@@ -28,18 +28,14 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// All of them.
+    pub const ALL: [Mode; 4] =
+        [Mode::Default, Mode::NoReduction, Mode::NoMasking, Mode::EveryAccess];
+
     /// How program number `seed` is searched: by default, and in one of the slower ways in turn.
-    pub fn of(program: &Program, seed: u64) -> [Mode; 2] {
+    pub fn of(seed: u64) -> [Mode; 2] {
         let other = [Mode::NoReduction, Mode::NoMasking, Mode::EveryAccess][seed as usize % 3];
-        let frees = |code: &crate::program::Code| {
-            program.code(*code).contains(&Op::Call(Hypercall::FrameFree))
-        };
-        // With every access a scheduling point the machine panics where a frame is freed between a
-        // translation's choice and its step: `a choice where there is none`.
-        match other == Mode::EveryAccess && program.codes().iter().any(frees) {
-            true => [Mode::Default, Mode::NoReduction],
-            false => [Mode::Default, other],
-        }
+        [Mode::Default, other]
     }
 }
 
@@ -122,7 +118,7 @@ fn machine(image: &Image, config: Config) -> Result<Machine, String> {
 /// # Panics
 ///
 /// If the machine does not run that program.
-pub(crate) fn heap() -> u64 {
+pub fn heap() -> u64 {
     use std::sync::OnceLock;
     static HEAP: OnceLock<u64> = OnceLock::new();
     *HEAP.get_or_init(|| {

@@ -3,23 +3,24 @@
 use oracle::{Class, Compared, Limits, Mode, compare, generate, show_disagreement, shrink};
 
 /// Programs of each class.
-const PROGRAMS: u64 = 200;
+const PROGRAMS: u64 = 500;
+/// Large ones are for `cargo xtask oracle`.
+const LIMITS: Limits = Limits { naive: 5_000, search: 20_000 };
 
 fn agrees(class: Class) {
     let (mut compared, mut bad) = (0, 0);
     for seed in 0..PROGRAMS {
         let program = generate(class, seed);
-        match compare(&program, &Mode::of(&program, seed), Limits::default()) {
+        match compare(&program, &Mode::of(seed), LIMITS) {
             Compared::Agreed(outcome) => {
                 compared += 1;
                 bad += u64::from(!outcome.bad.is_empty());
             }
             Compared::Skipped(_) => {}
             Compared::Disagreed(disagreement) => {
-                let limits = Limits::default();
-                let small = shrink(&program, disagreement.mode, limits);
+                let small = shrink(&program, disagreement.mode, LIMITS);
                 let Compared::Disagreed(disagreement) =
-                    compare(&small, &[disagreement.mode], limits)
+                    compare(&small, &[disagreement.mode], LIMITS)
                 else {
                     unreachable!("shrinking keeps it")
                 };
@@ -28,7 +29,7 @@ fn agrees(class: Class) {
             }
         }
     }
-    assert!(compared * 10 >= PROGRAMS * 8, "{class:?}: only {compared} of {PROGRAMS} compared");
+    assert!(compared * 3 >= PROGRAMS * 2, "{class:?}: only {compared} of {PROGRAMS} compared");
     assert!(
         bad * 3 < compared * 2,
         "{class:?}: {bad} of {compared} have no whole set of final states"

@@ -41,7 +41,7 @@ pub struct Outcome {
     /// What the verdict holds for beside that number.
     #[serde(default)]
     pub bounds: Bounds,
-    /// What is legal and hardly meant, whatever the verdict: a sentence each.
+    /// What is legal, but probably unintended, whatever the verdict: a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// Figures of the search.
@@ -83,9 +83,9 @@ pub struct Stats {
     /// Most steps from the initial state to any state.
     pub depth: u32,
     /// For a passing scenario the most context switches on any shortest path, none excluded; for an
-    /// undecided one the number of switches up to which all runs were explored; else the
-    /// counterexample's.
-    pub switches: u32,
+    /// undecided one the number of switches up to which all runs were explored, none if not even those
+    /// without a switch were; else the counterexample's.
+    pub switches: Option<u32>,
     /// For an undecided scenario: up to `switches` a run may still come to where no end can be reached.
     #[serde(default)]
     pub livelocks_apart: bool,
@@ -164,8 +164,9 @@ pub struct Finding {
     pub switches: u32,
     /// Steps of the trail: scheduling decisions.
     pub steps: u32,
-    /// No run with fewer switches, or as many and fewer steps, violates anything. A run that goes on for
-    /// ever counts from where it has gone round once; of circles that are too large to be found
+    /// No run with fewer switches violates anything, nor any with as many and fewer steps the property that is
+    /// declared, or anything if none or another is. Steps are those of this search: they end at words that it
+    /// knows to be shared. A run that goes on for ever counts from where it has gone round once; of circles that are too large to be found
     /// before all is searched nothing is said.
     pub shortest: bool,
     /// The visible events in order.

@@ -69,7 +69,7 @@ pub(crate) fn told(
         note(&mut text, &clean(&format!("warning: {warning}"), options.utf8), options);
     }
     if options.verbose {
-        note(&mut text, &figures(&outcome.stats), options);
+        note(&mut text, &figures(outcome), options);
     }
     commands(&mut text, context, options);
     text
@@ -92,6 +92,7 @@ fn headline(text: &mut Text, outcome: &Outcome, finding: &Finding, options: &Opt
     let line = verdict.clone().with(Role::Plain, format!(" {name}  {run}"));
     if line.width() + 2 + width(&time) <= options.width {
         let at = options.width.min(TIME_ENDS).saturating_sub(width(&time));
+        let at = at.max(line.width() + 2);
         text.push(line.to(at).with(Role::Plain, time));
         return;
     }

@@ -5,18 +5,22 @@ use serde_json::{Value, json as object};
 
 use crate::{Context, first_line};
 
+/// Version of all objects that are printed: raised where a key is removed or changes its meaning.
+pub const VERSION: u32 = 1;
+
 /// The outcome as one object. Keys are in snake_case, are always there, and are `null` where there
-/// is nothing to say; keys may be added, none changes its meaning.
+/// is nothing to say; keys may be added, none changes its meaning within a version.
 ///
 /// | key | value |
 /// |---|---|
+/// | `version` | [`VERSION`] |
 /// | `name`, `about` | the scenario and the first line of its documentation |
 /// | `verdict` | `pass`, `fail`, `found`, `lost`, `undecided` or `skip` |
 /// | `property` | the violated property |
 /// | `finds` | the property that the scenario declares to violate |
 /// | `key` | as [`first_line`] |
 /// | `cpus`, `states`, `transitions`, `transitions_all`, `instructions`, `depth`, `rounds`, `shared_words` | figures of the search |
-/// | `switches` | of the counterexample; else the bound up to which every run is known |
+/// | `switches` | of the counterexample; else the bound up to which every run is known, or null |
 /// | `livelocks_apart` | whether that bound does not hold for livelocks |
 /// | `steps` | of the trail |
 /// | `seconds`, `peak_memory`, `bytes_per_state` | wall-clock seconds, bytes, bytes |
@@ -35,6 +39,7 @@ pub fn json(outcome: &Outcome, context: &Context) -> Value {
     let stats = &outcome.stats;
     let finding = outcome.finding.as_ref();
     object!({
+        "version": VERSION,
         "name": outcome.scenario,
         "about": outcome.about,
         "verdict": verdict(outcome.verdict),
@@ -47,7 +52,7 @@ pub fn json(outcome: &Outcome, context: &Context) -> Value {
         "transitions_all": stats.transitions_all,
         "instructions": stats.instructions,
         "depth": stats.depth,
-        "switches": finding.map_or(stats.switches, |finding| finding.switches),
+        "switches": finding.map_or(stats.switches, |finding| Some(finding.switches)),
         "livelocks_apart": stats.livelocks_apart,
         "rounds": stats.rounds,
         "shared_words": stats.shared_words,

@@ -46,7 +46,7 @@ pub(crate) fn mentioned_write(finding: &Finding) -> Option<usize> {
     let texts = [&finding.expected, &finding.found];
     finding.events.iter().rposition(|event| match &event.what {
         What::Write { object, .. } | What::Update { object, .. } => {
-            texts.into_iter().flatten().any(|text| mentions(text, object))
+            texts.into_iter().flatten().any(|text| mentions(text, whole(object)))
         }
         _ => false,
     })
@@ -83,6 +83,11 @@ fn changes_something(what: &What) -> bool {
     }
 }
 
+/// `lock.owner` of `4 bytes at lock.owner`.
+fn whole(object: &str) -> &str {
+    object.split_once(" at ").map_or(object, |(_, object)| object)
+}
+
 /// Does `text` contain `object` as a whole name?
 fn mentions(text: &str, object: &str) -> bool {
     let in_name = |c: char| c.is_alphanumeric() || c == '_';
@@ -96,7 +101,7 @@ fn mentions(text: &str, object: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::mentions;
+    use super::{mentions, whole};
 
     #[test]
     fn a_mention_is_a_whole_name() {
@@ -105,5 +110,7 @@ mod tests {
         assert!(!mentions("1, from a.mask", "mask"));
         assert!(mentions("mm_a.mask_old and mm_a.mask", "mm_a.mask"));
         assert!(!mentions("anything", ""));
+        assert!(mentions("1 in lock.owner", whole("4 bytes at lock.owner")));
+        assert_eq!(whole("lock.owner"), "lock.owner");
     }
 }

@@ -42,7 +42,7 @@ mod wrap;
 
 pub use asm::asm;
 pub use columns::columns;
-pub use json::json;
+pub use json::{VERSION, json};
 pub use key::first_line;
 pub use lines::{verdict_line, verdict_word};
 pub use mail::mail;

@@ -1,6 +1,6 @@
 //! One line per scenario, and the lines below it that say why nothing is claimed.
 
-use outcome::{Outcome, Place, Reason, Stats, Verdict};
+use outcome::{Outcome, Place, Reason, Verdict};
 
 use crate::Options;
 use crate::text::{Line, Role, Text};
@@ -12,6 +12,10 @@ const WORD: usize = 9;
 pub(crate) const TIME_ENDS: usize = 76;
 /// How far in the lines below a verdict stand.
 const BELOW: &str = "     ";
+/// What a reason says of the runs without a switch, where they were all searched.
+const WITHOUT: &str = "no counterexample without a switch";
+/// How a reason begins that lists the marks itself.
+const MARKS: &str = "marks that no run reached";
 
 /// The word for a verdict, in capitals.
 pub fn verdict_word(verdict: Verdict) -> &'static str {
@@ -38,7 +42,7 @@ pub fn verdict_line(outcome: &Outcome, name_width: usize, options: &Options) -> 
     let name = clean(&outcome.scenario, options.utf8);
     let word = verdict_word(outcome.verdict);
     let line = Line::default().with(Role::Verdict(outcome.verdict), word).to(WORD + 1);
-    let padded = format!("{name:<name_width$}");
+    let padded = format!("{name}{}", " ".repeat(name_width.saturating_sub(width(&name))));
     if outcome.verdict == Verdict::Skip {
         skipped(&mut text, line.with(Role::Plain, padded), outcome, options);
         return text;
@@ -72,8 +76,9 @@ fn told(outcome: &Outcome) -> String {
         let reached = outcome.marks.iter().filter(|mark| mark.reached).count();
         marks = format!("marks {reached}/{}", outcome.marks.len());
     }
-    if outcome.finding.as_ref().map_or(stats.states > 0, |finding| finding.steps > 0) {
-        switches = format!("switches {:>2}", stats.switches);
+    let counted = outcome.finding.as_ref().map_or(stats.states > 0, |finding| finding.steps > 0);
+    if let Some(number) = stats.switches.filter(|_| counted) {
+        switches = format!("switches {number:>2}");
     }
     let time = seconds(stats.seconds);
     format!("  {cpus:<6} {states:>18}  {switches:<11}  {marks:<11} [{time:>8}]")
@@ -103,12 +108,15 @@ fn nothing_claimed(text: &mut Text, outcome: &Outcome, options: &Options) {
             hint = "; stub the function or leave it out";
         }
     }
-    below(text, &format!("nothing is claimed{hint}"), options);
-    if outcome.stats.switches > 0 {
-        let bound = count(outcome.stats.switches.into(), "switch");
+    let some = outcome.reason.as_ref().is_some_and(|reason| reason.sentence.contains(WITHOUT));
+    let bound = outcome.stats.switches.filter(|bound| *bound > 0);
+    let more = if some || bound.is_some() { "more " } else { "" };
+    if let Some(bound) = bound {
+        let bound = count(bound.into(), "switch");
         let apart = if outcome.stats.livelocks_apart { ", livelocks apart" } else { "" };
         below(text, &format!("no counterexample up to {bound}{apart}"), options);
     }
+    below(text, &format!("nothing {more}is claimed{hint}"), options);
 }
 
 fn lost(text: &mut Text, outcome: &Outcome, options: &Options) {
@@ -137,6 +145,10 @@ fn violated(text: &mut Text, outcome: &Outcome, options: &Options) {
 }
 
 fn unreached(text: &mut Text, outcome: &Outcome, options: &Options) {
+    let reason = outcome.reason.as_ref().map_or("", |reason| &reason.sentence);
+    if reason.starts_with(MARKS) {
+        return;
+    }
     for mark in outcome.marks.iter().filter(|mark| !mark.reached) {
         below(text, &format!("no run reached \"{}\"", mark.name), options);
     }
@@ -215,8 +227,12 @@ pub(crate) fn seconds(seconds: f64) -> String {
     format!("{seconds:.2}s")
 }
 
-/// The search in one sentence.
-pub(crate) fn figures(stats: &Stats) -> String {
+/// The search in one sentence. Of a replay, which searches nothing, what it executed.
+pub(crate) fn figures(outcome: &Outcome) -> String {
+    let stats = &outcome.stats;
+    if stats.states == 0 {
+        return format!("{} executed", count(stats.instructions, "instruction"));
+    }
     format!(
         "searched: {}, {}, {}, {}, {} executed, {:.1} MB",
         count(stats.states, "state"),

@@ -69,15 +69,18 @@ fn without_finding(text: &mut Text, outcome: &Outcome) {
     let states = count(outcome.stats.states, "state");
     let why = outcome.reason.as_ref().map(why).unwrap_or_else(|| ".".into());
     let bound = match outcome.stats.switches {
-        0 => String::new(),
-        n => {
+        None | Some(0) => String::new(),
+        Some(n) => {
             let apart = if outcome.stats.livelocks_apart { ", livelocks apart" } else { "" };
-            format!(", and no counterexample up to {}{apart}", count(n.into(), "switch"))
+            format!(
+                " but that there is no counterexample up to {}{apart}",
+                count(n.into(), "switch")
+            )
         }
     };
     let verdict = match outcome.verdict {
         Verdict::Pass => format!("No run within the bounds violates anything: {states}."),
-        Verdict::Undecided => format!("Nothing is claimed{why} There are {states}{bound}."),
+        Verdict::Undecided => format!("Nothing is claimed{bound}{why} There are {states}."),
         Verdict::Skip => format!("Not checked{why}"),
         Verdict::Lost => format!(
             "Declared to violate {}, and does not, in {states}{why}",

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Widest line. The default, 79, gives two columns of 35 or three of 23.
+    /// Widest line, but for verdict lines and commands. The default, 79, gives two columns of 35 or three
+    /// of 23.
     pub width: usize,
     /// May characters outside ASCII be used? Otherwise they are replaced.
     pub utf8: bool,

@@ -2,46 +2,45 @@
 
 use outcome::{Bounds, Outcome, Verdict};
 
+use crate::Options;
 use crate::lines::{TIME_ENDS, count};
 use crate::text::{Line, Role, Text};
 use crate::wrap::hang;
 
-/// Widest line.
-const WIDTH: usize = 79;
-
 /// How many scenarios came to which verdict, which marks were reached, and within which bounds.
 ///
 /// `seconds` is the wall-clock time of it all; without it the scenarios' times are added up.
-pub fn summary(outcomes: &[Outcome], seconds: Option<f64>) -> Text {
+pub fn summary(outcomes: &[Outcome], seconds: Option<f64>, options: &Options) -> Text {
     let mut text = Text::default();
     let all = seconds.unwrap_or_else(|| outcomes.iter().map(|o| o.stats.seconds).sum());
     let time = format!("[{:>8}]", crate::lines::seconds(all));
     let scenarios = count(outcomes.len().try_into().unwrap_or(u64::MAX), "scenario");
     let lead = format!("     Summary {scenarios}: ");
-    let mut lines = hang(&lead, &verdicts(outcomes), TIME_ENDS - time.len() - 1).into_iter();
+    let ends = TIME_ENDS.min(options.width);
+    let mut lines = hang(&lead, &verdicts(outcomes), ends - time.len() - 1).into_iter();
     let last = lines.next_back().unwrap_or_default();
     lines.for_each(|line| text.plain(line));
     let line = Line::default().with(Role::Plain, last);
-    text.push(line.to(TIME_ENDS - time.len()).with(Role::Plain, time));
+    text.push(line.to(ends - time.len()).with(Role::Plain, time));
 
     let marks = || outcomes.iter().flat_map(|outcome| &outcome.marks);
     if marks().count() > 0 {
         let reached = marks().filter(|mark| mark.reached).count();
         text.plain(format!("       marks {reached} of {} reached", marks().count()));
     }
-    text.lines.extend(bounds(outcomes).lines);
+    text.lines.extend(bounds(outcomes, options).lines);
     text
 }
 
 /// The bounds within which it holds: the last line of [`summary`], and what a replay has of it.
-pub fn bounds(outcomes: &[Outcome]) -> Text {
+pub fn bounds(outcomes: &[Outcome], options: &Options) -> Text {
     let mut text = Text::default();
     let mut parts: Vec<String> = cpus(outcomes).into_iter().collect();
     parts.extend(of_machine(outcomes));
     if parts.is_empty() {
         return text;
     }
-    for line in hang("      bounds ", &parts.join(", "), WIDTH) {
+    for line in hang("      bounds ", &parts.join(", "), options.width) {
         text.plain(line);
     }
     text

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use outcome::Verdict;
+use unicode_width::UnicodeWidthStr;
 
 /// What a part of a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,7 @@ impl Line {
         let body = head.trim_end_matches(' ');
         if !body.is_empty() {
             self = self.catch_up();
-            self.width += body.chars().count();
+            self.width += body.width();
             self.spans.push(Span { role, text: body.to_owned() });
         }
         self.width += head.len() - body.len();
@@ -112,7 +113,7 @@ impl Line {
 
     /// Writes out the spaces that were kept back.
     fn catch_up(mut self) -> Self {
-        let written: usize = self.spans.iter().map(|span| span.text.chars().count()).sum();
+        let written: usize = self.spans.iter().map(|span| span.text.width()).sum();
         if self.width > written {
             let text = " ".repeat(self.width - written);
             self.spans.push(Span { role: Role::Plain, text });

@@ -1,5 +1,7 @@
 //! Characters and widths: cleaning what a guest wrote, breaking what is too long.
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 /// Characters after which a word that is too long for a line may be broken.
 const BREAKS: &[char] = &['.', ':', '_', ',', '/', '-', '(', '{', '<', '>', ')', '}'];
 
@@ -113,22 +115,24 @@ pub(crate) fn hang(lead: &str, text: &str, all: usize) -> Vec<String> {
 
 /// Columns of `text`.
 pub(crate) fn width(text: &str) -> usize {
-    text.chars().count()
+    text.width()
 }
 
 /// Where to break `word` so that the head is at most `room` columns, and as long as looks well.
 fn cut(word: &str, room: usize) -> usize {
     let mut hard = 0;
     let mut soft = 0;
-    for (n, (at, c)) in word.char_indices().enumerate() {
-        if n >= room.max(1) {
+    let mut columns = 0;
+    for (at, c) in word.char_indices() {
+        columns += c.width().unwrap_or(0);
+        if columns > room && hard > 0 {
             break;
         }
         hard = at + c.len_utf8();
         // `->`, `::` and `()` stay whole.
         let next = word[hard..].chars().next();
         let pair = next == Some(c) || matches!((c, next), ('-', Some('>')) | ('(', Some(')')));
-        if BREAKS.contains(&c) && !pair && 2 * (n + 1) >= room {
+        if BREAKS.contains(&c) && !pair && 2 * columns >= room {
             soft = hard;
         }
     }
@@ -138,6 +142,12 @@ fn cut(word: &str, room: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn characters_that_take_two_columns_count_as_two() {
+        assert_eq!(width("表示"), 4);
+        assert_eq!(wrap("表示表示 ab", 7, 7), ["表示表", "示 ab"]);
+    }
 
     #[test]
     fn breaks_at_spaces_before_it_breaks_words() {

@@ -59,7 +59,7 @@ fn every_form_says_what_it_said() {
 #[test]
 fn the_summary_counts_every_case() {
     let outcomes: Vec<Outcome> = cases().into_iter().map(|case| case.outcome).collect();
-    let text = report::summary(&outcomes, None).to_string();
+    let text = report::summary(&outcomes, None, &Options::default()).to_string();
     let wrong = snapshot::difference(&folder().join("summary.txt"), &text);
     snapshot::assert_none(wrong.as_slice(), "ui");
 }

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, ExprLit, Ident, ItemFn, Lit, LitStr, Meta, Result, ReturnType};
+use syn::{Attribute, Expr, ExprLit, Ident, ItemFn, Lit, LitStr, Meta, Result, ReturnType, Safety};
 
 use crate::args::Args;
 use crate::marks;
@@ -61,7 +61,7 @@ fn check_signature(function: &ItemFn) -> Result<()> {
     if let Some(token) = sig.constness {
         return error(token.span(), "a scenario cannot be const");
     }
-    if let Some(token) = sig.unsafety {
+    if let Safety::Unsafe(token) = sig.safety {
         return error(token.span(), "a scenario cannot be unsafe: nobody could promise anything");
     }
     if let Some(abi) = &sig.abi {

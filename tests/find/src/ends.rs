@@ -25,7 +25,7 @@ fn forgotten_sti() {
 }
 
 /// On one way out only, and where nothing interrupts.
-// found: CPU0's interrupts are off since step
+// found: CPU0's interrupts are off since
 #[lamprey::scenario(finds = "ends-with-interrupts-off")]
 fn forgotten_on_one_way() {
     let [busy] = words();

@@ -24,6 +24,8 @@ fn halt_with_interrupts_off() {
 
 /// HLT and nobody who sends.
 // switches: 0
+// found: CPU0 halted at
+// names: (cpu.rs:23)
 #[lamprey::scenario(finds = "deadlock")]
 fn halt_alone() {
     lamprey::cpu(0, hlt);

@@ -4,6 +4,7 @@ use core::arch::asm;
 use core::sync::atomic::Ordering::Relaxed;
 
 use lamprey::paging::{self, PageTables, RW, USER};
+use lamprey::user::USER_BASE;
 
 use crate::cpu::{cr4, load_cr3, load_cr4};
 
@@ -38,6 +39,17 @@ fn smap() {
     kernel(USER, || {
         load_cr4(cr4() | SMAP);
         read();
+    });
+}
+
+/// SMAP where user memory is flat.
+// found: mov
+#[lamprey::scenario(finds = "fault")]
+fn smap_without_page_tables() {
+    lamprey::cpu(0, || {
+        load_cr4(cr4() | SMAP);
+        // SAFETY: it is meant to fault.
+        unsafe { asm!("mov {}, qword ptr [{}]", out(reg) _, in(reg) USER_BASE, options(nostack)) }
     });
 }
 

@@ -6,7 +6,9 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use crate::cpu::x2apic_send;
-use crate::stacks_in_use::{Request, Stack, leaf, leave_behind, read, uninitialised, write};
+use crate::stacks_in_use::{
+    Request, Stack, answer_at, leaf, leave_behind, read, uninitialised, write,
+};
 
 const VECTOR: u8 = 40;
 
@@ -365,5 +367,34 @@ fn answer_in_the_store_buffer() {
         }
         write(request, 1);
         x2apic_send(0, VECTOR);
+    });
+}
+
+/// Hands out a local below the stack pointer of what it has interrupted, and does not wait.
+#[unsafe(naked)]
+unsafe extern "C" fn leaves_a_local_below() {
+    naked_asm!(
+        "push rax",
+        "mov rax, [rsp + 32]", "sub rax, 64",
+        "mov qword ptr [rax], 1", "mov [rip + {slot}], rax",
+        "pop rax",
+        "iretq",
+        slot = sym SLOT,
+    )
+}
+
+/// What a handler had below the stack pointer of what it interrupted is gone when it returns.
+#[lamprey::scenario(finds = "stack-use-after-return")]
+fn local_below_what_is_interrupted() {
+    // SAFETY: it restores RAX, the only register it uses.
+    unsafe { lamprey::raw_handler(VECTOR, leaves_a_local_below) };
+    lamprey::cpu(0, || {
+        // SAFETY: a frame that comes and goes.
+        unsafe { asm!("sub rsp, 256", "add rsp, 256") };
+        while FLAG.load(Acquire) == 0 {}
+    });
+    lamprey::cpu(1, || {
+        lamprey::send_ipi(0, VECTOR);
+        answer_at(&SLOT, &FLAG);
     });
 }

@@ -184,3 +184,12 @@ fn fault_other_pcid() {
 fn fault_other_page() {
     cell(Page, 1, 1, |at| lamprey::assume(user::read::<u64>(at.va ^ 0x1000).is_err()));
 }
+
+/// #PF leaves global pages, which may be of other PCIDs, if they would not bring the fault again.
+#[lamprey::scenario(finds = "stale")]
+fn fault_global() {
+    cell(Global, 2, 1, |at| {
+        load_cr3(at.empty | 1);
+        lamprey::assume(user::read::<u64>(at.va).is_err());
+    });
+}

@@ -1,11 +1,11 @@
 //! What store buffers do. `only: tso` is what sequential consistency does not have.
 
 use core::arch::asm;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 
 use crate::cpu::{cli, sti};
-use crate::shared::words;
+use crate::shared::{part, words};
 
 /// SB with `between` the store and the load of each CPU.
 fn store_buffering(between: impl Fn() + Copy + Send + 'static) {
@@ -249,5 +249,27 @@ fn invariant_sees_what_is_overwritten() {
     });
     lamprey::cpu(1, move || {
         let _ = x.load(Relaxed);
+    });
+}
+
+/// A load that is wider than an own store waits for that, and not for a later one to other bytes of the word.
+// only: tso
+#[lamprey::scenario(finds = "order")]
+fn waits_for_no_other_store() {
+    let [x, seen, other] = words();
+    lamprey::cpu(0, move || {
+        part::<AtomicU16>(x, 4).store(1, Relaxed);
+        part::<AtomicU32>(x, 0).store(1, Relaxed);
+        seen.store(u64::from(part::<AtomicU32>(x, 4).load(Relaxed)), Relaxed);
+    });
+    lamprey::cpu(1, move || {
+        part::<AtomicU16>(x, 6).store(1, Relaxed);
+        // SAFETY: waits for the store.
+        unsafe { asm!("mfence", options(nostack)) };
+        other.store(u64::from(part::<AtomicU32>(x, 0).load(Relaxed)), Relaxed);
+    });
+    lamprey::finally(move || {
+        let neither = seen.load(Relaxed) == 1 && other.load(Relaxed) == 0;
+        lamprey::require!(!neither, "order", "both loads came before the other's store");
     });
 }

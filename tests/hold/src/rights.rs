@@ -5,7 +5,7 @@ use core::arch::asm;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use lamprey::paging::{self, A, D, Frame, P, PS, PageTables, RW, US, USER, XD};
+use lamprey::paging::{self, A, D, Frame, G, P, PS, PageTables, RW, US, USER, XD};
 use lamprey::user::{self, GENERAL_PROTECTION, PAGE_FAULT, UserFault};
 
 use crate::cpu::{cr4, invlpg, load_cr3, load_cr4};
@@ -204,11 +204,24 @@ fn no_dirty_by_a_fault() {
 /// A right that was given meanwhile: an access may fault once more, and not twice.
 #[lamprey::scenario(marks = ["spurious", "at once"])]
 fn spurious_fault_comes_once() {
+    spurious_fault(0, 0);
+}
+
+/// Nor where a global page that another PCID may have cached brings it.
+#[lamprey::scenario(marks = ["spurious", "at once"])]
+fn spurious_fault_of_a_global_page_comes_once() {
+    spurious_fault(G, 2);
+}
+
+/// Under `pcid` a page with `flags` may have been cached; another PCID writes to it with the right it has
+/// got meanwhile.
+fn spurious_fault(flags: u64, pcid: u64) {
     let (tables, pte, page) = scene(4, VA);
-    pte.store(page.pa() | USER & !RW, Relaxed);
+    pte.store(page.pa() | flags | USER & !RW, Relaxed);
     lamprey::cpu(0, move || {
-        load_cr3(tables.root());
+        load_cr3(tables.root() | pcid);
         pte.fetch_or(RW, SeqCst);
+        load_cr3(tables.root() | 1 << 63);
         if user::write(VA, 1u8).is_err() {
             lamprey::mark!("spurious");
             lamprey::require!(user::write(VA, 1u8).is_ok(), "once", "the fault comes again");
@@ -266,5 +279,24 @@ fn five_levels_upper_half() {
         let fetch = code(user::execute(UPPER));
         lamprey::require_eq!(fetch, USER_MODE | FETCH, "rights", "a fetch");
         lamprey::mark!("tried");
+    });
+}
+
+/// STAC lets the kernel into flat user memory, too, and without SMAP it needs none.
+#[lamprey::scenario]
+fn smap_without_page_tables() {
+    lamprey::cpu(0, || {
+        let read = || {
+            // SAFETY: user memory is mapped.
+            unsafe {
+                asm!("mov {}, qword ptr [{}]", out(reg) _, in(reg) user::USER_BASE, options(nostack))
+            }
+        };
+        read();
+        load_cr4(cr4() | SMAP);
+        // SAFETY: changes RFLAGS.AC alone.
+        unsafe { asm!("stac", options(nostack)) };
+        read();
+        lamprey::mark!("read twice");
     });
 }

@@ -1,6 +1,6 @@
 //! Stacks within stacks, and requests on a stack that are waited for.
 
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU64;
@@ -10,11 +10,12 @@ use lamprey::paging::USER;
 
 use crate::cpu::load_cr3;
 use crate::entry::frame;
-use crate::stacks_in_use::{Request, Stack, leaf, on_stack, prepare, read, rsp, switch};
+use crate::stacks_in_use::{Request, Stack, answer_at, leaf, on_stack, prepare, read, rsp, switch};
 
 const VECTOR: u8 = 40;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
+static FLAG: AtomicU64 = AtomicU64::new(0);
 static SLOT: AtomicU64 = AtomicU64::new(0);
 static FIRST: AtomicU64 = AtomicU64::new(0);
 static SECOND: AtomicU64 = AtomicU64::new(0);
@@ -274,4 +275,39 @@ fn frames_of_any_size() {
             lamprey::mark!("counted");
         });
     }
+}
+
+/// Leaves its own stack for that of what it has interrupted, below the stack pointer, as if the gate had no IST;
+/// hands out a local there, and waits for the answer.
+#[unsafe(naked)]
+unsafe extern "C" fn goes_on_below() {
+    naked_asm!(
+        "push rax", "push rbx",
+        "mov rbx, rsp", "mov rax, [rsp + 40]", "lea rsp, [rax - 64]",
+        "push 1", "mov [rip + {slot}], rsp",
+        "2:", "mov rax, [rip + {flag}]", "test rax, rax", "jz 2b",
+        "pop rax", "mov [rip + {count}], rax",
+        "mov rsp, rbx",
+        "pop rbx", "pop rax",
+        "iretq",
+        slot = sym SLOT, flag = sym FLAG, count = sym COUNT,
+    )
+}
+
+/// Below the stack pointer is where a handler may have frames, too, for as long as it runs.
+#[lamprey::scenario]
+fn handler_below_what_it_interrupts() {
+    // SAFETY: it restores the registers it uses.
+    unsafe { lamprey::raw_handler(VECTOR, goes_on_below) };
+    lamprey::cpu(0, || {
+        // SAFETY: a frame that comes and goes.
+        unsafe { asm!("sub rsp, 256", "add rsp, 256") };
+        while FLAG.load(Acquire) == 0 {}
+        lamprey::mark!("went on");
+    });
+    lamprey::cpu(1, || {
+        lamprey::send_ipi(0, VECTOR);
+        answer_at(&SLOT, &FLAG);
+    });
+    lamprey::finally(|| lamprey::require_eq!(COUNT.load(Relaxed), 2, "answered", "the local is"));
 }

@@ -64,12 +64,6 @@ fn checks_leave_no_trace() {
     lamprey::cpu(0, move || word.store(1, SeqCst));
 }
 
-/// Set-up alone: nothing runs, and the final check does.
-#[lamprey::scenario]
-fn nothing_runs() {
-    lamprey::finally(|| lamprey::mark!("the end"));
-}
-
 /// Eight CPUs.
 #[lamprey::scenario]
 fn eight_cpus() {

@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, fence};
 
 use crate::cpu::{cli, load_cr3};
-use crate::shared::words;
+use crate::shared::{part, words};
 
 const VECTOR: u8 = 40;
 
@@ -177,12 +177,6 @@ fn own_store() {
         }
     });
     lamprey::cpu(1, move || x.store(3, Relaxed));
-}
-
-/// A part of `word`, at `byte`.
-fn part<T>(word: &AtomicU64, byte: usize) -> &T {
-    // SAFETY: an atomic integer within a word, which lasts as long.
-    unsafe { &*word.as_ptr().cast::<u8>().add(byte).cast::<T>() }
 }
 
 /// A narrow load from the middle of a wider store.

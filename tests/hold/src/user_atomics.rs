@@ -145,6 +145,22 @@ fn lock_add_across_words_and_another_frame() {
     });
 }
 
+/// LOCK INC of a page whose entry the same CPU has just stored: the walk comes when that is visible, too.
+#[lamprey::scenario(marks = ["the page is updated"])]
+fn lock_inc_behind_a_store_to_its_entry() {
+    lamprey::page_tables(4);
+    let (tables, page) = (PageTables::new(), paging::frame());
+    let pte = tables.map(VA, page.pa(), 0);
+    lamprey::cpu(0, move || {
+        load_cr3(tables.root() | 1);
+        pte.store(page.pa() | USER, Release);
+        lock_inc();
+        let value = page.words()[0].load(Relaxed);
+        lamprey::require!(value == 1, "updated", "{value}");
+        lamprey::mark!("the page is updated");
+    });
+}
+
 /// Two CPUs run `update` on a page with `flags`, and CPU 1 then removes a page beside it. The page at the
 /// end.
 fn by_two_cpus(flags: u64, removes: bool, update: impl Fn() + Copy + Send + 'static) -> Frame {

@@ -27,6 +27,10 @@ instruction! {
     // reason: cpuid leaf 0x4, subleaf 0x1
     // instruction: cpuid
     fn cpuid_leaf = "mov eax, 4", "mov ecx, 1", "cpuid", "ud2";
+    /// POPFQ sets RFLAGS.TF: #DB after the next instruction.
+    // reason: RFLAGS.TF
+    // instruction: popf
+    fn single_step = "pushfq", "or qword ptr [rsp], 0x100", "popfq", "nop", "nop", "ud2";
     /// Time has no model.
     // reason: time has no model
     // instruction: rdtsc

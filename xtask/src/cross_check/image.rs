@@ -25,8 +25,7 @@ pub(super) const CYLINDERS: usize = 20;
 
 /// Builds `guest/bare` with its own flags; the path of the image.
 pub(super) fn build(folder: &Path) -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = Command::new(project::cargo());
     // They would replace the flags that the guest needs.
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
         command.env_remove(variable);

@@ -38,12 +38,12 @@ pub(crate) enum LitmusError {
 pub(crate) enum NewError {
     /// no crate can be called that
     #[error(
-        "{0}: no name for a crate; use letters, digits, - and _, a letter first, no keyword of \
+        "{0}: is not a valid crate name; use letters, digits, - and _, a letter first, no keyword of \
          Rust, and no name that cargo keeps for itself"
     )]
     Name(String),
     /// there is something already
-    #[error("{}: is there already; choose another name", .0.display())]
+    #[error("{}: already exists; choose another name", .0.display())]
     Exists(PathBuf),
     /// the guest library is not where it should be
     #[error(
@@ -72,12 +72,12 @@ pub(crate) enum NewError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplayError {
     /// the file is no trail
-    #[error("{}: not a trail: {reason}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        reason: check::TrailError,
     },
     /// the trail's scenario is not there any more
     #[error("{trail}: there is no scenario {scenario} any more; check again")]

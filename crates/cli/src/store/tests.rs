@@ -116,6 +116,49 @@ fn a_broken_record_is_told_by_its_path() {
 }
 
 #[test]
+fn no_other_result_is_shown_in_place_of_a_broken_one() {
+    let (_folder, store) = store();
+    for name in ["x::wrong", "x::wrong_too", "y"] {
+        store.keep(&outcome(name, true), None).expect("kept");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(3));
+    fs::write(store.last().join("x.wrong.json"), "{").expect("written");
+    for name in ["x::wrong", "wrong"] {
+        let error = store.find(name).expect_err("broken").to_string();
+        assert!(error.contains("x.wrong.json: not a result"), "{name}: {error}");
+    }
+    assert!(
+        store.newest_finding().expect_err("the newest is broken").to_string().contains("x.wrong")
+    );
+    // What it does not concern is found.
+    for name in ["x::wrong_too", "y"] {
+        assert_eq!(store.find(name).expect("there").outcome.scenario, name);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(3));
+    store.keep(&outcome("y", true), None).expect("kept");
+    assert_eq!(store.newest_finding().expect("one").outcome.scenario, "y");
+}
+
+#[test]
+fn a_trail_in_another_place_is_not_taken_for_the_one_that_is_kept() {
+    let (folder, store) = store();
+    let text = "lamprey-trail 1\nscenario a::b\ncpu 0\n";
+    store.keep(&outcome("a::b", true), Some(("a.b-12ab", text))).expect("kept");
+    let copy = folder.path().join("a.b-12ab.trail");
+    fs::write(&copy, text).expect("written");
+    let copy = copy.to_str().expect("UTF-8");
+    let error = store.find(copy).expect_err("not kept").to_string();
+    let told =
+        format!("{copy}: no result is kept of a trail in this place; `lamprey replay {copy}` runs");
+    assert!(error.starts_with(&told), "{error}");
+    let error = store.find("/").expect_err("a folder").to_string();
+    assert!(error.contains("it is a folder"), "{error}");
+    fs::write(copy, "root:x:0\n").expect("written");
+    let error = store.find(copy).expect_err("no trail").to_string();
+    assert_eq!(error, format!("{copy}: not a trail: its first line is not `lamprey-trail 1`"));
+}
+
+#[test]
 fn where_nothing_can_be_written_the_reason_is_told() {
     let store = Store::new("/dev/null/x".into());
     let error = store.keep(&outcome("a", true), None).expect_err("no folder").to_string();

@@ -13,7 +13,7 @@
 //! time. The steps that cost no switch never leave a circle, and there are few states in it, so they
 //! close a loop in it before anything that costs a further switch is looked at. So the first run that
 //! closes a circle is found in its turn: as with every other bad run, none with fewer switches, or as
-//! many and fewer steps, does so.
+//! many and fewer steps, does so. Looking again at more switches would find nothing new.
 //!
 //! What follows from the state is then tried out, on the side, until something is met that leads out:
 //! the end of a run, a state from which an end is known to be reachable, more states than a circle
@@ -24,12 +24,13 @@
 //! the way to the step itself. What is missed so is found when all is searched, or when the simplest
 //! run is looked for without reduction.
 //!
-//! The steps on the side are steps of runs, so what they touch is recorded like everything else, and
-//! where it was not known, nothing is said in this round.
+//! The steps on the side are steps of runs, so what they touch, and what agents wait for after them, is
+//! recorded like everything else, and where it was not known, the round ends as one that is not final.
+//! What knowledge of program points there is does not matter: nothing is left out on the side.
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{End, Ending, Round, Session};
+use super::{End, Round, Session};
 use crate::queue::CIRCLE_STATES;
 use crate::store::NOBODY;
 use crate::{Agent, Choice, Model, What};
@@ -74,21 +75,19 @@ impl<M: Model> Round<'_, '_, M> {
         node: u32,
         state: &M::State,
     ) -> Result<(), End<M>> {
-        if !self.session.options.circles {
+        let told = self.unwanted.is_some() && !self.session.model.is_wanted(&What::Livelock);
+        if !self.session.options.circles || told {
             return Ok(());
         }
         let known = &self.store.nodes[node as usize];
         let again = known.switches == self.at.switches && !self.store.is_free(node);
         let asked = again && (!self.scope.reduction || self.comes_back(arrival, node));
-        if self.optional || !asked || self.exceeded() || !self.is_circle(state) {
-            return Ok(());
-        }
-        self.note_excess();
-        if self.exceeded() {
+        // In a round that is not final it would count for nothing.
+        if !asked || self.exceeded() || !self.is_circle(state) {
             return Ok(());
         }
         let arrival = self.store.nodes[node as usize].arrival;
-        Err(Ending::Violated(What::Livelock, self.store.trail(arrival)))
+        self.is_bad(What::Livelock, self.store.trail(arrival), self.at)
     }
 
     /// Whether the way to `arrival` has been at `node` since its last context switch.
@@ -123,6 +122,8 @@ impl<M: Model> Round<'_, '_, M> {
         told.transitions_all += 1;
         words.begin_step();
         model.step(state, choice, words).ok()?;
+        self.await_words(state, choice.agent);
+        let Session { model, words, .. } = &mut *self.session;
         let key = model.key(state);
         match self.store.find(key) {
             _ if self.outside.0.contains(&key) => None,
@@ -149,6 +150,7 @@ impl<M: Model> Round<'_, '_, M> {
             let (mut next, from) = (frame.state.clone(), frame.number);
             let led_to = self.try_out(&mut next, choice);
             let led_to = led_to.map(|key| (key, self.required(&next, choice.agent)));
+            // An end leads back to nothing, but that need not be waited for.
             let Some((key, choices)) = led_to.filter(|(_, choices)| !choices.is_empty()) else {
                 frames.iter().for_each(|frame| self.outside.add(frame.key));
                 return false;

@@ -53,17 +53,26 @@ impl<M: Model> Round<'_, '_, M> {
         }
     }
 
-    /// Records what the pending operation of `agent` reads before it is taken:
-    /// an agent that waits has to be found out even if it is never let go on.
+    /// Records what the pending operation of `agent` touches before it is taken. That the point is learnt,
+    /// too, has the others forced beside an agent that never stepped; what it touches there counts as it
+    /// does by [`reduce`](crate::reduce), which looks at all that is pending.
     pub(super) fn foresee(&mut self, state: &M::State, agent: Agent) -> Option<Next> {
-        let Session { model, words, knowledge, .. } = &mut *self.session;
+        let next = self.await_words(state, agent)?;
+        let Session { words, knowledge, .. } = &mut *self.session;
+        if self.scope.reduction && words.recurrent() & (1 << agent) == 0 {
+            knowledge.learn(agent, next.point, [&self.foreseen, &[]], None);
+        }
+        Some(next)
+    }
+
+    /// Records what the pending operation of `agent` reads before it is taken: an agent that waits has to
+    /// be found out even if it is never let go on.
+    pub(super) fn await_words(&mut self, state: &M::State, agent: Agent) -> Option<Next> {
+        let Session { model, words, .. } = &mut *self.session;
         self.foreseen.clear();
         let next = model.next(state, agent, &mut self.foreseen)?;
         for touch in self.foreseen.iter().filter(|touch| !touch.write) {
             words.touch(agent, touch.word, false);
-        }
-        if self.scope.reduction && words.recurrent() & (1 << agent) == 0 {
-            knowledge.learn(agent, next.point, [&self.foreseen, &[]], None);
         }
         Some(next)
     }
@@ -75,8 +84,7 @@ impl<M: Model> Round<'_, '_, M> {
             return;
         }
         let Some(from) = from else {
-            // An agent that starts, though it had nothing pending.
-            words.add_recurrent(1 << agent);
+            debug_assert!(false, "agent {agent} starts with nothing pending, but is not recurrent");
             return;
         };
         let touches = [self.pending.as_slice(), words.noted()];
@@ -124,21 +132,22 @@ impl<M: Model> Round<'_, '_, M> {
 
     /// Queues the steps of a new state.
     pub(super) fn open(&mut self, state: M::State, arrival: u32, at: At) -> Result<(), End<M>> {
-        let Session { model, words, knowledge, .. } = &mut *self.session;
+        let model = &*self.session.model;
         self.choices.clear();
         model.choices(&state, &mut self.choices);
-        let possible = Possible::new(&**model, &state, &self.choices);
+        let possible = Possible::new(model, &state, &self.choices);
         let from = self.store.arrivals[arrival as usize];
         if possible.required == 0 {
-            if !model.ended(&state) {
-                return Err(Ending::Violated(What::Deadlock, self.store.trail(arrival)));
+            match model.ended(&state) {
+                true => self.stats.ends += 1,
+                false => self.is_bad(What::Deadlock, self.store.trail(arrival), at)?,
             }
-            self.stats.ends += 1;
             self.store.free(from.node);
         }
         if possible.enabled == 0 {
             return Ok(());
         }
+        let Session { model, words, knowledge, .. } = &mut *self.session;
         let mut forced = None;
         if self.scope.reduction {
             let recurrent = words.recurrent();
@@ -190,7 +199,8 @@ impl<M: Model> Round<'_, '_, M> {
             return Ok(());
         }
         if self.scope.reduction && self.at.switches > known.switches {
-            // No cheaper in switches; the number of steps is anyone's guess.
+            // No cheaper in switches: who came first is a switch away from all steps. The number of steps
+            // is anyone's guess. So this spares work, and changes no verdict.
             return Ok(());
         }
         known.lasts |= bit(last);

@@ -83,6 +83,10 @@ pub struct Program {
     pub never: Vec<(Word, u8)>,
     /// Collect what is bad instead of stopping at it.
     pub collect: bool,
+    /// The kind of bad run that is wanted; all if none is named.
+    pub wanted: Option<What<Bad>>,
+    /// Of an access that is more than a load or a store it is not told before what it touches.
+    pub untold: bool,
     /// What each pass from the first state on found: final states and what is bad.
     pub finals: Vec<BTreeSet<State>>,
     pub bads: Vec<BTreeSet<Bad>>,
@@ -98,6 +102,8 @@ impl Program {
             modulus: 8,
             never: Vec::new(),
             collect: false,
+            untold: false,
+            wanted: None,
             finals: Vec::new(),
             bads: Vec::new(),
         }
@@ -256,6 +262,10 @@ impl Model for Program {
     type Bad = Bad;
     type Gap = &'static str;
 
+    fn is_wanted(&self, what: &What<Bad>) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted == what)
+    }
+
     fn initial(&mut self, words: &mut Words) -> Result<State, Stop<Bad, &'static str>> {
         self.finals.push(BTreeSet::new());
         self.bads.push(BTreeSet::new());
@@ -357,7 +367,10 @@ impl Model for Program {
         let i = usize::from(agent);
         let op = (i < self.agents.len()).then(|| self.op(state, i)).flatten()?;
         let thread = &state.threads[i];
-        accesses(op, thread, |word, write| touches.push(Touch { word, write }));
+        let simple = matches!(op, Op::Load(..) | Op::Store(..) | Op::StoreImm(..) | Op::Wait(..));
+        if simple || !self.untold {
+            accesses(op, thread, |word, write| touches.push(Touch { word, write }));
+        }
         Some(Next { point: thread.pc.into(), reducible: true })
     }
 

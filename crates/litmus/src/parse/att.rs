@@ -4,6 +4,7 @@ use iced_x86::Register;
 
 use super::Parser;
 use super::code::Told;
+use super::operands;
 use crate::source::ParseError;
 
 impl Parser<'_, '_> {
@@ -25,7 +26,10 @@ impl Parser<'_, '_> {
             "(" | "[" => self.memory(thread, 0, None),
             word if Self::is_name(word) => {
                 if !matches!(self.ahead(1), "(" | "[") {
-                    let message = format!("a location is written `({word})`");
+                    let message = match operands::register(&word.to_ascii_lowercase()) {
+                        Some(_) => format!("a register is written `%{word}`{}", self.other_order()),
+                        None => format!("a location is written `({word})`"),
+                    };
                     return Err(self.error(message));
                 }
                 let location = self.location(word)?;

@@ -81,6 +81,16 @@ impl<'t> Parser<'_, 't> {
         Ok(())
     }
 
+    /// A file that was cut has nothing behind the threads, and would hold.
+    pub(super) fn is_whole(&self) -> Result<(), ParseError> {
+        if self.peek().is_empty() && self.threads.iter().all(|thread| thread.code.is_empty()) {
+            let message =
+                "the test has neither instructions nor a condition: the file seems to be cut off";
+            return Err(self.error(message));
+        }
+        Ok(())
+    }
+
     /// `P0 | P1 ;`
     fn columns(&mut self) -> Result<usize, ParseError> {
         let mut columns = 0;
@@ -275,8 +285,25 @@ impl<'t> Parser<'_, 't> {
         operands::instruction(mnemonic, bytes, &operands).ok_or_else(|| {
             let bits = 8 * u32::from(bytes);
             let message = format!("no {bits}-bit form of this instruction takes these operands");
-            self.source.error(here, message)
+            let reversed: Vec<Operand> = operands.into_iter().rev().collect();
+            let is_other = operands::instruction(mnemonic, bytes, &reversed).is_some();
+            let hint = if is_other { self.other_order() } else { "" };
+            self.source.error(here, message + hint)
         })
+    }
+
+    /// What is said of an instruction that is one in the other dialect.
+    pub(super) fn other_order(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Att => {
+                "; a test for `X86_64` is in AT&T's order, the destination last: one in Intel's begins with \
+                 `X86 NAME`"
+            }
+            Dialect::Intel => {
+                "; a test for `X86` is in Intel's order, the destination first: one in AT&T's begins with \
+                 `X86_64 NAME`"
+            }
+        }
     }
 
     /// Puts the operands into the order of the manual. AT&T's is the reverse; of CMPXCHG and CMOVC herd
@@ -367,7 +394,7 @@ impl<'t> Parser<'_, 't> {
     pub(super) fn bare_register(&mut self) -> Result<Register, ParseError> {
         let word = self.peek();
         let register = operands::register(&word.to_ascii_lowercase())
-            .ok_or_else(|| self.error(format!("`{word}` is no general-purpose register")))?;
+            .ok_or_else(|| self.error(format!("`{word}` is not a general-purpose register")))?;
         self.exists(register)?;
         if register.full_register() == Register::RSP {
             return Err(self.error(NO_RSP));

@@ -11,6 +11,11 @@ impl Parser<'_, '_> {
     pub(super) fn intel_operand(&mut self, thread: usize) -> Result<Told, ParseError> {
         match self.peek() {
             "[" | "(" => self.intel_memory(thread),
+            "%" => {
+                let register = self.ahead(1);
+                let hint = self.other_order();
+                Err(self.error(format!("a register is written `{register}`{hint}")))
+            }
             word if Self::is_name(word) => {
                 if operands::register(&word.to_ascii_lowercase()).is_none() {
                     return Err(self.error(format!("a location is written `[{word}]`")));

@@ -20,6 +20,9 @@ use crate::test::{
     DATA, Location, MAX_LOCATIONS, MAX_THREADS, Observable, Place, Shape, Test, Thread,
 };
 
+/// What is said where a test begins otherwise.
+const BEGINS: &str = "a test begins with `X86_64 NAME` or `X86 NAME`";
+
 /// Most bytes of a test: published ones have a few thousand.
 const MAX_BYTES: usize = 1 << 20;
 
@@ -38,6 +41,7 @@ enum Dialect {
 ///
 /// The first thing that is wrong with it.
 pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
+    architecture(file, text)?;
     let source = Source::new(file, text)?;
     if text.len() > MAX_BYTES {
         let message = format!(
@@ -51,6 +55,7 @@ pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
     let mut parser = Parser::new(&source, tokens, dialect);
     parser.initial_state()?;
     parser.program()?;
+    parser.is_whole()?;
     let condition = parser.condition()?;
     let observables = condition.observables;
     let mut test = Test {
@@ -70,6 +75,22 @@ pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
     Ok(test)
 }
 
+/// Sees to it that a test which is not for one of these architectures is refused for that, before a comment is
+/// looked for: tests in C have `(*x`, which begins none.
+fn architecture(file: &str, text: &str) -> Result<(), ParseError> {
+    let start = text.find(|c: char| !c.is_whitespace()).unwrap_or(text.len());
+    let rest = &text[start..];
+    let word = &rest[..rest.find(char::is_whitespace).unwrap_or(rest.len())];
+    if word != "C" {
+        return Ok(());
+    }
+    let message = format!(
+        "{BEGINS}, this one with `C`: C has no machine code of its own; compile it, and write the test with \
+         the instructions that come of it"
+    );
+    Err(Source::unread(file, text).error(start..start + 1, message))
+}
+
 /// How instructions are written, the name of the test, and where the initial state begins.
 fn header(source: &Source<'_>) -> Result<(Dialect, String, usize), ParseError> {
     let clean = &source.clean;
@@ -81,12 +102,10 @@ fn header(source: &Source<'_>) -> Result<(Dialect, String, usize), ParseError> {
         "X86_64" | "x86_64" => Dialect::Att,
         "X86" | "x86" => Dialect::Intel,
         "" => {
-            let message = "the file is empty; a test begins with `X86_64 NAME` or `X86 NAME`";
-            return Err(source.error(start..start, message));
+            return Err(source.error(start..start, format!("the file is empty; {BEGINS}")));
         }
         other => {
-            let message =
-                format!("a test begins with `X86_64 NAME` or `X86 NAME`, this one with `{other}`");
+            let message = format!("{BEGINS}, this one with `{other}`");
             return Err(source.error(start..start + other.len(), message));
         }
     };
@@ -271,7 +290,7 @@ impl<'s, 't> Parser<'s, 't> {
                 Ok(if negative { value.wrapping_neg() } else { value })
             }
             None if self.peek().starts_with(|c: char| c.is_ascii_digit()) => {
-                Err(self.error("this is no number of at most 64 bits"))
+                Err(self.error("this is not a number of at most 64 bits"))
             }
             None => Err(self.wanted("a number", place)),
         }
@@ -348,7 +367,7 @@ impl<'s, 't> Parser<'s, 't> {
         self.accept("%");
         let name = self.peek().to_ascii_lowercase();
         let register = operands::register(&name).ok_or_else(|| {
-            self.error(format!("`{}` is no general-purpose register", self.peek()))
+            self.error(format!("`{}` is not a general-purpose register", self.peek()))
         })?;
         self.exists(register)?;
         if matches!(register, Register::AH | Register::BH | Register::CH | Register::DH) {
@@ -416,7 +435,7 @@ impl<'s, 't> Parser<'s, 't> {
         let Some(at) = at else {
             let message = match count {
                 Some(count) => format!("`{word}` has the elements 0 to {}", count - 1),
-                None => format!("`{word}` is no array; declare it: `int {word}[2];`"),
+                None => format!("`{word}` is not an array; declare it: `int {word}[2];`"),
             };
             return Err(self.source.error(self.since(number), message));
         };

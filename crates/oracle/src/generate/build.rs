@@ -103,6 +103,12 @@ impl<'r> Build<'r> {
         self.push(Op::Load(to, 8, Place::Data(8 - from)));
     }
 
+    /// Waits for the store buffer, and does nothing else.
+    pub(super) fn drain(&mut self) {
+        self.push(Op::Mfence);
+        self.push(Op::Lfence);
+    }
+
     /// A read-modify-write.
     pub(super) fn rmw(&mut self, width: u8, place: Place) {
         let how = self.random.one(&[Rmw::Add, Rmw::Or, Rmw::Xadd, Rmw::Xchg, Rmw::Cmpxchg]);

@@ -1,7 +1,9 @@
 //! Programs with handlers.
 
+use abi::hypercall::Hypercall;
+
 use crate::generate::build::Build;
-use crate::program::{Handler, Op, Place, Program, RAX, RBX, RCX, RDX, Rmw};
+use crate::program::{Handler, Op, Place, Program, RAX, RBX, RCX, RDI, RDX, Rmw};
 use crate::random::Random;
 
 /// Vectors of three priority classes, two of one.
@@ -90,8 +92,52 @@ fn window(build: &mut Build<'_>) {
     }
 }
 
+/// What CPU 0 has stored when a handler begins or ends there, as CPU 1 sees it: it stores and looks back.
+fn in_order(random: &mut Random, raw: bool, stores: bool) -> Program {
+    let mut build = Build::new(random, 0, 2);
+    if stores {
+        // The code that is interrupted looks whether the handler has stored, and what CPU 1 has.
+        build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    } else {
+        build.push(Op::Load(RBX, 8, Place::Data(0)));
+        build.push(Op::Store(RBX, 8, Place::Data(16)));
+        build.push(Op::Load(RBX, 8, Place::Data(8)));
+        build.push(Op::Store(RBX, 8, Place::Data(24)));
+    }
+    let code = build.end_handler(raw);
+    let handlers = vec![Handler { vector: VECTORS[1], raw, code }];
+    let mut build = Build::new(random, 0, 2);
+    if stores || build.random.percent(50) {
+        build.send(0, VECTORS[1]);
+    }
+    if stores {
+        for word in [0, 8] {
+            let to = build.result();
+            build.push(Op::Load(to, 8, Place::Data(word)));
+        }
+    } else {
+        build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    }
+    let interrupted = build.end();
+    let mut build = Build::new(random, 1, 2);
+    if !interrupted.contains(&Op::Call(Hypercall::SendIpi)) {
+        build.send(0, VECTORS[1]);
+    }
+    build.push(Op::StoreImm(1, 8, Place::Data(8)));
+    if build.random.percent(80) {
+        build.push(Op::Mfence);
+    }
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(0)));
+    Program { handlers, cpus: vec![interrupted, build.end()], ..Program::default() }
+}
+
 /// Interrupts by hypercall with called handlers.
 pub(super) fn called(random: &mut Random) -> Program {
+    if random.percent(6) {
+        let stores = random.percent(50);
+        return in_order(random, false, stores);
+    }
     let mut program = Program::default();
     let words = 2;
     let vectors = &VECTORS[..1 + random.below(2) as usize];
@@ -99,12 +145,23 @@ pub(super) fn called(random: &mut Random) -> Program {
         let code = called_code(random, words);
         program.handlers.push(Handler { vector: *vector, raw: false, code });
     }
+    match random.below(100) {
+        0..4 => return equal(program, random),
+        4..7 => return window_only(random),
+        _ => {}
+    }
     let cpus = 1 + random.below(2) as u8;
     let mut sent = Vec::new();
     for cpu in 0..cpus {
         let mut build = Build::new(random, cpu, words);
         for _ in 0..=build.random.below(if cpus == 1 { 4 } else { 2 }) {
-            if build.random.percent(35) {
+            if vectors.len() > 1 && build.random.percent(10) {
+                // Either may come first, as both are on their way.
+                build.push(Op::Cli);
+                send(&mut build, &mut sent, cpus, vectors);
+                send(&mut build, &mut sent, cpus, vectors);
+                build.push(Op::Sti);
+            } else if build.random.percent(35) {
                 send(&mut build, &mut sent, cpus, vectors);
             } else if cpu > 0 && build.random.percent(40) {
                 build.store_and_load();
@@ -117,6 +174,48 @@ pub(super) fn called(random: &mut Random) -> Program {
         }
         program.cpus.push(build.end());
     }
+    program
+}
+
+/// A message that can come in one short window alone, or, where there is none, never: other runs do not
+/// count.
+fn window_only(random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 2);
+    build.push(Op::StoreImm(1, 8, Place::Data(8)));
+    let handler = Handler { vector: VECTORS[1], raw: false, code: build.end_handler(false) };
+    let mut build = Build::new(random, 0, 2);
+    build.push(Op::Cli);
+    build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    build.push(Op::Sti);
+    if build.random.percent(75) {
+        build.push(Op::Nop);
+    }
+    build.push(Op::Cli);
+    build.push(Op::Load(RDI, 8, Place::Data(8)));
+    build.push(Op::Call(Hypercall::Assume));
+    build.push(Op::Sti);
+    let waits = build.end();
+    let mut build = Build::new(random, 1, 2);
+    build.wait(0);
+    build.send(0, VECTORS[1]);
+    Program { handlers: vec![handler], cpus: vec![waits, build.end()], ..Program::default() }
+}
+
+/// As many equal messages as are told apart in all programs; how often their handler has run can be seen.
+fn equal(mut program: Program, random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 2);
+    build.push(Op::Load(RBX, 8, Place::Data(0)));
+    build.push(Op::Lea(RBX, RBX, 1));
+    build.push(Op::Store(RBX, 8, Place::Data(0)));
+    program.handlers.truncate(1);
+    program.handlers[0].code = build.end_handler(false);
+    let mut build = Build::new(random, 0, 2);
+    for _ in 0..EQUAL {
+        build.send(0, VECTORS[0]);
+    }
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(0)));
+    program.cpus.push(build.end());
     program
 }
 
@@ -185,7 +284,10 @@ fn sleeper(build: &mut Build<'_>, careful: bool) {
             if build.random.percent(30) {
                 build.push(Op::Hlt);
             }
-            build.push(Op::Sti);
+            // Without it, it ends with interrupts off.
+            if build.random.percent(75) {
+                build.push(Op::Sti);
+            }
         }
         kind => {
             // Asks with interrupts off, sleeps, asks again.
@@ -262,6 +364,10 @@ fn raw_code(random: &mut Random, eoi: bool) -> Vec<Op> {
 
 /// Raw handlers.
 pub(super) fn raw(random: &mut Random) -> Program {
+    if random.percent(6) {
+        let stores = random.percent(70);
+        return in_order(random, true, stores);
+    }
     let mut program = Program::default();
     let eoi = random.percent(40);
     let code = raw_code(random, eoi);
@@ -344,6 +450,24 @@ fn by_apic(build: &mut Build<'_>, cpus: u8, vectors: &[u8]) {
     }
 }
 
+/// MOV to SS, by itself or beside what holds interrupts back, too.
+fn shadows(build: &mut Build<'_>) {
+    build.push(Op::Set(RDX, 0x18));
+    let load = Op::MovSs(RDX);
+    let before = match build.random.below(5) {
+        0 => vec![load],
+        1 => vec![Op::Cli, Op::Sti],
+        _ => Vec::new(),
+    };
+    before.into_iter().for_each(|op| build.push(op));
+    build.push(load);
+    if build.random.percent(20) {
+        build.push(Op::Cli);
+        build.push(Op::Sti);
+    }
+    simple(build);
+}
+
 /// NMIs.
 pub(super) fn nmi(random: &mut Random) -> Program {
     let mut program = Program::default();
@@ -365,11 +489,7 @@ pub(super) fn nmi(random: &mut Random) -> Program {
                     let to = build.random.below(u64::from(cpus));
                     build.send_nmi(to);
                 }
-                1 => {
-                    build.push(Op::Set(RDX, 0x18));
-                    build.push(Op::MovSs(RDX));
-                    simple(&mut build);
-                }
+                1 => shadows(&mut build),
                 2 => build.access(),
                 _ => window(&mut build),
             }

@@ -8,6 +8,9 @@ use crate::random::Random;
 
 /// A few accesses on each of two or three CPUs.
 pub(super) fn plain(random: &mut Random, mixed: bool) -> Program {
+    if !mixed && random.percent(6) {
+        return answer(random);
+    }
     let cpus = if random.percent(25) { 3 } else { 2 };
     let words = if mixed { random.below(2) + 1 } else { random.below(2) + 2 };
     let mut program = Program::default();
@@ -18,7 +21,9 @@ pub(super) fn plain(random: &mut Random, mixed: bool) -> Program {
         let mut build = Build::new(random, cpu, words);
         build.mixed = mixed;
         let most = if cpus == 3 { 2 } else { 4 };
-        if words > 1 && cpus == 2 && build.random.percent(30) {
+        if mixed && cpus == 2 && build.random.percent(10) {
+            overlapping(&mut build);
+        } else if words > 1 && cpus == 2 && build.random.percent(30) {
             build.store_and_load();
         } else {
             (0..=build.random.below(most)).for_each(|_| build.access());
@@ -37,8 +42,77 @@ pub(super) fn plain(random: &mut Random, mixed: bool) -> Program {
     program
 }
 
+/// Stores to parts of a word, a load that waits for one of them, and a load of another word.
+fn overlapping(build: &mut Build<'_>) {
+    let value = build.value();
+    for at in build.random.one(&[[4, 0], [0, 4], [5, 2]]) {
+        let width = build.random.one(&[1, 1, 2]);
+        build.push(Op::StoreImm(value, width, Place::Data(at)));
+    }
+    let to = build.result();
+    let width = build.random.one(&[2, 4]);
+    build.push(Op::Load(to, width, Place::Data(4)));
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(8)));
+}
+
+/// One CPU answers what another one has said, which looks for the answer at once.
+fn answer(random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 3);
+    if build.random.percent(70) {
+        build.push(Op::StoreImm(1, 8, Place::Data(16)));
+    }
+    match build.random.below(5) {
+        0 | 1 => build.drain(),
+        2 => build.push(Op::Lfence),
+        3 => build.access(),
+        _ => {}
+    }
+    build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(8)));
+    let says = build.end();
+    let mut build = Build::new(random, 1, 3);
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(0)));
+    build.push(Op::Store(to, 8, Place::Data(8)));
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(16)));
+    Program { cpus: vec![says, build.end()], ..Program::default() }
+}
+
+/// A flag that only he looks at who has seen another word change between two loads: which words are shared
+/// comes out one by one.
+fn late(random: &mut Random) -> Program {
+    let place = |word: u16| Place::Data(8 * word);
+    let mut build = Build::new(random, 0, 3);
+    build.push(Op::StoreImm(1, 8, place(0)));
+    for word in build.random.one(&[[1, 2], [1, 2], [2, 1]]) {
+        build.push(Op::StoreImm(1, 8, place(word)));
+    }
+    let says = build.end();
+    let mut build = Build::new(random, 1, 3);
+    build.push(Op::Load(RCX, 8, place(0)));
+    build.push(Op::Jrcxz(3));
+    build.push(Op::Jmp(12));
+    build.push(Op::Load(RCX, 8, place(0)));
+    build.push(Op::Jrcxz(12));
+    build.push(Op::Load(RCX, 8, place(2)));
+    build.push(Op::Jrcxz(12));
+    let to = build.result();
+    build.push(Op::Load(to, 8, place(1)));
+    build.require(to, 1, 2);
+    debug_assert_eq!(build.ops.len(), 12, "where the jumps lead");
+    let to = build.result();
+    build.push(Op::Load(to, 8, place(1)));
+    Program { cpus: vec![says, build.end()], ..Program::default() }
+}
+
 /// Locks, flags and what they guard.
 pub(super) fn locks(random: &mut Random) -> Program {
+    if random.percent(6) {
+        return late(random);
+    }
     let mut program = Program::default();
     // Two locks, free; then two flags; then what is guarded.
     program.initial[0] = 1;

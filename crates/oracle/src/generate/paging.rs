@@ -85,8 +85,13 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
         let code = build.end_handler(false);
         program.handlers.push(Handler { vector: VECTOR, raw: false, code });
     }
-    if kind == Kind::Pages && random.percent(12) {
-        return freed_by_request(program, random);
+    match kind {
+        Kind::Pages if random.percent(12) => return freed_by_request(program, random),
+        Kind::Pages if random.percent(8) => return stale_path(program, random),
+        Kind::Pages if random.percent(6) => return one_instruction(program, random),
+        Kind::Pages if random.percent(4) => return stored_entry(program, random),
+        Kind::Pcids if random.percent(5) => return spurious_fault(program, random),
+        _ => {}
     }
     let mut build = Build::new(random, 0, 1);
     user(&mut build, kind, remote);
@@ -126,6 +131,126 @@ fn freed_by_request(mut program: Program, random: &mut Random) -> Program {
     program
 }
 
+/// A table to which only an entry leads that is gone, and an entry of it that was there for a moment.
+fn stale_path(mut program: Program, random: &mut Random) -> Program {
+    let pa = |frame| frame_pa(heap(), frame);
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = pa(0) | 1;
+        // Nothing else leads from this address to a page.
+        tables.entries.retain(|(frame, word, _)| (*frame, *word) != (PT, 1));
+        tables.entries.push((PT, 1, 0));
+    }
+    program.handlers.clear();
+    let mut build = Build::new(random, 0, 1);
+    store(&mut build, 1, 0, 0);
+    store(&mut build, PD, 2, pa(OTHER_PT) | USER);
+    store(&mut build, OTHER_PT, 1, pa(PAGES[1]) | USER);
+    if build.random.percent(30) {
+        build.push(Op::Set(RSI, VAS[1]));
+        build.push(Op::Invlpg(RSI));
+    }
+    match build.random.below(3) {
+        0 | 1 => store(&mut build, OTHER_PT, 1, 0),
+        _ => {
+            build.push(Op::Set(RDI, pa(OTHER_PT)));
+            build.push(Op::Call(Hypercall::FrameFree));
+        }
+    }
+    if build.random.percent(50) {
+        build.drain();
+    }
+    build.push(Op::Set(RDI, VAS[1]));
+    let to = build.result();
+    build.push(Op::Set(RSI, 8));
+    build.push(Op::Set(RDX, VALUES));
+    build.push(Op::Call(Hypercall::UserRead));
+    build.push(Op::Lea(to, RAX, 0));
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data((VALUES - DATA) as u16)));
+    program.cpus = vec![build.end()];
+    program
+}
+
+/// A page whose entry the same CPU has just stored.
+fn stored_entry(mut program: Program, random: &mut Random) -> Program {
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = frame_pa(heap(), 0) | 1;
+        tables.entries.retain(|(frame, word, _)| (*frame, *word) != (PT, 1));
+        tables.entries.push((PT, 1, 0));
+    }
+    program.handlers.clear();
+    let mut build = Build::new(random, 0, 1);
+    store(&mut build, PT, 1, frame_pa(heap(), PAGES[1]) | USER);
+    if build.random.percent(20) {
+        build.push(Op::Mfence);
+    }
+    build.push(Op::Set(RDI, VAS[1]));
+    let to = build.result();
+    let locked = build.random.percent(70);
+    let how = build.random.one(&[Rmw::Add, Rmw::Xadd, Rmw::Xchg]);
+    build.push(Op::Rmw(how, locked || how == Rmw::Xchg, to, 8, Place::At(RDI)));
+    program.cpus = vec![build.end()];
+    program
+}
+
+/// Two writes to a page that has got the right to be written, of which the first may fault.
+fn spurious_fault(mut program: Program, random: &mut Random) -> Program {
+    let pa = |frame| frame_pa(heap(), frame);
+    let entry = pa(PAGES[0]) | USER | random.one(&[G, G, 0]);
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = pa(0) | 1;
+        tables.entries.retain(|(frame, word, _)| (*frame, *word) != (PT, 0));
+        tables.entries.push((PT, 0, entry & !RW));
+    }
+    program.handlers.clear();
+    let mut build = Build::new(random, 0, 1);
+    store(&mut build, PT, 0, entry);
+    build.drain();
+    if build.random.percent(60) {
+        build.push(Op::Set(RAX, pa(0) | 2 | 1 << 63));
+        build.push(Op::ToCr(3, RAX));
+    }
+    for value in [0x44, 0x55] {
+        build.push(Op::Set(RDI, VAS[0]));
+        build.push(Op::Set(RSI, 8));
+        build.push(Op::Set(RDX, value));
+        build.push(Op::Call(Hypercall::UserWrite));
+        let to = build.result();
+        build.push(Op::Lea(to, RAX, 0));
+    }
+    program.cpus = vec![build.end()];
+    program
+}
+
+/// A handler stores to a word and to a page, of which the code below looks at one after the other: it may
+/// come between them.
+fn one_instruction(mut program: Program, random: &mut Random) -> Program {
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = frame_pa(heap(), 0) | 1;
+    }
+    let mut build = Build::new(random, 0, 1);
+    build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    build.push(Op::Set(RDX, heap() + 4096 * PAGES[0] as u64));
+    build.push(Op::StoreImm(0x33, 8, Place::At(RDX)));
+    let code = build.end_handler(false);
+    program.handlers = vec![Handler { vector: VECTOR, raw: false, code }];
+    let mut build = Build::new(random, 0, 1);
+    build.send(0, VECTOR);
+    build.push(Op::Set(RDI, VAS[0]));
+    let first = build.random.percent(50);
+    for word in [first, !first] {
+        let to = build.result();
+        let place = if word { Place::Data(0) } else { Place::At(RDI) };
+        build.push(Op::Load(to, 8, place));
+    }
+    program.cpus = vec![build.end()];
+    program
+}
+
 /// Loads CR3: PCID 1 or 2, flushing or not, with LAM or not.
 fn load_cr3(build: &mut Build<'_>, kind: Kind, first: bool) {
     let mut value = frame_pa(heap(), 0) | 1;
@@ -154,23 +279,31 @@ fn user(build: &mut Build<'_>, kind: Kind, remote: bool) {
     if kind == Kind::Pcids && !remote && build.random.percent(40) {
         return stale_elsewhere(build);
     }
+    if kind == Kind::Rights && !remote && build.random.percent(20) {
+        // What was there before must be forgotten with CR4.SMEP.
+        change(build);
+        set_smep(build);
+        return access(build, kind, 0, true);
+    }
     let accesses = if remote { 1 } else { 1 + build.random.below(2) };
     for number in 0..accesses {
         if number > 0 || build.random.percent(30) {
             match build.random.below(4) {
                 0 => flush(build, kind),
                 1 => change(build),
-                2 if kind == Kind::Rights => {
-                    build.push(Op::FromCr(RAX, 4));
-                    build.push(Op::Lea(RAX, RAX, 1 << 20));
-                    build.push(Op::ToCr(4, RAX));
-                }
+                2 if kind == Kind::Rights => set_smep(build),
                 _ if kind == Kind::Pcids || kind == Kind::Lam => load_cr3(build, kind, false),
                 _ => {}
             }
         }
         access(build, kind, 0, true);
     }
+}
+
+fn set_smep(build: &mut Build<'_>) {
+    build.push(Op::FromCr(RAX, 4));
+    build.push(Op::Lea(RAX, RAX, 1 << 20));
+    build.push(Op::ToCr(4, RAX));
 }
 
 /// An entry changes under one PCID, something is dropped there or under the other, and both are looked at.
@@ -202,6 +335,10 @@ fn kernel(build: &mut Build<'_>, kind: Kind, remote: bool) {
         0 => {
             build.push(Op::Set(RDI, frame_pa(heap(), frame)));
             build.push(Op::Call(Hypercall::FrameFree));
+            if build.random.percent(5) {
+                build.push(Op::Set(RDI, frame_pa(heap(), frame)));
+                build.push(Op::Call(Hypercall::FrameFree));
+            }
         }
         1 | 2 => {
             let page = build.random.one(&PAGES);
@@ -215,14 +352,19 @@ fn kernel(build: &mut Build<'_>, kind: Kind, remote: bool) {
 /// A store to an entry.
 fn change(build: &mut Build<'_>) {
     let pa = |frame| frame_pa(heap(), frame);
+    let global = if build.random.percent(25) { G } else { 0 };
     let (frame, word, value) = match build.random.below(8) {
         0 | 1 => (PT, 0, 0),
-        2 | 3 => (PT, 0, pa(PAGES[1]) | USER),
-        4 => (PT, 0, pa(PAGES[0]) | USER & !RW),
+        2 | 3 => (PT, 0, pa(PAGES[1]) | USER | global),
+        4 => (PT, 0, pa(PAGES[0]) | USER & !RW | global),
         5 => (PD, 2, pa(OTHER_PT) | USER),
         6 => (PD, 2, 0),
         _ => (PT, 1, pa(PAGES[0]) | USER),
     };
+    store(build, frame, word, value);
+}
+
+fn store(build: &mut Build<'_>, frame: usize, word: usize, value: u64) {
     build.push(Op::Set(RSI, value));
     build.push(Op::Set(RDX, heap() + (4096 * frame + 8 * word) as u64));
     build.push(Op::Store(RSI, 8, Place::At(RDX)));
