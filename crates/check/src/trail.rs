@@ -5,6 +5,7 @@ use std::fmt;
 use explore::Choice;
 use machine::{Agent, Config, Fill, MemoryModel, Role};
 use outcome::ImageId;
+use xxhash_rust::xxh3::xxh3_64;
 
 const HEADER: &str = "lamprey-trail 1";
 /// How the first line of every version begins.
@@ -127,12 +128,10 @@ impl Trail {
         }
     }
 
-    /// A name for a file: the scenario and four hexadecimal digits of the content.
+    /// Returns a name for a file: the scenario and four hexadecimal digits of the content.
     pub fn name(&self) -> String {
-        let digits = self.to_string().bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("{}-{:04x}", self.scenario.replace("::", "."), (digits >> 32) & 0xffff)
+        let digits = xxh3_64(self.to_string().as_bytes()) & 0xffff;
+        format!("{}-{digits:04x}", self.scenario.replace("::", "."))
     }
 
     /// The scenario it belongs to.

@@ -300,21 +300,37 @@ pub(crate) struct Show {
     pub(crate) source: Source,
 }
 
-#[derive(Debug, Args)]
-#[group(multiple = false)]
-pub(crate) struct Form {
-    /// As CPU columns, as `check` prints it (the default)
-    #[arg(long)]
-    pub(crate) columns: bool,
-    /// As a mail or commit message tells it: ASCII, 72 columns
-    #[arg(long)]
-    pub(crate) mail: bool,
-    /// With the machine code under each event
-    #[arg(long)]
-    pub(crate) asm: bool,
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+/// The form that is asked for: a flag for each of [`report::Form::ALL`], at most one of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form(pub(crate) report::Form);
+
+impl Args for Form {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let flag = |form: report::Form| {
+            let flag = clap::Arg::new(form.name()).long(form.name()).help(form.about());
+            flag.action(clap::ArgAction::SetTrue)
+        };
+        let names = report::Form::ALL.map(report::Form::name);
+        command
+            .args(report::Form::ALL.map(flag))
+            .group(clap::ArgGroup::new("form").args(names).multiple(false))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Form {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let asked = report::Form::ALL.into_iter().find(|form| matches.get_flag(form.name()));
+        Ok(Form(asked.unwrap_or(report::Form::ALL[0])))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 #[derive(Debug, Args)]

@@ -136,8 +136,8 @@ fn announce(guests: &[Opened], jobs: &[Job], ui: &mut Ui) {
         if id.is_empty() { name.into_owned() } else { format!("{name} ({id})") }
     });
     let told: Vec<String> = told.collect();
-    let scenarios = if jobs.len() == 1 { "scenario" } else { "scenarios" };
-    ui.state("Checking", &format!("{} {scenarios} of {}", jobs.len(), told.join(", ")));
+    let scenarios = report::count(jobs.len() as u64, "scenario");
+    ui.state("Checking", &format!("{scenarios} of {}", told.join(", ")));
 }
 
 /// What has ended so far, and how it is told.

@@ -58,7 +58,7 @@ impl Exit {
             Exit::Undecided => {
                 "UNDECIDED: a budget was used up, or something not modelled was reached"
             }
-            Exit::Nothing => "nothing was selected, or all that was selected was skipped",
+            Exit::Nothing => "nothing was selected",
             Exit::Bug => "a bug in Lamprey (a panic); it prints where to send what",
             Exit::Interrupted => "interrupted; the partial result is still printed and kept",
         }
@@ -70,9 +70,8 @@ impl Exit {
             Verdict::Fail | Verdict::Lost => Exit::Violated,
             Verdict::Undecided => Exit::Undecided,
             Verdict::Pass | Verdict::Found => Exit::Passed,
-            Verdict::Skip => Exit::Nothing,
         };
-        let order = [Exit::Violated, Exit::Undecided, Exit::Passed, Exit::Nothing];
+        let order = [Exit::Violated, Exit::Undecided, Exit::Passed];
         let all: Vec<Exit> = verdicts.into_iter().map(rank).collect();
         order.into_iter().find(|exit| all.contains(exit)).unwrap_or(Exit::Nothing)
     }
@@ -84,16 +83,13 @@ mod tests {
 
     #[test]
     fn a_violation_wins_over_undecided_and_undecided_over_passed() {
-        use Verdict::{Fail, Found, Lost, Pass, Skip, Undecided};
-        let cases: [(&[Verdict], Exit); 9] = [
+        use Verdict::{Fail, Found, Lost, Pass, Undecided};
+        let cases: [(&[Verdict], Exit); 6] = [
             (&[Pass, Undecided, Fail], Exit::Violated),
             (&[Pass, Undecided, Lost], Exit::Violated),
             (&[Found, Undecided, Pass], Exit::Undecided),
-            (&[Pass, Skip], Exit::Passed),
             (&[Found], Exit::Passed),
-            (&[Undecided, Skip], Exit::Undecided),
             (&[Lost], Exit::Violated),
-            (&[Skip, Skip], Exit::Nothing),
             (&[], Exit::Nothing),
         ];
         for (verdicts, exit) in cases {

@@ -163,9 +163,9 @@ fn summary(verdicts: &[Verdict], model: Model, seconds: f64) -> String {
         .filter(|verdict| number(*verdict) > 0)
         .map(|verdict| format!("{} {}", number(verdict), verdict.words()))
         .collect();
-    let tests = if verdicts.len() == 1 { "test" } else { "tests" };
+    let tests = report::count(verdicts.len() as u64, "test");
     let model = memory_model(model).name();
-    format!("{} {tests} under {model}: {}  [{seconds:.2}s]", verdicts.len(), parts.join(", "))
+    format!("{tests} under {model}: {}  [{seconds:.2}s]", parts.join(", "))
 }
 
 fn memory_model(model: Model) -> litmus::Model {

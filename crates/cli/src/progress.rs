@@ -93,7 +93,7 @@ fn line(
     width: usize,
 ) -> String {
     let figures = |is_long: bool| {
-        let mut figures = format!("  {} states", grouped(snapshot.states));
+        let mut figures = format!("  {}", report::count(snapshot.states, "state"));
         if let Some(rate) = rate {
             figures.push_str(&format!("  {}/s", short(rate)));
         }
@@ -152,18 +152,6 @@ fn short(number: f64) -> String {
     if scaled < 10.0 { format!("{scaled:.1}{unit}") } else { format!("{scaled:.0}{unit}") }
 }
 
-/// `702 114`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .filter_map(|group| std::str::from_utf8(group).ok())
-        .collect();
-    groups.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,7 +198,5 @@ mod tests {
         for (number, text) in cases {
             assert_eq!(short(number), text);
         }
-        assert_eq!(grouped(1_204_330), "1 204 330");
-        assert_eq!(grouped(7), "7");
     }
 }

@@ -19,16 +19,11 @@ pub(crate) fn show(program: &str, args: &Show, ui: &mut Ui) -> Result<Exit, Erro
     let outcome = &record.outcome;
     let context = Commands::new(program, &args.source).context(record.trail.as_deref());
     let options = Options { raw: args.raw, ..ui.options().clone() };
-    let form = &args.form;
-    if form.json {
-        ui.print(&format!("{:#}\n", report::json(outcome, &context)))?;
-    } else if form.mail {
-        // A mail is for elsewhere: never coloured.
-        ui.print(&report::mail(outcome, &context).to_string())?;
-    } else if form.asm {
-        ui.report(&report::asm(outcome, &context, &options))?;
-    } else {
-        ui.report(&report::columns(outcome, &context, &options))?;
+    let form = args.form.0;
+    let text = form.render(outcome, &context, &options);
+    match form.is_for_terminals() {
+        true => ui.report(&text)?,
+        false => ui.print(&text.to_string())?,
     }
     Ok(Exit::Passed)
 }

@@ -167,7 +167,7 @@ fn style(role: Role) -> Style {
         Role::Verdict(Verdict::Pass | Verdict::Found) => AnsiColor::Green.on_default().bold(),
         Role::Verdict(Verdict::Fail | Verdict::Lost) => AnsiColor::Red.on_default().bold(),
         Role::Verdict(Verdict::Undecided) => AnsiColor::Yellow.on_default().bold(),
-        Role::Verdict(Verdict::Skip) | Role::Faint => Style::new().dimmed(),
+        Role::Faint => Style::new().dimmed(),
         Role::Violated => AnsiColor::Red.on_default(),
         Role::Other => AnsiColor::Cyan.on_default(),
     }

@@ -21,8 +21,6 @@ pub enum Verdict {
     Lost,
     /// Nothing is claimed: a budget was used up, or something not modelled was reached.
     Undecided,
-    /// Not checked, for a reason that is no failure.
-    Skip,
 }
 
 /// The result of checking one scenario.
@@ -50,7 +48,7 @@ pub struct Outcome {
     pub marks: Vec<Mark>,
     /// The counterexample, for `Fail` and `Found`, and for `Lost` where another property is violated.
     pub finding: Option<Finding>,
-    /// Why nothing is claimed, for `Undecided` and `Skip`; for `Lost` without counterexample.
+    /// Why nothing is claimed, for `Undecided`; for `Lost` without counterexample.
     pub reason: Option<Reason>,
     /// What was run.
     pub image: ImageId,

@@ -5,7 +5,7 @@
 //!                   └─► Value     json
 //! ```
 //!
-//! [`columns()`] is what a failing check prints, [`mail()`] is the same run in the shape in which races
+//! [`Form`] has all forms of one outcome: [`columns()`] is what a failing check prints, [`mail()`] is the same run in the shape in which races
 //! are told on kernel lists, [`asm()`] adds the instruction under each event, [`json()`] is for other
 //! tools, and [`first_line`] is the stable key by which findings are grouped.
 //!
@@ -31,6 +31,7 @@
 
 mod asm;
 mod columns;
+mod form;
 mod json;
 mod key;
 mod lines;
@@ -42,9 +43,10 @@ mod wrap;
 
 pub use asm::asm;
 pub use columns::columns;
+pub use form::Form;
 pub use json::{VERSION, json};
 pub use key::first_line;
-pub use lines::{verdict_line, verdict_word};
+pub use lines::{count, verdict_line, verdict_word};
 pub use mail::mail;
 pub use options::{Context, Options};
 pub use summary::{bounds, summary};

@@ -25,7 +25,6 @@ pub fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::Found => "FOUND",
         Verdict::Lost => "LOST",
         Verdict::Undecided => "UNDECIDED",
-        Verdict::Skip => "SKIP",
     }
 }
 
@@ -43,10 +42,6 @@ pub fn verdict_line(outcome: &Outcome, name_width: usize, options: &Options) -> 
     let word = verdict_word(outcome.verdict);
     let line = Line::default().with(Role::Verdict(outcome.verdict), word).to(WORD + 1);
     let padded = format!("{name}{}", " ".repeat(name_width.saturating_sub(width(&name))));
-    if outcome.verdict == Verdict::Skip {
-        skipped(&mut text, line.with(Role::Plain, padded), outcome, options);
-        return text;
-    }
     text.push(line.with(Role::Plain, padded).with(Role::Plain, told(outcome)));
     match outcome.verdict {
         Verdict::Undecided => nothing_claimed(&mut text, outcome, options),
@@ -71,8 +66,9 @@ fn told(outcome: &Outcome) -> String {
     };
     let (mut states, mut switches, mut marks) = (String::new(), String::new(), String::new());
     if stats.states > 0 {
-        let noun = if stats.states == 1 { "state " } else { "states" };
-        states = format!("{} {noun}", grouped(stats.states));
+        states = count(stats.states, "state");
+        // The numbers stand below each other.
+        states.extend((stats.states == 1).then_some(' '));
         let reached = outcome.marks.iter().filter(|mark| mark.reached).count();
         marks = format!("marks {reached}/{}", outcome.marks.len());
     }
@@ -82,22 +78,6 @@ fn told(outcome: &Outcome) -> String {
     }
     let time = seconds(stats.seconds);
     format!("  {cpus:<6} {states:>18}  {switches:<11}  {marks:<11} [{time:>8}]")
-}
-
-/// The reason on the line itself if it fits, else below.
-fn skipped(text: &mut Text, line: Line, outcome: &Outcome, options: &Options) {
-    let Some(reason) = &outcome.reason else {
-        text.push(line);
-        return;
-    };
-    let sentence = clean(&reason.sentence, options.utf8);
-    if line.width() + 2 + width(&sentence) <= options.width {
-        text.push(line.with(Role::Plain, format!("  {sentence}")));
-    } else {
-        text.push(line);
-        below(text, &sentence, options);
-    }
-    at(text, reason, options);
 }
 
 fn nothing_claimed(text: &mut Text, outcome: &Outcome, options: &Options) {
@@ -199,8 +179,8 @@ fn source(place: &Place) -> Option<String> {
     Some(place.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
 }
 
-/// `1 CPU`, `2 CPUs`, `41 208 states`.
-pub(crate) fn count(n: u64, noun: &str) -> String {
+/// Puts a number before its noun: `1 CPU`, `2 CPUs`, `41 208 states`.
+pub fn count(n: u64, noun: &str) -> String {
     let plural = match noun {
         _ if n == 1 => "",
         noun if noun.ends_with("ch") => "es",
@@ -209,8 +189,8 @@ pub(crate) fn count(n: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", grouped(n))
 }
 
-/// `41 208`: digits in groups of three.
-pub(crate) fn grouped(n: u64) -> String {
+/// Writes a number with its digits in groups of three: `41 208`.
+fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

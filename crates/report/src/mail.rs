@@ -81,7 +81,6 @@ fn without_finding(text: &mut Text, outcome: &Outcome) {
     let verdict = match outcome.verdict {
         Verdict::Pass => format!("No run within the bounds violates anything: {states}."),
         Verdict::Undecided => format!("Nothing is claimed{bound}{why} There are {states}."),
-        Verdict::Skip => format!("Not checked{why}"),
         Verdict::Lost => format!(
             "Declared to violate {}, and does not, in {states}{why}",
             outcome.finds.as_deref().unwrap_or("a property"),

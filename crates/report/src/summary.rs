@@ -46,7 +46,7 @@ pub fn bounds(outcomes: &[Outcome], options: &Options) -> Text {
     text
 }
 
-/// `4 pass, 0 fail, 0 undecided, 1 skip`: three always, the others where there are any.
+/// `4 pass, 0 fail, 1 found, 0 undecided`: three always, the others where there are any.
 fn verdicts(outcomes: &[Outcome]) -> String {
     let all = [
         (Verdict::Pass, "pass", true),
@@ -54,7 +54,6 @@ fn verdicts(outcomes: &[Outcome]) -> String {
         (Verdict::Found, "found", false),
         (Verdict::Lost, "lost", false),
         (Verdict::Undecided, "undecided", true),
-        (Verdict::Skip, "skip", false),
     ];
     let told = all.into_iter().filter_map(|(verdict, word, always)| {
         let n = outcomes.iter().filter(|outcome| outcome.verdict == verdict).count();
@@ -91,7 +90,7 @@ pub(crate) fn built_for(bounds: &Bounds) -> Option<String> {
 /// `2-3 CPUs`, over what was checked.
 fn cpus(outcomes: &[Outcome]) -> Option<String> {
     // What ends in its set-up has none.
-    let told = |outcome: &&Outcome| outcome.verdict != Verdict::Skip && outcome.cpus > 0;
+    let told = |outcome: &&Outcome| outcome.cpus > 0;
     let checked = || outcomes.iter().filter(told).map(|outcome| outcome.cpus);
     let (least, most) = (checked().min()?, checked().max()?);
     Some(match least == most {

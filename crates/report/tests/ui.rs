@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use outcome::Outcome;
-use report::{Context, Options, Role, Text};
+use report::{Context, Form, Options, Role, Text};
 use serde::Deserialize;
 
 #[derive(Default, Deserialize)]
@@ -29,29 +29,30 @@ fn every_form_says_what_it_said() {
     for case in cases() {
         let Case { outcome, setting: Setting { options, context }, .. } = &case;
         let width = outcome.scenario.chars().count().max(24);
-        let columns = report::columns(outcome, context, options);
-        let asm = report::asm(outcome, context, options);
-        let mail = report::mail(outcome, context);
         let line = report::verdict_line(outcome, width, options);
         let key = report::first_line(outcome);
-        let json = report::json(outcome, context);
 
         // Commands are not wrapped, and a verdict line is one line, however long its name.
         let verdict = |line: &str| !line.starts_with(' ') && outcome.finding.is_none();
         let free = |line: &str| {
             line.starts_with("  replay") || line.starts_with("  more") || verdict(line)
         };
-        tidy(&case, "columns.txt", &columns, options.width, options.utf8, free);
-        tidy(&case, "asm.txt", &asm, options.width, options.utf8, free);
-        tidy(&case, "mail.txt", &mail, 72, false, |_| false);
+        for form in Form::ALL {
+            let text = form.render(outcome, context, options);
+            match form {
+                Form::Columns | Form::Asm => {
+                    tidy(&case, form.name(), &text, options.width, options.utf8, free);
+                }
+                Form::Mail => tidy(&case, form.name(), &text, 72, false, |_| false),
+                Form::Json => {}
+            }
+            let ending = if form == Form::Json { "json" } else { "txt" };
+            let file = format!("{}.{ending}", form.name());
+            wrong.extend(differs(&case, &file, &text.to_string()));
+        }
         tidy(&case, "line.txt", &line, options.width, options.utf8, |line| !line.starts_with(' '));
 
-        wrong.extend(differs(&case, "columns.txt", &columns.to_string()));
-        wrong.extend(differs(&case, "asm.txt", &asm.to_string()));
-        wrong.extend(differs(&case, "mail.txt", &mail.to_string()));
         wrong.extend(differs(&case, "line.txt", &format!("{line}{key}\n")));
-        let json = serde_json::to_string_pretty(&json).expect("a value can be written") + "\n";
-        wrong.extend(differs(&case, "json.json", &json));
     }
     snapshot::assert_none(&wrong, "ui");
 }
