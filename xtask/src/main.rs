@@ -6,6 +6,7 @@ mod bench;
 mod bless;
 mod cross_check;
 mod diff_insn;
+mod fuzz;
 mod man;
 mod mutants;
 mod oracle;
@@ -47,6 +48,8 @@ enum Task {
         /// Folder they are written to [default: target/man]
         folder: Option<std::path::PathBuf>,
     },
+    /// Run the readers of untrusted files under a coverage-guided fuzzer
+    Fuzz(fuzz::Arguments),
     /// Measure speed and memory of the search
     Bench {
         /// Runs of each measurement; the median is reported
@@ -68,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         Task::CrossCheck { machines } => cross_check::run(&machines),
         Task::Bless { what } => bless::run(&what),
         Task::Man { folder } => man::run(folder.as_deref()),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench { runs } => bench::run(runs),
         Task::Mutants { filter } => mutants::run(filter.as_deref()),
         Task::Oracle(arguments) => oracle::run(&arguments),

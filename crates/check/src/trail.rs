@@ -35,6 +35,8 @@ pub(crate) struct Run {
 
 /// More than a search keeps of one run.
 const MAX_STEPS: u64 = 1 << 24;
+/// More words than any search has found to be shared.
+const MAX_SHARED: usize = 1 << 24;
 
 /// Why a text is no trail.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -187,6 +189,9 @@ impl Trail {
         if trail.scenario.is_empty() {
             return Err(TrailError::Line { line: 1, what: "no `scenario NAME` line".into() });
         }
+        if trail.image.id.is_empty() {
+            return Err(TrailError::Line { line: 1, what: "no `image NAME ID` line".into() });
+        }
         Ok(trail)
     }
 
@@ -228,6 +233,9 @@ impl Trail {
             "shared" => {
                 for range in rest.split_whitespace() {
                     self.shared.extend(parse_range(range)?);
+                    if self.shared.len() > MAX_SHARED {
+                        return Err(format!("more than {MAX_SHARED} shared words"));
+                    }
                 }
             }
             _ => self.runs.push(parse_run(content)?),
@@ -375,6 +383,19 @@ mod tests {
         read.runs.iter_mut().for_each(|run| run.at = "switch_mm+0x1a".into());
         assert_eq!(read, trail);
         assert!(trail.name().starts_with("seed.before-"), "{}", trail.name());
+    }
+
+    #[test]
+    fn a_trail_without_scenario_or_image_is_refused() {
+        for key in ["scenario", "image"] {
+            let text = example().to_string();
+            let lines = text.lines().filter(|line| !line.starts_with(key));
+            let error = Trail::parse(&lines.collect::<Vec<_>>().join("\n")).unwrap_err();
+            assert!(error.to_string().contains(&format!("no `{key} NAME")), "{error}");
+        }
+        let text = example().to_string() + &"shared 0-1048575\n".repeat(17);
+        let error = Trail::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("more than 16777216 shared words"), "{error}");
     }
 
     #[test]
