@@ -160,7 +160,7 @@ fn what_was_never_kept_cannot_be_shown_or_replayed() {
     let (exit, _, err) = show(&["replay", "--image", "text", "./text"]);
     assert_eq!(exit, 2);
     assert!(err.contains("./text: not a trail: its first line is not `lamprey-trail 1`"), "{err}");
-    let trail = "lamprey-trail 1\nscenario a::b\ncpu 0\n";
+    let trail = "lamprey-trail 1\nscenario a::b\nimage a 00\ncpu 0\n";
     fs::write(folder.path().join("a.trail"), trail).expect("written");
     for (name, words) in [
         (

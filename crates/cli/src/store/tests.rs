@@ -142,7 +142,7 @@ fn no_other_result_is_shown_in_place_of_a_broken_one() {
 #[test]
 fn a_trail_in_another_place_is_not_taken_for_the_one_that_is_kept() {
     let (folder, store) = store();
-    let text = "lamprey-trail 1\nscenario a::b\ncpu 0\n";
+    let text = "lamprey-trail 1\nscenario a::b\nimage a 00\ncpu 0\n";
     store.keep(&outcome("a::b", true), Some(("a.b-12ab", text))).expect("kept");
     let copy = folder.path().join("a.b-12ab.trail");
     fs::write(&copy, text).expect("written");
