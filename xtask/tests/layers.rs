@@ -11,6 +11,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const LAYERS: &[(&str, &[&str])] = &[
     ("abi", &[]),
     ("outcome", &[]),
+    ("report", &["outcome"]),
     ("x86", &[]),
     ("mmu", &[]),
     ("explore", &[]),
@@ -20,7 +21,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("check", &["abi", "explore", "image", "machine", "outcome"]),
     ("litmus", &["abi", "explore", "machine"]),
     ("oracle", &["abi", "explore", "machine"]),
-    ("report", &["outcome"]),
     ("lamprey-cli", &["check", "litmus", "outcome", "report"]),
     ("lamprey-macros", &[]),
     ("lamprey", &["abi", "lamprey-macros"]),

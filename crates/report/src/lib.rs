@@ -31,12 +31,14 @@
 
 mod asm;
 mod columns;
+mod facts;
 mod form;
 mod json;
 mod key;
 mod lines;
 mod mail;
 mod options;
+mod sentences;
 mod summary;
 mod text;
 mod wrap;
@@ -44,10 +46,11 @@ mod wrap;
 pub use asm::asm;
 pub use columns::columns;
 pub use form::Form;
-pub use json::{VERSION, json};
+pub use json::{VERSION, json, schema};
 pub use key::first_line;
 pub use lines::{count, verdict_line, verdict_word};
 pub use mail::mail;
 pub use options::{Context, Options};
+pub use sentences::{bounds_in_words, expected, found, reason, sentence, warning};
 pub use summary::{bounds, summary};
 pub use text::{Line, Role, Span, Text};

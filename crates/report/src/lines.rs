@@ -1,8 +1,9 @@
 //! One line per scenario, and the lines below it that say why nothing is claimed.
 
-use outcome::{Outcome, Place, Reason, Verdict};
+use outcome::{Outcome, Place, Reason, Verdict, Why};
 
 use crate::Options;
+use crate::sentences;
 use crate::text::{Line, Role, Text};
 use crate::wrap::{clean, hang, width};
 
@@ -12,10 +13,6 @@ const WORD: usize = 9;
 pub(crate) const TIME_ENDS: usize = 76;
 /// How far in the lines below a verdict stand.
 const BELOW: &str = "     ";
-/// What a reason says of the runs without a switch, where they were all searched.
-const WITHOUT: &str = "no counterexample without a switch";
-/// How a reason begins that lists the marks itself.
-const MARKS: &str = "marks that no run reached";
 
 /// The word for a verdict, in capitals.
 pub fn verdict_word(verdict: Verdict) -> &'static str {
@@ -50,7 +47,7 @@ pub fn verdict_line(outcome: &Outcome, name_width: usize, options: &Options) -> 
     }
     unreached(&mut text, outcome, options);
     for warning in &outcome.warnings {
-        below(&mut text, &format!("warning: {warning}"), options);
+        below(&mut text, &format!("warning: {}", sentences::warning(warning)), options);
     }
     text
 }
@@ -83,12 +80,12 @@ fn told(outcome: &Outcome) -> String {
 fn nothing_claimed(text: &mut Text, outcome: &Outcome, options: &Options) {
     let mut hint = "";
     if let Some(reason) = &outcome.reason {
-        why(text, reason, options);
+        why(text, outcome, reason, options);
         if reason.instruction.is_some() {
             hint = "; stub the function or leave it out";
         }
     }
-    let some = outcome.reason.as_ref().is_some_and(|reason| reason.sentence.contains(WITHOUT));
+    let some = sentences::knows_without_switch(outcome);
     let bound = outcome.stats.switches.filter(|bound| *bound > 0);
     let more = if some || bound.is_some() { "more " } else { "" };
     if let Some(bound) = bound {
@@ -103,14 +100,14 @@ fn lost(text: &mut Text, outcome: &Outcome, options: &Options) {
     let declared = outcome.finds.as_deref().unwrap_or("a property");
     let instead = match (&outcome.finding, &outcome.reason) {
         (Some(finding), _) => {
-            format!("found instead: {}: {}", finding.property, finding.sentence)
+            format!("found instead: {}: {}", finding.property, sentences::sentence(finding))
         }
-        (None, Some(reason)) => reason.sentence.trim().trim_end_matches('.').to_owned(),
+        (None, Some(_)) => reason(outcome),
         (None, None) => "not found".into(),
     };
     below(text, &format!("declared to violate {declared}; {instead}"), options);
     match (&outcome.finding, &outcome.reason) {
-        (Some(_), Some(reason)) => why(text, reason, options),
+        (Some(_), Some(reason)) => why(text, outcome, reason, options),
         (None, Some(reason)) => at(text, reason, options),
         (_, None) => {}
     }
@@ -119,14 +116,13 @@ fn lost(text: &mut Text, outcome: &Outcome, options: &Options) {
 fn violated(text: &mut Text, outcome: &Outcome, options: &Options) {
     if let Some(finding) = &outcome.finding {
         let found = if outcome.verdict == Verdict::Found { "as declared: " } else { "" };
-        let sentence = format!("{found}{}: {}", finding.property, finding.sentence);
+        let sentence = format!("{found}{}: {}", finding.property, sentences::sentence(finding));
         below(text, &sentence, options);
     }
 }
 
 fn unreached(text: &mut Text, outcome: &Outcome, options: &Options) {
-    let reason = outcome.reason.as_ref().map_or("", |reason| &reason.sentence);
-    if reason.starts_with(MARKS) {
+    if outcome.reason.as_ref().is_some_and(|reason| matches!(reason.why, Why::Unreached { .. })) {
         return;
     }
     for mark in outcome.marks.iter().filter(|mark| !mark.reached) {
@@ -135,14 +131,16 @@ fn unreached(text: &mut Text, outcome: &Outcome, options: &Options) {
 }
 
 /// The reason's sentence with its CPU, then its place.
-fn why(text: &mut Text, reason: &Reason, options: &Options) {
-    let sentence = reason.sentence.trim().trim_end_matches('.');
-    let cpu = match reason.cpu.map(|cpu| format!("CPU{cpu}")) {
-        Some(cpu) if !sentence.contains(&cpu) => format!(", on {cpu}"),
-        _ => String::new(),
-    };
-    below(text, &format!("{sentence}{cpu}"), options);
-    at(text, reason, options);
+fn why(text: &mut Text, outcome: &Outcome, place: &Reason, options: &Options) {
+    let cpu = place.cpu.map(|cpu| format!(", on CPU{cpu}")).unwrap_or_default();
+    below(text, &format!("{}{cpu}", reason(outcome)), options);
+    at(text, place, options);
+}
+
+/// Why nothing is claimed, without a full stop.
+fn reason(outcome: &Outcome) -> String {
+    let sentence = sentences::reason(outcome).unwrap_or_default();
+    sentence.trim().trim_end_matches('.').to_owned()
 }
 
 /// `xsaves64 (%rdi)   fpu_save+0x1a   arch/x86/kernel/fpu/core.c:101`

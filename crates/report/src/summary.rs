@@ -4,6 +4,7 @@ use outcome::{Bounds, Outcome, Verdict};
 
 use crate::Options;
 use crate::lines::{TIME_ENDS, count};
+use crate::sentences::bounds_in_words;
 use crate::text::{Line, Role, Text};
 use crate::wrap::hang;
 
@@ -64,19 +65,17 @@ fn verdicts(outcomes: &[Outcome]) -> String {
 
 /// What the verdicts hold for; of what is not true of all, of how many.
 fn of_machine(outcomes: &[Outcome]) -> Vec<String> {
-    let of = |outcome: &Outcome| -> Vec<String> {
-        let bounds = &outcome.bounds;
-        let all = [&bounds.memory_model].into_iter().chain(&bounds.others).cloned();
-        all.chain(built_for(bounds)).collect()
-    };
+    let of =
+        |bounds: &Bounds| bounds_in_words(bounds).into_iter().chain(built_for(bounds)).collect();
     let mut all: Vec<(String, usize)> = Vec::new();
-    for bound in outcomes.iter().flat_map(of) {
+    let bounds = outcomes.iter().filter_map(|outcome| outcome.bounds.as_ref());
+    for bound in bounds.flat_map::<Vec<String>, _>(of) {
         match all.iter_mut().find(|(known, _)| *known == bound) {
             Some((_, n)) => *n += 1,
             None => all.push((bound, 1)),
         }
     }
-    let told = all.into_iter().filter(|(bound, _)| !bound.is_empty()).map(|(bound, n)| {
+    let told = all.into_iter().map(|(bound, n)| {
         if n == outcomes.len() { bound } else { format!("{bound} ({n} of {})", outcomes.len()) }
     });
     told.collect()
