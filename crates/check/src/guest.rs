@@ -48,11 +48,11 @@ pub struct Scenario {
 
 /// Why a file is no guest.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant is its documentation")]
 pub enum LoadError {
     /// The file is no usable image.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// The image has no scenario table.
     #[error(
         "{image}: no scenarios (no section {SECTION}); mark a function with #[lamprey::scenario], and link with the script that `lamprey check` uses"
     )]
@@ -60,7 +60,6 @@ pub enum LoadError {
         /// The image.
         image: String,
     },
-    /// The table does not make sense.
     #[error("{image}: the scenario table is damaged: {what}; build the guest again")]
     Table {
         /// The image.
@@ -68,7 +67,6 @@ pub enum LoadError {
         /// In what way.
         what: String,
     },
-    /// Built with another version of the guest library.
     #[error(
         "{image}: built with version {found} of the guest library, this is version {VERSION}; build the guest again with the library of this release"
     )]
@@ -78,7 +76,6 @@ pub enum LoadError {
         /// Its version.
         found: u64,
     },
-    /// It does not fit the machine.
     #[error("{image}: {what}")]
     Layout {
         /// The image.

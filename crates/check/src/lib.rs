@@ -8,6 +8,7 @@
 //!
 //! - Does no output and reads no file but through `image`.
 //! - A verdict is a function of image, scenario and limits; only `Undecided` may depend on time.
+//! - Says nothing in sentences, errors apart: outcomes are facts with names beside them.
 //! - What is not modelled, not reached or not finished is `Undecided`, never `Pass`.
 
 #![forbid(unsafe_code)]

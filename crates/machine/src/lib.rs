@@ -41,6 +41,7 @@
 //!
 //! - Nothing here knows of searches, files or reports.
 //! - What is not modelled is a [`Gap`], never skipped.
+//! - Events and violations are facts: nobody has to read a sentence to compare them.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::as_conversions)]

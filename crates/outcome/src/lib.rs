@@ -1,5 +1,6 @@
 //! Verdicts and the events of a run: what `check` makes and `report` renders.
 //!
+//! What is there are facts with names beside them, for `report` to put into words and for tools to read.
 //! Invariant: only shapes and their meaning, no behaviour. Apart from `abi` because a guest must not
 //! link what these need.
 

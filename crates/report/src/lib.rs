@@ -5,9 +5,10 @@
 //!                   └─► Value     json
 //! ```
 //!
-//! [`Form`] has all forms of one outcome: [`columns()`] is what a failing check prints, [`mail()`] is the same run in the shape in which races
-//! are told on kernel lists, [`asm()`] adds the instruction under each event, [`json()`] is for other
-//! tools, and [`first_line`] is the stable key by which findings are grouped.
+//! [`Form`] has all forms of one outcome: [`columns()`] is what a failing check prints, [`mail()`] is the
+//! same run in the shape in which races are told on kernel lists, [`asm()`] adds the instruction under each
+//! event, and [`json()`] is for other tools, by the [`schema`] that is in `docs`. [`first_line`] is the
+//! stable key by which findings are grouped; `facts` and `sentences` have the words that all forms share.
 //!
 //! What all forms have in common:
 //!
@@ -21,6 +22,8 @@
 //!   when they are copied, nor a verdict line, for it shall be found by `grep`.
 //!
 //! # Invariants
+//!
+//! Sentences are made here and nowhere else: what an outcome has is facts, apart from the guest's own words.
 //!
 //! This crate never reads or writes anything, never looks at the environment, and knows neither the
 //! machine nor the search: its input is [`outcome`]. Equal input gives equal output. It emits no
