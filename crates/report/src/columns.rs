@@ -6,7 +6,8 @@ pub(crate) mod words;
 
 use outcome::{Finding, Outcome, Verdict};
 
-use crate::lines::{TIME_ENDS, count, figures, seconds, verdict_line, verdict_word};
+use crate::lines::{TIME_ENDS, figures, verdict_line, verdict_word};
+use crate::numbers::{count, seconds};
 use crate::sentences::{expected, found, sentence, warning};
 use crate::text::{Line, Role, Text};
 use crate::wrap::{clean, hang, width};

@@ -5,7 +5,7 @@ use outcome::{
     Value,
 };
 
-use crate::lines::count;
+use crate::numbers::count;
 
 /// `mm_a.lam_cr3_mask`; `4 bytes at lock.owner`; an address, with its region if that is known.
 pub(crate) fn object(object: &Object) -> String {

@@ -3,7 +3,8 @@
 use outcome::{Bounds, Outcome, Verdict};
 
 use crate::Options;
-use crate::lines::{TIME_ENDS, count};
+use crate::lines::TIME_ENDS;
+use crate::numbers::count;
 use crate::sentences::bounds_in_words;
 use crate::text::{Line, Role, Text};
 use crate::wrap::hang;
@@ -14,7 +15,7 @@ use crate::wrap::hang;
 pub fn summary(outcomes: &[Outcome], seconds: Option<f64>, options: &Options) -> Text {
     let mut text = Text::default();
     let all = seconds.unwrap_or_else(|| outcomes.iter().map(|o| o.stats.seconds).sum());
-    let time = format!("[{:>8}]", crate::lines::seconds(all));
+    let time = format!("[{:>8}]", crate::numbers::seconds(all));
     let scenarios = count(outcomes.len().try_into().unwrap_or(u64::MAX), "scenario");
     let lead = format!("     Summary {scenarios}: ");
     let ends = TIME_ENDS.min(options.width);
