@@ -14,6 +14,7 @@ use modules::imports;
 const LAYERS: &[(&str, &[&str])] = &[
     ("abi", &[]),
     ("outcome", &[]),
+    ("report", &["outcome"]),
     ("snapshot", &[]),
     ("x86", &[]),
     ("mmu", &[]),
@@ -24,7 +25,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("check", &["abi", "explore", "image", "machine", "outcome"]),
     ("litmus", &["abi", "explore", "machine"]),
     ("oracle", &["abi", "explore", "machine"]),
-    ("report", &["outcome"]),
     ("lamprey-cli", &["check", "litmus", "outcome", "report"]),
     ("lamprey-macros", &[]),
     ("lamprey", &["abi", "lamprey-macros"]),

@@ -3,6 +3,7 @@
 //! - [`hypercall`]: the calls a guest makes, by symbol name.
 //! - [`table`]: the record of a scenario in the guest's image.
 //! - [`layout`]: addresses and numbers both sides rely on.
+//! - [`property`]: properties that are checked without being written.
 //!
 //! Invariant: this crate never contains behaviour, only shapes and their meaning.
 
@@ -11,4 +12,5 @@
 
 pub mod hypercall;
 pub mod layout;
+pub mod property;
 pub mod table;

@@ -7,7 +7,7 @@ use abi::layout::{IMAGE_BASE, VERSION};
 use abi::table::{BUILT_SECTION, SCENARIO_WORDS, SECTION};
 use image::{Image, ImageError};
 use machine::Segment;
-use outcome::ImageId;
+use outcome::{ImageId, Why};
 
 /// For a byte of the image: an eighth of a word's entries.
 const BYTES_PER_BYTE: u64 = 7;
@@ -48,11 +48,11 @@ pub struct Scenario {
 
 /// Why a file is no guest.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant is its documentation")]
 pub enum LoadError {
     /// The file is no usable image.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// The image has no scenario table.
     #[error(
         "{image}: no scenarios (no section {SECTION}); mark a function with #[lamprey::scenario], and link with the script that `lamprey check` uses"
     )]
@@ -60,7 +60,6 @@ pub enum LoadError {
         /// The image.
         image: String,
     },
-    /// The table does not make sense.
     #[error("{image}: the scenario table is damaged: {what}; build the guest again")]
     Table {
         /// The image.
@@ -68,7 +67,6 @@ pub enum LoadError {
         /// In what way.
         what: String,
     },
-    /// Built with another version of the guest library.
     #[error(
         "{image}: built with version {found} of the guest library, this is version {VERSION}; build the guest again with the library of this release"
     )]
@@ -78,7 +76,6 @@ pub enum LoadError {
         /// Its version.
         found: u64,
     },
-    /// It does not fit the machine.
     #[error("{image}: {what}")]
     Layout {
         /// The image.
@@ -156,7 +153,7 @@ impl Guest {
     /// A search keeps entries by the number of a word, in vectors that double, for all words up to the
     /// last one touched; the image comes before the heap and the stacks. Of decoded code it keeps a number
     /// and a copy for each byte. What the file does not hold is zero, and shared until it is written.
-    pub(crate) fn too_large_for(&self, budget: u64) -> Option<String> {
+    pub(crate) fn too_large_for(&self, budget: u64) -> Option<Why> {
         let end = |segment: &Segment| segment.va.saturating_add(segment.size);
         let first = self.segments.iter().map(|segment| segment.va).min()?.min(IMAGE_BASE);
         let image = self.segments.iter().map(end).max()? - first;
@@ -164,12 +161,9 @@ impl Guest {
         let code: u64 = code.map(|segment| segment.size).sum();
         let needed = image * BYTES_PER_BYTE + code * BYTES_PER_BYTE_OF_CODE;
         (needed > budget.max(NOT_COUNTED)).then(|| {
-            let [image, needed, budget] = [image, needed, budget].map(|bytes| bytes.div_ceil(1 << 20));
-            format!(
-                "the image takes {image} MiB of the guest's memory, and to search it about {needed} MiB of \
-                 yours; the budget of a scenario is {budget} MiB: make its segments smaller, or give a larger \
-                 --memory"
-            )
+            let [image, needed, budget] =
+                [image, needed, budget].map(|bytes| bytes.div_ceil(1 << 20));
+            Why::TooLarge { image, needed, budget }
         })
     }
 

@@ -8,6 +8,7 @@
 //!
 //! - Does no output and reads no file but through `image`.
 //! - A verdict is a function of image, scenario and limits; only `Undecided` may depend on time.
+//! - Says nothing in sentences, errors apart: outcomes are facts with names beside them.
 //! - What is not modelled, not reached or not finished is `Undecided`, never `Pass`.
 
 #![forbid(unsafe_code)]
@@ -17,20 +18,23 @@ mod judge;
 mod model;
 mod names;
 mod narrate;
+mod replay;
 pub mod run;
 mod stacks;
+mod tell;
 mod trail;
+mod wrong;
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use outcome::Bounds;
+use outcome::{Bounds, UserMemory};
 
 pub use image::{InputError, read_file};
 
 pub use guest::{Guest, LoadError, Scenario};
-pub use judge::replay;
 pub use machine::{Config, Cutoff, Fill, MemoryModel};
+pub use replay::replay;
 pub use trail::{ReplayError, Trail, TrailError};
 
 /// What a check may use, and what may be switched off to see that it changes no verdict.
@@ -102,19 +106,17 @@ pub struct Checked {
 /// What verdicts on this machine hold for, for a scenario with page tables or without, and with so many
 /// NMIs, if it handles any.
 pub fn bounds(config: Config, page_tables: bool, nmi_budget: Option<u64>) -> Bounds {
-    let nmis = nmi_budget.map_or("no NMI".into(), |budget| format!("NMI budget {budget}"));
-    let user = match (page_tables, config.fill) {
-        (false, _) => "flat user memory",
-        (true, Fill::Adversarial) => "TLB filled at any time",
-        (true, Fill::Retain) => "TLB filled by accesses alone",
-        (true, Fill::Eager) => "no TLB",
+    let user_memory = match (page_tables, config.fill) {
+        (false, _) => UserMemory::Flat,
+        (true, Fill::Adversarial) => UserMemory::Adversarial,
+        (true, Fill::Retain) => UserMemory::Retain,
+        (true, Fill::Eager) => UserMemory::Eager,
     };
-    let others = ["IPIs".into(), nmis, user.into()];
     let memory_model = match config.memory_model {
-        MemoryModel::Sc => "SC",
-        MemoryModel::Tso => "x86-TSO",
+        MemoryModel::Sc => outcome::MemoryModel::Sc,
+        MemoryModel::Tso => outcome::MemoryModel::Tso,
     };
-    Bounds { memory_model: memory_model.into(), built_for: String::new(), others: others.into() }
+    Bounds { memory_model, nmi_budget, user_memory, ..Bounds::default() }
 }
 
 /// Checks `scenario`. `progress` is called about every thousand steps; `Break` ends the search.
@@ -132,7 +134,9 @@ pub fn check(
     }
     let mut model = match model::Model::new(guest, scenario, limits.config) {
         Ok(model) => model,
-        Err(why) => return judge::cannot_start(guest, scenario, why),
+        Err(what) => {
+            return judge::cannot_start(guest, scenario, outcome::Why::NoStart { what });
+        }
     };
     let deadline = limits.seconds.and_then(|seconds| explore::deadline(start, seconds));
     let interrupted = limits.interrupted.clone();

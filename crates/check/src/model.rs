@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
+use abi::property::Property;
 use explore::{Choice, Next, Stop, Touch, What, Words};
 use machine::{
-    Access, Accesses, Agent, Bad, Config, Cutoff, Entry, Flow, Gap, Halt, Machine, Seen, State,
-    Violation, Watch, Word,
+    Access, Accesses, Agent, Bad, Bound, Config, Cutoff, Entry, Flow, Gap, Halt, Machine, Seen,
+    State, Warning, Watch, Word,
 };
+use outcome::Part;
 
 use crate::guest::{Guest, Scenario};
 
@@ -31,18 +33,9 @@ pub(crate) struct Model {
 /// The name of the property that a run violates.
 pub(crate) fn property(what: &What<Bad>) -> &str {
     match what {
-        What::Deadlock => "deadlock",
-        What::Livelock => "livelock",
-        What::Bad(bad) => bad_property(bad),
-    }
-}
-
-/// The name of the property that `bad` violates.
-pub(crate) fn bad_property(bad: &Bad) -> &str {
-    match &bad.what {
-        Violation::Failure(failure) => &failure.property,
-        Violation::Fault(_) => "fault",
-        Violation::Endless => "endless",
+        What::Deadlock => Property::Deadlock.name(),
+        What::Livelock => Property::Livelock.name(),
+        What::Bad(bad) => bad.what.property(),
     }
 }
 
@@ -53,14 +46,6 @@ pub(crate) struct Budget {
     pub(crate) deadline: Option<Instant>,
     /// Or as soon as somebody wants it.
     pub(crate) interrupted: Cutoff,
-}
-
-/// A part of a scenario that runs by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    SetUp,
-    Invariant,
-    FinalCheck,
 }
 
 /// Why a run is not followed to its end.
@@ -265,17 +250,6 @@ impl Budget {
     }
 }
 
-impl Part {
-    /// What it is called in a sentence.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Part::SetUp => "the set-up",
-            Part::Invariant => "an invariant",
-            Part::FinalCheck => "a final check",
-        }
-    }
-}
-
 /// The search's words, as the machine sees them.
 pub(crate) struct Recorder<'a>(pub(crate) &'a mut Words);
 
@@ -372,9 +346,9 @@ impl Memo {
 pub(crate) struct Marks {
     pub(crate) reached: BTreeSet<String>,
     /// Each with the address of its instruction.
-    pub(crate) warnings: BTreeSet<(u64, String)>,
+    pub(crate) warnings: BTreeSet<(u64, Warning)>,
     /// Bounds that some run came to.
-    pub(crate) bounds: BTreeSet<String>,
+    pub(crate) bounds: BTreeSet<Bound>,
 }
 
 impl Watch for Marks {
@@ -383,8 +357,8 @@ impl Watch for Marks {
     fn seen(&mut self, seen: Seen) {
         match seen.access {
             Access::Mark(name) => drop(self.reached.insert(name)),
-            Access::Warning(text) => drop(self.warnings.insert((seen.rip, text))),
-            Access::Bound(text) => drop(self.bounds.insert(text)),
+            Access::Warning(warning) => drop(self.warnings.insert((seen.rip, warning))),
+            Access::Bound(bound) => drop(self.bounds.insert(bound)),
             _ => {}
         }
     }

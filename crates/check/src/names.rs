@@ -1,7 +1,11 @@
-//! Names before numbers: objects, values and control registers as a reader would say them.
+//! Names of what a run touches, attached to the numbers: objects, values, frames, control registers.
 
 use image::{Image, Place};
-use machine::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE, Layout, Machine, Registered};
+use machine::{CR3_LAM_U48, CR3_LAM_U57, Layout, Machine, Named, Registered, Tag};
+use outcome::{Cr3, EntryLevel, Hex, Kept, Lam, Object, PhysicalFrame, Route, Value};
+
+/// Bytes of a frame.
+const FRAME: u64 = 4096;
 
 /// Names what a run touches.
 pub(crate) struct Names<'a> {
@@ -28,27 +32,69 @@ impl<'a> Names<'a> {
         Names { image, registered: machine.registered(), layout: machine.layout() }
     }
 
-    /// What an access of `size` bytes at `va` touches, as [`Names::object`]. Where that is another part than
-    /// the field of this name, more of them or less of it, the size is told: the value is not the field's.
-    pub(crate) fn accessed(&self, va: u64, size: u8) -> String {
+    /// Names the `size` bytes at `va`. Where they are not just those of what has the name, more of them or
+    /// fewer, the object is a part: the value is not the field's.
+    pub(crate) fn accessed(&self, va: u64, size: u8) -> Object {
         let (name, part) = self.place(va);
         let end = part.offset + u64::from(size);
-        let is_other =
+        let is_part =
             part.size != 0 && (end > part.size || part.offset == 0 && u64::from(size) < part.size);
-        match (is_other, size) {
-            (false, _) => name,
-            (true, 1) => format!("1 byte at {name}"),
-            (true, _) => format!("{size} bytes at {name}"),
+        let region = if name.is_none() { self.layout.describe(va) } else { None };
+        Object { address: Hex(va), size, name, region, is_part }
+    }
+
+    /// Names what is at `va`: a registered object with the path to its field, or a global.
+    pub(crate) fn object(&self, va: u64) -> Object {
+        Object { is_part: false, ..self.accessed(va, 0) }
+    }
+
+    /// Names the frame at physical address `pa` by the smallest registered object that has all of it.
+    pub(crate) fn frame(&self, pa: u64) -> PhysicalFrame {
+        let has =
+            |object: &&Named, va: u64| va >= object.va && va - object.va + FRAME <= object.size;
+        let name = self.layout.direct_map(pa).and_then(|va| {
+            let objects = self.registered.objects.iter().filter(|object| has(object, va));
+            let object = objects.min_by_key(|object| object.size)?;
+            Some(object.name.clone() + &plus(va - object.va))
+        });
+        PhysicalFrame { address: Hex(pa), name, root_of: self.mm(pa) }
+    }
+
+    /// Names what the caches of a CPU may keep.
+    pub(crate) fn kept(&self, kept: &machine::Kept) -> Kept {
+        match *kept {
+            machine::Kept::Page { va, frame, tag } => {
+                let pcid = match tag {
+                    Tag::Pcid(pcid) => Some(pcid),
+                    Tag::Global => None,
+                };
+                Kept::Page { va: Hex(va), frame: self.frame(frame), pcid }
+            }
+            machine::Kept::Table { level, va, frame, pcid } => Kept::Table {
+                level: entry_level(level),
+                va: Hex(va),
+                frame: self.frame(frame),
+                pcid,
+            },
         }
     }
 
-    /// The object at `va`: a registered one with the path to its field, a global, or the address.
-    pub(crate) fn object(&self, va: u64) -> String {
-        self.place(va).0
+    /// Names a way to a frame.
+    pub(crate) fn route(&self, route: &machine::Route) -> Route {
+        match *route {
+            machine::Route::Walk { va } => Route::Walk { va: Hex(va) },
+            machine::Route::Entries { level, va } => {
+                Route::Entries { level: entry_level(level), va: Hex(va) }
+            }
+            machine::Route::Kept(kept) => Route::Kept { entry: self.kept(&kept) },
+            machine::Route::Partly { level, va } => {
+                Route::Partly { level: entry_level(level), va: Hex(va) }
+            }
+        }
     }
 
     /// The name of what is at `va`, and where in what it names that is.
-    fn place(&self, va: u64) -> (String, Part) {
+    fn place(&self, va: u64) -> (Option<String>, Part) {
         let registered = self
             .registered
             .objects
@@ -64,60 +110,60 @@ impl<'a> Names<'a> {
                 Some(place) => (format!("{}.{}", object.name, place.path), Part::of(&place)),
                 None => (object.name.clone(), Part { offset, size: object.size }),
             };
-            return (name + &plus(part.offset), part);
+            return (Some(name + &plus(part.offset)), part);
         }
         match self.image.object_at(va) {
-            Some(place) => (place.path.clone() + &plus(place.offset_in_leaf), Part::of(&place)),
-            None => {
-                let region = self.layout.describe(va);
-                let name = region
-                    .map_or_else(|| format!("{va:#x}"), |region| format!("{va:#x} in {region}"));
-                (name, Part { offset: 0, size: 0 })
+            Some(place) => {
+                (Some(place.path.clone() + &plus(place.offset_in_leaf)), Part::of(&place))
             }
+            None => (None, Part { offset: 0, size: 0 }),
         }
     }
 
-    /// A value of `size` bytes.
-    pub(crate) fn value(&self, value: u64, size: u8) -> String {
-        if size == 8 {
-            if let Some((_, name)) = self.registered.values.iter().find(|(v, _)| *v == value) {
-                return name.clone();
-            }
-            if let Some(object) = self.registered.objects.iter().find(|object| object.va == value) {
-                return format!("&{}", object.name);
-            }
-            if value >> 63 == 1
-                && let Some(place) = self.image.object_at(value)
-            {
-                return format!("&{}{}", place.path, plus(place.offset_in_leaf));
-            }
-        }
-        if value < 4096 { value.to_string() } else { format!("{value:#x}") }
+    /// Names a value of `size` bytes.
+    pub(crate) fn value(&self, value: u64, size: u8) -> Value {
+        let name = if size == 8 { self.name_of_value(value) } else { None };
+        Value { bits: Hex(value), name }
     }
 
-    /// CR3, decoded: `{pcid 1, mm A, lam off}`.
-    pub(crate) fn cr3(&self, value: u64, pcide: bool) -> String {
-        let root = value & 0x000f_ffff_ffff_f000;
+    fn name_of_value(&self, value: u64) -> Option<String> {
+        if let Some((_, name)) = self.registered.values.iter().find(|(v, _)| *v == value) {
+            return Some(name.clone());
+        }
+        if let Some(object) = self.registered.objects.iter().find(|object| object.va == value) {
+            return Some(format!("&{}", object.name));
+        }
+        let place = if value >> 63 == 1 { self.image.object_at(value) } else { None };
+        place.map(|place| format!("&{}{}", place.path, plus(place.offset_in_leaf)))
+    }
+
+    /// The address space whose topmost page table is at `root`.
+    fn mm(&self, root: u64) -> Option<String> {
         let known = self.registered.roots.iter().find(|(pa, _)| *pa == root);
-        let root =
-            known.map_or_else(|| format!("root {root:#x}"), |(_, name)| format!("mm {name}"));
-        let lam = match (value & CR3_LAM_U57 != 0, value & CR3_LAM_U48 != 0) {
-            (false, false) => "lam off",
-            (true, _) => "lam u57",
-            (false, true) => "lam u48",
-        };
-        let pcid = if pcide { format!("pcid {}, ", value & 0xfff) } else { String::new() };
-        let kept = if value >> 63 == 1 { ", noflush" } else { "" };
-        format!("{{{pcid}{root}, {lam}{kept}}}")
+        known.map(|(_, name)| name.clone())
     }
 
-    /// A control register's value.
-    pub(crate) fn register(&self, register: &str, value: u64, cr4: u64) -> String {
-        if register == "CR3" {
-            self.cr3(value, cr4 & CR4_PCIDE != 0)
-        } else {
-            format!("{value:#x}")
-        }
+    /// Decodes an operand of MOV to CR3.
+    pub(crate) fn cr3(&self, value: u64, pcide: bool) -> Cr3 {
+        let root = value & 0x000f_ffff_ffff_f000;
+        let lam = match (value & CR3_LAM_U57 != 0, value & CR3_LAM_U48 != 0) {
+            (false, false) => Lam::Off,
+            (true, _) => Lam::U57,
+            (false, true) => Lam::U48,
+        };
+        let pcid = pcide.then(|| u16::try_from(value & 0xfff).expect("12 bits"));
+        let (bits, mm, noflush) = (Hex(value), self.mm(root), value >> 63 == 1);
+        Cr3 { bits, pcid, root: Hex(root), mm, lam, noflush }
+    }
+}
+
+fn entry_level(level: u8) -> EntryLevel {
+    match level {
+        5 => EntryLevel::Pml5e,
+        4 => EntryLevel::Pml4e,
+        3 => EntryLevel::Pdpte,
+        2 => EntryLevel::Pde,
+        _ => EntryLevel::Pte,
     }
 }
 

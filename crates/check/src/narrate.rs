@@ -1,7 +1,7 @@
 //! A run told as events.
 
-use machine::{Access, Agent, Flow, Kind, Role, Seen, State, Watch};
-use outcome::{Event, Instruction, Level, What};
+use machine::{Access, Agent, CR4_PCIDE, Flow, Kind, Role, Seen, State, Watch};
+use outcome::{AccessKind, Event, Exception, Hex, Instruction, Level, What};
 
 use crate::guest::Guest;
 use crate::model::Model;
@@ -13,7 +13,7 @@ pub(crate) struct Narrator<'a> {
     guest: &'a Guest,
     scenario: &'a str,
     pub(crate) stacks: Stacks,
-    raw: Vec<Raw>,
+    pub(crate) raw: Vec<Raw>,
     /// The number of the step that is running, from 1; 0 before the first.
     pub(crate) step: u32,
     instructions: u64,
@@ -24,12 +24,29 @@ pub(crate) struct Narrator<'a> {
 }
 
 /// An event before objects have their names.
-struct Raw {
+pub(crate) struct Raw {
     step: u32,
-    agent: Agent,
+    pub(crate) agent: Agent,
     stack: Vec<outcome::Frame>,
     rip: u64,
-    access: Access,
+    pub(crate) access: Access,
+}
+
+/// What is told of a run.
+pub(crate) struct Story {
+    /// The events, named.
+    pub(crate) events: Vec<Event>,
+    /// For each of them, which of [`Narrator::raw`] it is.
+    origins: Vec<usize>,
+    /// Instructions that are not among them.
+    pub(crate) folded: u64,
+}
+
+impl Story {
+    /// The event that tells of this access, if one does.
+    pub(crate) fn event_of(&self, raw: usize) -> Option<usize> {
+        self.origins.iter().position(|origin| *origin == raw)
+    }
 }
 
 impl<'a> Narrator<'a> {
@@ -59,82 +76,66 @@ impl<'a> Narrator<'a> {
         }
     }
 
-    /// The events so far, named, and the number of instructions that are not among them; changes of the
-    /// interrupt flag are among them where something could interrupt, or if the story is about them.
+    /// Names the events so far. Changes of the interrupt flag are among them where something could interrupt,
+    /// or if the story is about them.
     ///
     /// `state` is the last one, if one was reached.
-    pub(crate) fn events(
-        &self,
-        model: &Model,
-        state: Option<&State>,
-        flags: bool,
-    ) -> (Vec<Event>, u64) {
+    pub(crate) fn story(&self, model: &Model, state: Option<&State>, flags: bool) -> Story {
         let names = Names::new(&self.guest.image, &model.machine);
         // Where nothing can interrupt, nobody cares whether it may.
         let interruptible = flags || model.machine.registered().interrupts();
         let told = |raw: &Raw| interruptible || !matches!(raw.access, Access::InterruptFlag { .. });
-        let events: Vec<Event> = self
-            .raw
-            .iter()
-            .enumerate()
-            .filter(|(at, raw)| told(raw) && !self.drains_unnoticed(*at))
-            .filter_map(|(_, raw)| {
-                let what = self.what(&names, state, raw)?;
-                let instruction = model.machine.disassembly(raw.rip).map(|text| Instruction {
-                    address: raw.rip,
-                    symbol: symbol(&self.guest.image, raw.rip),
-                    text,
-                });
-                Some(Event {
-                    step: raw.step,
-                    cpu: raw.agent.cpu(),
-                    level: level(raw.agent),
-                    stack: raw.stack.clone(),
-                    instruction,
-                    what,
-                })
-            })
-            .collect();
+        let (mut events, mut origins) = (Vec::new(), Vec::new());
+        for (at, raw) in self.raw.iter().enumerate() {
+            if !told(raw) || self.drains_unnoticed(at) {
+                continue;
+            }
+            let Some(what) = self.what(&names, state, raw) else { continue };
+            let instruction = model.machine.disassembly(raw.rip).map(|text| Instruction {
+                address: Hex(raw.rip),
+                symbol: symbol(&self.guest.image, raw.rip),
+                text,
+            });
+            events.push(Event {
+                step: raw.step,
+                cpu: raw.agent.cpu(),
+                level: level(raw.agent),
+                stack: raw.stack.clone(),
+                instruction,
+                what,
+            });
+            origins.push(at);
+        }
         let told = u64::try_from(events.len()).unwrap_or(0);
-        (events, self.instructions.saturating_sub(told))
+        let folded = self.instructions.saturating_sub(told);
+        Story { events, origins, folded }
     }
 
     fn what(&self, names: &Names<'_>, state: Option<&State>, raw: &Raw) -> Option<What> {
-        let cr4 = state.map_or(0, |state| state.cpu(raw.agent.cpu()).cr4());
         Some(match &raw.access {
-            Access::Load { va, size, value, .. } => {
-                What::Read { object: names.accessed(*va, *size), value: names.value(*value, *size) }
+            Access::Load { .. } | Access::Store { .. } | Access::Drain { .. } => {
+                memory_access(names, &raw.access)?
             }
-            Access::Store { va, size, old, value, locked, .. } => {
-                let object = names.accessed(*va, *size);
-                let (old, value) = (names.value(*old, *size), names.value(*value, *size));
-                if *locked {
-                    What::Update { object, old, value }
-                } else {
-                    What::Write { object, old, value }
-                }
-            }
-            Access::Drain { va, size, old, value } => {
-                let object = names.accessed(*va, *size);
-                let (old, value) = (names.value(*old, *size), names.value(*value, *size));
-                let text = format!("store buffer drains: {object}: {old} -> {value}");
-                What::Hardware { text }
+            Access::WriteRegister { register: "CR3", old, operand } => {
+                let cr4 = state.map_or(0, |state| state.cpu(raw.agent.cpu()).cr4());
+                let cr3 = |value| names.cr3(value, cr4 & CR4_PCIDE != 0);
+                What::WriteCr3 { old: cr3(*old), value: cr3(*operand) }
             }
             Access::WriteRegister { register, old, operand } => What::WriteRegister {
                 register: (*register).into(),
-                old: names.register(register, *old, cr4),
-                value: names.register(register, *operand, cr4),
+                old: Hex(*old),
+                value: Hex(*operand),
             },
-            Access::Invlpg { va, nothing } => {
-                let nothing = if *nothing { " (not canonical: nothing)" } else { "" };
-                What::Invalidate { text: format!("invlpg {va:#x}{nothing}") }
-            }
-            Access::Cached { text } => What::Hardware { text: text.clone() },
-            Access::FrameFree { pa } => What::Note { text: format!("frame {pa:#x} is free") },
-            Access::Warning(_) | Access::Bound(_) => return None,
+            Access::Invlpg { va, nothing } => What::Invlpg { va: Hex(*va), is_canonical: !nothing },
             Access::Invpcid { kind, descriptor: [pcid, va] } => {
-                What::Invalidate { text: format!("invpcid {kind} {{pcid {pcid}, {va:#x}}}") }
+                What::Invpcid { operation: *kind, pcid: *pcid, va: Hex(*va) }
             }
+            Access::Cached { kept, entry } => {
+                What::Cached { entry: names.kept(kept), of: names.accessed(*entry, 8) }
+            }
+            Access::Stale(route) => What::Stale { route: names.route(route) },
+            Access::FrameFreed { pa } => What::FrameFreed { frame: names.frame(*pa) },
+            Access::Warning(_) | Access::Bound(_) => return None,
             Access::InterruptFlag { on } => What::Interrupts { on: *on },
             Access::SendIpi { to, vector } => What::SendIpi { to: *to, vector: *vector },
             Access::Ipi { vector, sent } => {
@@ -144,13 +145,12 @@ impl<'a> Narrator<'a> {
             Access::IpiDone { vector } => What::IpiDone { vector: *vector },
             Access::User { kind, pointer, fault } => What::User {
                 access: match kind {
-                    Kind::Read => "read",
-                    Kind::Write => "write",
-                    Kind::Execute => "execute",
-                }
-                .into(),
-                pointer: format!("{pointer:#x}"),
-                result: fault.map_or_else(|| "ok".into(), |(vector, _)| fault_name(vector)),
+                    Kind::Read => AccessKind::Read,
+                    Kind::Write => AccessKind::Write,
+                    Kind::Execute => AccessKind::Execute,
+                },
+                pointer: Hex(*pointer),
+                fault: fault.map(|(vector, code)| Exception { vector, code }),
             },
             Access::Note(text) => What::Note { text: text.clone() },
             Access::Mark(name) => What::Mark { name: name.clone() },
@@ -211,7 +211,8 @@ impl<'a> Narrator<'a> {
             Access::Ipi { .. }
             | Access::IpiDone { .. }
             | Access::Drain { .. }
-            | Access::Cached { .. } => Vec::new(),
+            | Access::Cached { .. }
+            | Access::Stale(_) => Vec::new(),
             // The instruction's own wrapper says nothing that the event does not.
             Access::WriteRegister { .. } | Access::InterruptFlag { .. } => {
                 let mut frames = self.frames(seen.agent, seen.rip);
@@ -272,19 +273,26 @@ pub(crate) fn level(agent: Agent) -> Level {
     }
 }
 
-/// `#GP`, as the manual writes it.
-pub(crate) fn fault_name(vector: u8) -> String {
-    let name = match vector {
-        0 => "#DE",
-        1 => "#DB",
-        3 => "#BP",
-        6 => "#UD",
-        7 => "#NM",
-        12 => "#SS",
-        13 => "#GP",
-        14 => "#PF",
-        17 => "#AC",
-        _ => return format!("exception {vector}"),
+/// A load or store, or a store that leaves the store buffer, with names.
+fn memory_access(names: &Names<'_>, access: &Access) -> Option<What> {
+    let named = |va: u64, size: u8, old: u64, value: u64| {
+        (names.accessed(va, size), names.value(old, size), names.value(value, size))
     };
-    name.into()
+    Some(match *access {
+        Access::Load { va, size, value, .. } => {
+            What::Read { object: names.accessed(va, size), value: names.value(value, size) }
+        }
+        Access::Store { va, size, old, value, locked, .. } => {
+            let (object, old, value) = named(va, size, old, value);
+            match locked {
+                true => What::Update { object, old, value },
+                false => What::Write { object, old, value },
+            }
+        }
+        Access::Drain { va, size, old, value } => {
+            let (object, old, value) = named(va, size, old, value);
+            What::Drained { object, old, value }
+        }
+        _ => return None,
+    })
 }

@@ -18,11 +18,11 @@ pub const PAGE_TABLES: &str = "boot_page_tables";
 
 /// Why an image cannot be run.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant is its documentation")]
 pub enum RunError {
     /// The file is no usable image.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// It does not say where to start.
     #[error(
         "{image}: no symbol `{symbol}`; a kernel that is run defines {ENTRY} and {PAGE_TABLES}"
     )]
@@ -32,7 +32,6 @@ pub enum RunError {
         /// The symbol.
         symbol: &'static str,
     },
-    /// It does not fit the machine.
     #[error("{image}: {what}")]
     Board {
         /// The image.

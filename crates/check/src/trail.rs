@@ -40,14 +40,12 @@ const MAX_SHARED: usize = 1 << 24;
 
 /// Why a text is no trail.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message of a variant is its documentation")]
 pub enum TrailError {
-    /// Not this kind of file.
     #[error("not a trail: its first line is not `{HEADER}`")]
     Header,
-    /// Of another version.
     #[error("a trail of another version, `{0}`; this one reads `{HEADER}`: check again")]
     Version(String),
-    /// A line does not parse.
     #[error("a trail that cannot be read: line {line}: {what}")]
     Line {
         /// From 1.
@@ -59,11 +57,10 @@ pub enum TrailError {
 
 /// Why a trail cannot be run again.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant is its documentation")]
 pub enum ReplayError {
-    /// The scenario is gone.
     #[error("the image has no scenario {0}; it was renamed or removed since the trail was written")]
     NoScenario(String),
-    /// A choice is not possible.
     #[error(
         "the trail does not fit{changed}: its step {step} is `{wanted}`, {}",
         match &**possible {
@@ -81,7 +78,6 @@ pub enum ReplayError {
         /// ` (the image has changed)` or nothing.
         changed: &'static str,
     },
-    /// The run ends before the trail does.
     #[error("the trail does not fit{changed}: the run ends at step {step} of {steps}: {why}")]
     Ends {
         /// From 1.
@@ -93,10 +89,8 @@ pub enum ReplayError {
         /// ` (the image has changed)` or nothing.
         changed: &'static str,
     },
-    /// Nothing is violated at its end.
     #[error("the trail runs to its end, and nothing is violated{0}")]
     Clean(&'static str),
-    /// A word that it shares does not exist.
     #[error("the trail does not fit{changed}: it shares word {word}; the machine has {words}")]
     Word {
         /// Its number.
@@ -106,7 +100,6 @@ pub enum ReplayError {
         /// ` (the image has changed)` or nothing.
         changed: &'static str,
     },
-    /// The machine does not start.
     #[error("{0}")]
     Start(String),
 }

@@ -22,7 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use check::{Checked, Config, Guest, Limits, MemoryModel, Scenario, Trail};
-use outcome::{Outcome, Verdict};
+use outcome::{Budget, Outcome, Reason, Verdict, Why};
 
 #[test]
 fn find() {
@@ -260,7 +260,7 @@ impl Case<'_> {
         let property = |o: &Outcome| o.finding.as_ref().map(|finding| finding.property.clone());
         let short = |outcome: &Outcome| (outcome.verdict, property(outcome));
         let untold =
-            every.reason.as_ref().is_some_and(|why| why.sentence.contains("a defect of lamprey"));
+            every.reason.as_ref().is_some_and(|why| matches!(why.why, Why::NoReplay { .. }));
         complain(
             "with every access a scheduling point",
             untold.then(|| format!("{:?}", every.reason)),
@@ -292,7 +292,7 @@ impl Case<'_> {
     fn judge_warnings(&self, outcome: &Outcome) -> Option<String> {
         let as_wanted = match (&self.wanted.warns, outcome.warnings.as_slice()) {
             (None, []) => true,
-            (Some(wanted), [warning]) => warning.contains(wanted),
+            (Some(wanted), [warning]) => report::warning(warning).contains(wanted),
             _ => false,
         };
         (!as_wanted).then(|| format!("warnings: {:?}", outcome.warnings))
@@ -300,12 +300,13 @@ impl Case<'_> {
 
     /// The wanted bound comes last; a bound that runs come to is told where they do, and not elsewhere.
     fn judge_bounds(&self, outcome: &Outcome) -> Option<String> {
-        let last = outcome.bounds.others.last().map_or("", String::as_str);
+        let bounds = outcome.bounds.as_ref().map(report::bounds_in_words).unwrap_or_default();
+        let last = bounds.last().map_or("", String::as_str);
         let as_wanted = match &self.wanted.bound {
             Some(wanted) => last.starts_with(wanted),
             None => !last.starts_with("more than"),
         };
-        (!as_wanted).then(|| format!("bounds: {:?}", outcome.bounds.others))
+        (!as_wanted).then(|| format!("bounds: {bounds:?}"))
     }
 
     /// What is wrong with an outcome by itself.
@@ -323,7 +324,7 @@ impl Case<'_> {
             {
                 return unlike("switches", finding.switches.to_string(), &switches.to_string());
             }
-            let found = finding.found.clone().unwrap_or_default();
+            let found = report::found(finding).unwrap_or_default();
             if let Some(wanted) = &wanted.found
                 && !found.starts_with(wanted)
             {
@@ -339,11 +340,11 @@ impl Case<'_> {
             }
         }
         let reason = outcome.reason.clone();
-        let sentence = reason.as_ref().map_or("", |reason| &reason.sentence);
+        let sentence = report::reason(outcome).unwrap_or_default();
         if let Some(wanted) = &wanted.reason
             && !sentence.contains(wanted)
         {
-            return unlike("reason", sentence.into(), wanted);
+            return unlike("reason", sentence, wanted);
         }
         let place = outcome.finding.as_ref().and_then(|finding| finding.place.clone());
         let place = place.or(reason.as_ref().and_then(|reason| reason.place.clone()));
@@ -391,10 +392,13 @@ impl Case<'_> {
         };
         let Some(again) = &outcome.finding else { return Some("replay finds nothing".into()) };
         let short = |finding: &outcome::Finding| {
-            let sentence = finding.sentence.clone();
-            (finding.property.clone(), sentence, finding.steps, finding.switches)
+            (finding.property.clone(), finding.details.clone(), finding.steps, finding.switches)
         };
-        if short(finding) != short(again) || finding.events != again.events {
+        let references = |finding: &outcome::Finding| (finding.since, finding.write);
+        if short(finding) != short(again)
+            || references(finding) != references(again)
+            || finding.events != again.events
+        {
             return Some(format!("found {:?}, replayed {:?}", short(finding), short(again)));
         }
         None
@@ -406,11 +410,7 @@ fn differs(left: &Outcome, right: &Outcome) -> Option<String> {
     let short = |outcome: &Outcome| {
         let finding = outcome.finding.as_ref();
         let finding = finding.map(|finding| (finding.property.clone(), finding.switches));
-        // What follows a semicolon says how far the search came.
-        let reason = outcome
-            .reason
-            .as_ref()
-            .map(|reason| reason.sentence.split(';').next().unwrap_or_default().to_owned());
+        let reason = outcome.reason.as_ref().map(|reason| reason.why.clone());
         (outcome.verdict, finding, reason, outcome.marks.clone())
     };
     // A search that ends early has not reached what another has.
@@ -429,10 +429,15 @@ fn timeless(checked: &Checked) -> String {
     outcome.stats.seconds = 0.0;
     let trail = checked.trail.as_ref().map(ToString::to_string).unwrap_or_default();
     // Where time is the limit the counts are not.
-    if outcome.reason.as_ref().is_some_and(|reason| reason.sentence.contains("time")) {
+    if outcome.reason.as_ref().is_some_and(is_by_time) {
         outcome.stats = outcome::Stats::default();
     }
     format!("{outcome:?}\n{trail}")
+}
+
+/// Is the time used up?
+fn is_by_time(reason: &Reason) -> bool {
+    matches!(reason.why, Why::Budget { of: Budget::Time } | Why::CutOff { interrupted: false, .. })
 }
 
 /// An outcome as a line of `expected.txt`.
@@ -443,11 +448,10 @@ fn line(outcome: &Outcome) -> String {
         format!("{}: {} switches, {} steps", finding.property, finding.switches, finding.steps)
     });
     let why = match (&outcome.finding, &outcome.reason) {
-        (Some(finding), _) => finding.sentence.clone(),
-        (None, Some(reason)) => reason.sentence.clone(),
-        (None, None) => String::new(),
+        (Some(finding), _) => report::sentence(finding),
+        (None, _) => report::reason(outcome).unwrap_or_default(),
     };
-    let search = if why.starts_with("the time") {
+    let search = if outcome.reason.as_ref().is_some_and(is_by_time) {
         String::new()
     } else {
         format!(

@@ -39,7 +39,7 @@ fn codes() -> String {
 
 fn bounds() -> String {
     let bounds = check::bounds(check::Config::default(), true, None);
-    let all = [bounds.memory_model].into_iter().chain(bounds.others);
+    let all = report::bounds_in_words(&bounds).into_iter();
     all.map(|bound| format!("  - {bound}")).collect::<Vec<_>>().join("\n")
 }
 

@@ -19,7 +19,7 @@ use crate::atomic;
 use crate::input;
 
 /// Version of the kept outcomes; others are refused.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// A folder of results.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use std::time::Instant;
 use abi::hypercall::Hypercall;
 use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
 use machine::{
-    Access, Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Seen,
-    Watch, Word,
+    Access, Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Missing,
+    Seen, Watch, Word,
 };
 
 use crate::assemble::{Image, Refused, assemble};
@@ -137,7 +137,7 @@ pub fn run(
             return Err(match why {
                 Why::Gap(gap, _) => Undecided::Gap {
                     thread: gap.agent.cpu(),
-                    what: gap.what,
+                    what: not_modelled(gap.what),
                     instruction: gap.instruction,
                 },
                 Why::States => Undecided::Budget("states"),
@@ -252,9 +252,7 @@ impl Searched<'_> {
             Wrong::Fault(bad) => {
                 let (vector, va) = match &bad.what {
                     machine::Violation::Fault(fault) => (fault.vector, fault.va),
-                    machine::Violation::Failure(_) | machine::Violation::Endless => {
-                        unreachable!("a test calls nothing and runs nothing alone")
-                    }
+                    _ => unreachable!("a test calls nothing and runs nothing alone"),
                 };
                 Undecided::Fault { thread: bad.agent.cpu(), instruction, vector, va }
             }
@@ -350,6 +348,14 @@ impl explore::Model for Searched<'_> {
 /// The agents from `first` on.
 fn agents(first: Agent) -> explore::Agents {
     (first.0..Agent::COUNT).fold(0, |mask, agent| mask | 1 << agent)
+}
+
+/// A test calls nothing, so it cannot call anything in the wrong way.
+fn not_modelled(what: Missing) -> String {
+    match what {
+        Missing::Model(what) => what,
+        Missing::Sense(misuse) => unreachable!("{misuse:?}"),
+    }
 }
 
 fn stop(halt: Halt) -> Stop<Wrong, Gap> {

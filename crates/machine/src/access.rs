@@ -20,7 +20,7 @@ use crate::exec::{Accesses, Exec, Stop};
 use crate::layout::Want;
 use crate::next::Wait;
 use crate::walker::UserAccess;
-use crate::watch::{Access, Watch};
+use crate::watch::{Access, Warning, Watch};
 use crate::word::{Part, Word};
 
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
@@ -270,7 +270,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn buffer_store(&mut self, store: Store, at: At) -> Result<(), Stop> {
         if self.system.latch.get(self.done.len()).is_none() {
             if self.system.buffer.is_full() {
-                return Err(self.too_many_stores());
+                return Err(Self::too_many_stores());
             }
             self.may_buffer(store)?;
             let made = store.word().made().expect("a store goes to memory");
@@ -286,10 +286,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     }
 
     #[cold]
-    fn too_many_stores(&self) -> Stop {
-        let cpu = self.agent.cpu();
+    fn too_many_stores() -> Stop {
         Stop::Unmodelled(format!(
-            "more than {} stores in the store buffer of CPU{cpu}: a loop that stores and never drains",
+            "more than {} stores in a store buffer: a loop that stores and never drains",
             buffer::MOST
         ))
     }
@@ -310,9 +309,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// §8.2.4); here they are seen in theirs.
     #[cold]
     pub(crate) fn warn_of_fast_strings(&mut self) {
-        let text = "others see the stores of this repeated string instruction one after the other; a \
-                    processor may make them visible in another order";
-        self.report_always(Access::Warning(text.into()));
+        self.report_always(Access::Warning(Warning::FastString));
     }
 
     #[cold]

@@ -10,7 +10,7 @@ use crate::frame::{KERNEL_CS, KERNEL_SS};
 use crate::layout::Want;
 use crate::msr;
 use crate::shadow::Shadow;
-use crate::watch::{Access, Watch};
+use crate::watch::{Access, Warning, Watch};
 use crate::word::{Part, Word};
 
 impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
@@ -174,8 +174,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         let nothing = !mmu::lam::canonical(va, self.system.paging().la57());
         self.report(Access::Invlpg { va, nothing });
         if nothing {
-            let text = format!("invlpg of {va:#x}, which is not canonical, invalidates nothing");
-            self.report_always(Access::Warning(text));
+            self.report_always(Access::Warning(Warning::Invlpg { va }));
         }
         self.change_tlb(|tlb, now| {
             tlb.invlpg(now, va);

@@ -22,7 +22,7 @@ use crate::apic::{Apic, Sending};
 use crate::control::Refusal;
 use crate::cpu::System;
 use crate::frames::{Depth, Frames};
-use crate::halt::Failure;
+use crate::halt::{Misuse, Violation};
 use crate::layout::Layout;
 use crate::look::Look;
 use crate::memory::Memory;
@@ -51,9 +51,9 @@ pub(crate) enum Stop {
     /// So is something that the instruction there has done.
     UnmodelledAt(u64, String),
     /// The scenario makes a call that makes no sense.
-    Wrong(String),
-    /// The guest reports a violated property.
-    Fail(Box<Failure>),
+    Wrong(Misuse),
+    /// A property is violated.
+    Fail(Box<Violation>),
     /// `assume` does not hold.
     Discard,
     /// Code that runs by itself is cut off.

@@ -37,7 +37,7 @@ use crate::cpu::Cpu;
 use crate::dead::RED_ZONE;
 use crate::exec::{Accesses, Exec, Stop};
 use crate::frames::{Depth, Frames};
-use crate::halt::Failure;
+use crate::halt::Violation;
 use crate::layout::{self, Layout, Want};
 use crate::next::NextOperation;
 use crate::watch::Watch;
@@ -176,8 +176,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         let frames = self.others.get(usize::from(owner.cpu())).map(|other| other.frames);
         let frames = frames.unwrap_or_default()[owner.level()];
-        match failure(self.agent, write, owner, frames, va) {
-            Some(failure) => Err(Stop::Fail(failure)),
+        match violation(self.agent, write, owner, frames, va) {
+            Some(violation) => Err(Stop::Fail(Box::new(violation))),
             None => Ok(()),
         }
     }
@@ -200,10 +200,10 @@ pub(crate) fn drained(
     cpus: &[std::sync::Arc<Cpu>],
     cpu: u8,
     store: Store,
-) -> Option<Box<Failure>> {
+) -> Option<Violation> {
     let (owner, va) = layout.stack_at(store.location)?;
     let frames = cpus.get(usize::from(owner.cpu()))?.gone_frames()[owner.level()];
-    (owner.cpu() != cpu).then(|| failure(Agent::thread(cpu), true, owner, frames, va))?
+    (owner.cpu() != cpu).then(|| violation(Agent::thread(cpu), true, owner, frames, va))?
 }
 
 /// The stack of `agent` is given to it with this RSP: a thread or a handler starts.
@@ -284,33 +284,15 @@ fn word_at(layout: &Layout, va: u64) -> Word {
     Word::memory(layout.kernel(va, 8, Want::Write).expect("stacks are mapped"))
 }
 
-fn failure(
+fn violation(
     agent: Agent,
     write: bool,
     owner: Agent,
     frames: Frames,
     va: u64,
-) -> Option<Box<Failure>> {
-    if !frames.is_gone(va) {
-        return None;
-    }
-    let (who, whose) = (name(agent), name(owner));
-    let does = if write { "writes to" } else { "reads" };
-    let below = frames.floor() - va;
-    Some(Box::new(Failure {
-        property: "stack-use-after-return".into(),
-        sentence: format!("{who} {does} a stack frame of {whose} that is gone"),
-        expected: String::new(),
-        found: format!("{va:#x} is {below} bytes below the stack pointer of {whose}"),
-        file: String::new(),
-        line: 0,
-    }))
-}
-
-fn name(agent: Agent) -> String {
-    match agent.role() {
-        Role::Interrupt(cpu) => format!("CPU{cpu}'s interrupt handler"),
-        Role::Nmi(cpu) | Role::NestedNmi(cpu) => format!("CPU{cpu}'s NMI handler"),
-        _ => format!("CPU{}", agent.cpu()),
-    }
+) -> Option<Violation> {
+    frames.is_gone(va).then(|| {
+        let below = frames.floor() - va;
+        Violation::StackUseAfterReturn { by: agent, write, owner, va, below }
+    })
 }

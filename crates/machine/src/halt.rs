@@ -1,8 +1,11 @@
 //! Why a run does not go on.
 
+use abi::hypercall::Hypercall;
+use abi::property::Property;
 use x86::Fault;
 
 use crate::agent::Agent;
+use crate::route::Route;
 
 /// A property is violated by what an agent did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,70 @@ pub enum Violation {
     Fault(Fault),
     /// Code that runs by itself does not end.
     Endless,
+    /// The agent's closure returns with RFLAGS.IF clear.
+    InterruptsOff,
+    /// A CPU uses a translation to a frame that is free.
+    FreedFrame {
+        /// The CPU.
+        cpu: u8,
+        /// Physical address of the frame.
+        frame: u64,
+        /// The translation.
+        route: Route,
+    },
+    /// A frame is freed while a store to it is in the store buffer of another CPU.
+    FreedUnderStore {
+        /// The CPU with the store.
+        cpu: u8,
+        /// Physical address of the frame.
+        frame: u64,
+    },
+    /// The agent frees a frame that is free.
+    FreedTwice {
+        /// Physical address of the frame.
+        frame: u64,
+    },
+    /// A CPU walks, or may walk at any time, through a table that is free.
+    FreedTable {
+        /// The CPU.
+        cpu: u8,
+        /// Physical address of the table.
+        frame: u64,
+        /// The walk.
+        route: Route,
+    },
+    /// An agent accesses a stack frame that its owner has left.
+    StackUseAfterReturn {
+        /// The agent. For a store that leaves its CPU's store buffer it is that CPU's thread.
+        by: Agent,
+        /// A store.
+        write: bool,
+        /// The owner of the stack.
+        owner: Agent,
+        /// Linear address of the access.
+        va: u64,
+        /// Bytes from there to the owner's stack pointer.
+        below: u64,
+    },
+}
+
+impl Violation {
+    /// Returns the name of the property that is violated.
+    pub fn property(&self) -> &str {
+        let property = match self {
+            Violation::Failure(failure) => return &failure.property,
+            Violation::Fault(_) => Property::Fault,
+            Violation::Endless => Property::Endless,
+            Violation::InterruptsOff => Property::EndsWithInterruptsOff,
+            Violation::FreedFrame { .. } | Violation::FreedUnderStore { .. } => {
+                Property::FreedFrame
+            }
+            Violation::FreedTwice { .. } => Property::FreedTwice,
+            Violation::FreedTable { .. } => Property::FreedTable,
+            Violation::StackUseAfterReturn { .. } => Property::StackUseAfterReturn,
+        };
+        property.name()
+    }
 }
 
 /// The model ends here.
@@ -33,12 +100,28 @@ pub struct Gap {
     pub agent: Agent,
     /// At this instruction.
     pub rip: u64,
-    /// What is not modelled, or what the scenario did wrong.
-    pub what: String,
-    /// The scenario calls Lamprey in a way that makes no sense: nothing follows for the code it runs.
-    pub scenario: bool,
+    /// The reason.
+    pub what: Missing,
     /// The instruction, disassembled.
     pub instruction: Option<String>,
+}
+
+/// Why the model ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Something that is not modelled: a noun phrase.
+    Model(String),
+    /// A call that makes no sense: nothing follows for the code that the scenario runs.
+    Sense(Misuse),
+}
+
+/// A call of Lamprey that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misuse {
+    /// The call.
+    pub call: Hypercall,
+    /// The rest of a sentence that begins with the call's name.
+    pub what: String,
 }
 
 /// Why a run does not go on.

@@ -9,7 +9,7 @@ use crate::agent::Agent;
 use crate::apic::{Message, NMI_VECTOR, Sending};
 use crate::cpu::System;
 use crate::exec::{Accesses, Exec, Stop};
-use crate::halt::Failure;
+use crate::halt::{Failure, Misuse, Violation};
 use crate::layout::{self, Want};
 use crate::look::Look;
 use crate::next::NextOperation;
@@ -27,9 +27,9 @@ pub(crate) enum Outcome {
     /// Discard the run.
     Discard,
     /// A property is violated.
-    Fail(Box<Failure>),
+    Fail(Box<Violation>),
     /// The call makes no sense.
-    Wrong(String),
+    Wrong(Misuse),
     /// The entry that Lamprey called has returned.
     Returned,
 }
@@ -101,7 +101,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 Ok(()) => Outcome::Done(0),
                 Err(what) => misuse(call, what),
             }),
-            Hypercall::Fail => Ok(Outcome::Fail(Box::new(self.failure(a)?))),
+            Hypercall::Fail => {
+                let failure = Box::new(self.failure(a)?);
+                Ok(Outcome::Fail(Box::new(Violation::Failure(failure))))
+            }
             Hypercall::Return => self.entry_returns(regs),
         }
     }
@@ -126,24 +129,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         if !self.alone && regs.rflags & x86::flags::IF == 0 {
             if self.agent.level() == 0 {
-                return Ok(Outcome::Fail(Box::new(self.ends_with_interrupts_off())));
+                return Ok(Outcome::Fail(Box::new(Violation::InterruptsOff)));
             }
             self.part_of_cpu(Part::InterruptFlag, true)?;
             self.system.latch.clear();
         }
         Ok(Outcome::Returned)
-    }
-
-    fn ends_with_interrupts_off(&self) -> Failure {
-        let cpu = self.agent.cpu();
-        Failure {
-            property: "ends-with-interrupts-off".into(),
-            sentence: format!("CPU{cpu}'s closure returns with interrupts off"),
-            expected: "interrupts on, as at its start".into(),
-            found: format!("CPU{cpu}'s interrupts are off"),
-            file: String::new(),
-            line: 0,
-        }
     }
 
     fn register(
@@ -423,6 +414,5 @@ fn no_cpu(number: u64) -> String {
 
 /// The scenario itself is wrong: no verdict on the code it runs follows.
 pub(crate) fn misuse(call: Hypercall, what: &str) -> Outcome {
-    let name = call.symbol().trim_start_matches("lamprey_");
-    Outcome::Wrong(format!("the scenario is wrong: lamprey::{name} {what}"))
+    Outcome::Wrong(Misuse { call, what: what.into() })
 }

@@ -161,6 +161,11 @@ impl Layout {
         (offset < self.heap_pages * PAGE).then_some(HEAP_PHYS + offset)
     }
 
+    /// The linear address, in the direct map, of a word of memory at physical address `pa`.
+    pub fn direct_map(&self, pa: u64) -> Option<u64> {
+        self.physical(pa, 8).map(|location| self.address(location))
+    }
+
     /// The word that says whether the frame of a location holds a table; none outside the heap.
     #[inline]
     pub(crate) fn table_word(&self, location: u64) -> Option<Word> {

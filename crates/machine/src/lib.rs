@@ -18,6 +18,7 @@
 //! | `control`, `layout` | rules of values in control registers, IA32_EFER and CPUID, pure; where things are, permissions |
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
 //! | `frames` | which stack frames are gone: pure |
+//! | `route` | translations as facts: what caches may keep, ways to a frame |
 //! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
 //! | `msr` | which MSRs exist |
 //! | `cutoff` | when code that runs by itself is cut off |
@@ -40,6 +41,7 @@
 //!
 //! - Nothing here knows of searches, files or reports.
 //! - What is not modelled is a [`Gap`], never skipped.
+//! - Events and violations are facts: nobody has to read a sentence to compare them.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::as_conversions)]
@@ -73,6 +75,7 @@ mod msr;
 mod next;
 mod registered;
 mod requests;
+mod route;
 mod send;
 mod shadow;
 mod state;
@@ -87,14 +90,15 @@ pub use agent::{Agent, Role};
 pub use cpu::{Activity, Cpu};
 pub use cutoff::Cutoff;
 pub use exec::Accesses;
-pub use halt::{Bad, Failure, Gap, Halt, Violation};
+pub use halt::{Bad, Failure, Gap, Halt, Missing, Misuse, Violation};
 pub use layout::{Layout, Segment};
 pub use machine::{Config, Machine, MemoryModel};
 pub use mmu::bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_PCIDE};
-pub use mmu::{Fill, Kind};
+pub use mmu::{Fill, Kind, Tag};
 pub use next::NextOperation;
 pub use registered::{Entry, Handler, Named, NmiHandler, Registered};
+pub use route::{Kept, Route};
 pub use state::State;
-pub use watch::{Access, Flow, Seen, Watch};
+pub use watch::{Access, Bound, Flow, Seen, Warning, Watch};
 pub use word::Word;
 pub use x86::Fault;

@@ -13,10 +13,7 @@ use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
 use crate::cutoff::{ASK_EVERY, Cutoff};
 use crate::exec::{Accesses, Changes, Exec, Stop};
 use crate::gone;
-use crate::halt::Bad;
-use crate::halt::Gap;
-use crate::halt::Halt;
-use crate::halt::Violation;
+use crate::halt::{Bad, Gap, Halt, Missing, Violation};
 use crate::hypercall::{Context, Outcome};
 use crate::layout::Want;
 use crate::look::{Look, look};
@@ -27,7 +24,7 @@ use crate::requests::MOST;
 use crate::state::State;
 use crate::translation;
 use crate::walker::UserAccess;
-use crate::watch::{Access, Flow, Seen, Watch};
+use crate::watch::{Access, Bound, Flow, Seen, Watch};
 use crate::word::{Part, Word};
 
 /// Instructions after which a step ends even without a visible operation, so that an endless private
@@ -209,9 +206,8 @@ impl Machine {
         let (changes, sent) = (exec.changes, exec.sent);
         let rip = regs.rip;
         if !send(state, apic, sent) {
-            let what =
-                format!("more than {MOST} equal interrupts on their way to a CPU count as {MOST}");
-            watch.seen(Seen { agent, rip, access: Access::Bound(what) });
+            let access = Access::Bound(Bound::EqualInterrupts(MOST));
+            watch.seen(Seen { agent, rip, access });
         }
         let end = stop.map_err(|stop| self.halt(agent, rip, stop))?;
         if changes.any {
@@ -245,9 +241,9 @@ impl Machine {
         }
         let by = agent.cpu();
         let stored = |frame: &u64| translation::freed_under_store(layout, state, *frame, by);
-        let failure = changes.freed.iter().find_map(stored);
-        match failure.or_else(|| translation::freed_walk(layout, state, fill)) {
-            Some(failure) => Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) })),
+        let violation = changes.freed.iter().find_map(stored);
+        match violation.or_else(|| translation::freed_walk(layout, state, fill)) {
+            Some(what) => Err(Halt::Bad(Bad { agent, rip, what })),
             None => Ok(()),
         }
     }
@@ -283,8 +279,8 @@ impl Machine {
         }
         accesses.touch(agent, store.word(), true);
         accesses.touch(agent, Word::part(agent.cpu(), Part::Buffer), true);
-        if let Some(failure) = gone::drained(&self.layout, &state.cpus, agent.cpu(), store) {
-            return Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) }));
+        if let Some(what) = gone::drained(&self.layout, &state.cpus, agent.cpu(), store) {
+            return Err(Halt::Bad(Bad { agent, rip, what }));
         }
         state.memory.store(location, size, value);
         let paged = self.registered.page_tables;
@@ -299,13 +295,14 @@ impl Machine {
     fn halt(&self, agent: Agent, rip: u64, stop: Stop) -> Halt {
         let what = match stop {
             Stop::Fault(fault) => Violation::Fault(fault),
-            Stop::Fail(failure) => Violation::Failure(failure),
+            Stop::Fail(violation) => *violation,
             Stop::Discard => return Halt::Discarded,
             Stop::CutOff => return Halt::CutOff { rip },
             Stop::Unmodelled(what) => return self.gap(agent, rip, what),
             Stop::UnmodelledAt(rip, what) => return self.gap(agent, rip, what),
-            Stop::Wrong(what) => {
-                return Halt::Gap(Gap { agent, rip, what, scenario: true, instruction: None });
+            Stop::Wrong(misuse) => {
+                let what = Missing::Sense(misuse);
+                return Halt::Gap(Gap { agent, rip, what, instruction: None });
             }
             Stop::Yield => unreachable!("it is the end of a step"),
         };
@@ -313,7 +310,8 @@ impl Machine {
     }
 
     pub(crate) fn gap(&self, agent: Agent, rip: u64, what: String) -> Halt {
-        Halt::Gap(Gap { agent, rip, what, scenario: false, instruction: self.disassembly(rip) })
+        let instruction = self.disassembly(rip);
+        Halt::Gap(Gap { agent, rip, what: Missing::Model(what), instruction })
     }
 }
 
@@ -493,8 +491,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             Outcome::Choose(of) => Ok(Some(End::Choose(of))),
             Outcome::Returned => Ok(Some(End::Returned(self.rip))),
             Outcome::Discard => Err(Stop::Discard),
-            Outcome::Fail(failure) => Err(Stop::Fail(failure)),
-            Outcome::Wrong(what) => Err(Stop::Wrong(what)),
+            Outcome::Fail(violation) => Err(Stop::Fail(violation)),
+            Outcome::Wrong(misuse) => Err(Stop::Wrong(misuse)),
         }
     }
 

@@ -35,16 +35,17 @@ use std::sync::Arc;
 
 use abi::layout::{HEAP_BASE, IMAGE_BASE};
 use mmu::bits::ENTRY_P;
-use mmu::{Candidate, Fill, Kind, Now, Outcome, Paging, Request, Source, Tag, Tlb};
+use mmu::{Candidate, Fill, Kind, Now, Outcome, Paging, Request, Source, Tlb};
 use x86::Fault;
 
 use crate::agent::Agent;
 use crate::buffer::Store;
 use crate::cpu::{Cpu, System};
 use crate::exec::{Accesses, Exec, Stop};
-use crate::halt::Failure;
+use crate::halt::Violation;
 use crate::layout::{self, Layout, SETUP_ARENA};
 use crate::memory::Memory;
+use crate::route::{self, Kept, Route};
 use crate::state::State;
 use crate::walker::{Ram, UserAccess};
 use crate::watch::{Access, Seen, Watch};
@@ -170,8 +171,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             && let Some(read) = walk.reads().iter().find(|read| self.is_free(read.pa))
         {
             let frame = read.pa & !0xfff;
-            let cpu = self.agent.cpu();
-            return Err(Stop::Fail(freed_table(cpu, frame, &leads(cpu, candidate, request.va))));
+            let (cpu, route) = (self.agent.cpu(), Route::of(candidate, request.va));
+            return Err(Stop::Fail(Box::new(Violation::FreedTable { cpu, frame, route })));
         }
         match *outcome {
             Outcome::Access { pa } => self.use_frame(candidate, &request, pa, access.size).map(Ok),
@@ -190,11 +191,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// Tells of an access that got something else than a walk from CR3 gives.
     fn tell_stale(&mut self, candidate: &Candidate, access: &UserAccess) {
-        if W::ON
-            && let Some(text) = uses(candidate, access.pointer)
-        {
-            let agent = Agent::hardware(self.agent.cpu());
-            self.watch.seen(Seen { agent, rip: self.rip, access: Access::Cached { text } });
+        if W::ON {
+            let route = Route::of(candidate, access.pointer);
+            if !matches!(route, Route::Walk { .. }) {
+                let agent = Agent::hardware(self.agent.cpu());
+                self.watch.seen(Seen { agent, rip: self.rip, access: Access::Stale(route) });
+            }
         }
     }
 
@@ -206,15 +208,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         pa: u64,
         size: u8,
     ) -> Result<u64, Stop> {
-        let cpu = self.agent.cpu();
         if self.is_free(pa) {
-            let sentence =
-                format!("CPU{cpu} uses the frame at {:#x} after it was freed", pa & !0xfff);
-            return Err(Stop::Fail(failure(
-                "freed-frame",
-                sentence,
-                leads(cpu, candidate, request.va),
-            )));
+            let (cpu, route) = (self.agent.cpu(), Route::of(candidate, request.va));
+            let violation = Violation::FreedFrame { cpu, frame: pa & !0xfff, route };
+            return Err(Stop::Fail(Box::new(violation)));
         }
         if let Some(walk) = &candidate.walk {
             for (entry, value) in mmu::updates(walk, request.kind) {
@@ -285,11 +282,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let before = W::ON.then(|| self.system.tlb.clone());
         self.change_tlb(|tlb, now| tlb.before_store(now, pa));
         if let Some(before) = before {
-            let cpu = self.agent.cpu();
-            let news = news(&before, &self.system.tlb);
-            let agent = Agent::hardware(cpu);
-            for text in news {
-                self.watch.seen(Seen { agent, rip: self.rip, access: Access::Cached { text } });
+            let agent = Agent::hardware(self.agent.cpu());
+            let entry = self.layout.address(location & !7);
+            for kept in route::news(&before, &self.system.tlb) {
+                let access = Access::Cached { kept, entry };
+                self.watch.seen(Seen { agent, rip: self.rip, access });
             }
         }
         if !self.setup {
@@ -310,16 +307,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.operation(&[(Word::TABLES, true)])? {
             let freed = Arc::make_mut(self.freed);
             let Err(place) = freed.binary_search(&pa) else {
-                let cpu = self.agent.cpu();
-                let sentence =
-                    format!("CPU{cpu} frees the frame at {pa:#x}, which is free already");
-                let found = format!("frame {pa:#x} is free");
-                return Err(Stop::Fail(failure("freed-twice", sentence, found)));
+                return Err(Stop::Fail(Box::new(Violation::FreedTwice { frame: pa })));
             };
             freed.insert(place, pa);
             self.changes.any = true;
             self.changes.freed.push(pa);
-            self.report(Access::FrameFree { pa });
+            self.report(Access::FrameFreed { pa });
         }
         Ok(Ok(()))
     }
@@ -432,9 +425,9 @@ pub(crate) fn capture<W: Watch>(
                 continue;
             }
             if W::ON {
-                for text in news(&cpu.system.tlb, &tlb) {
-                    let agent = Agent::hardware(number);
-                    watch.seen(Seen { agent, rip, access: Access::Cached { text } });
+                let (agent, entry) = (Agent::hardware(number), layout.address(word * 8));
+                for kept in route::news(&cpu.system.tlb, &tlb) {
+                    watch.seen(Seen { agent, rip, access: Access::Cached { kept, entry } });
                 }
             }
             Arc::make_mut(cpu).system.tlb = tlb;
@@ -456,22 +449,19 @@ pub(crate) fn normalize(layout: &Layout, state: &mut State, fill: Fill) {
 }
 
 /// Who may walk through a freed table, if anybody.
-pub(crate) fn freed_walk(layout: &Layout, state: &State, fill: Fill) -> Option<Box<Failure>> {
+pub(crate) fn freed_walk(layout: &Layout, state: &State, fill: Fill) -> Option<Violation> {
     if fill != Fill::Adversarial {
         return None;
     }
     let ram = Ram { layout, memory: &state.memory };
     let walker = |number: u8, cpu: &Cpu, frame: u64| {
         let reach = cpu.system.tlb.walks_through(&cpu.system.now(&ram, fill), frame);
-        let how = match (reach.fresh.first(), reach.cached.first()) {
-            (Some(path), _) => {
-                let names = level_name(path.level);
-                format!("CPU{number}'s CR3 leads to it: {names}s from {:#x} on", path.va)
-            }
-            (None, Some((table, _))) => format!("CPU{number} {}", keeps_table(table)),
+        let route = match (reach.fresh.first(), reach.cached.first()) {
+            (Some(path), _) => Route::Entries { level: path.level, va: path.va },
+            (None, Some((table, _))) => Route::Kept(Kept::table(table)),
             (None, None) => return None,
         };
-        Some(freed_table(number, frame, &how))
+        Some(Violation::FreedTable { cpu: number, frame, route })
     };
     let mut cpus = (0..).zip(&state.cpus);
     cpus.find_map(|(number, cpu)| {
@@ -486,91 +476,12 @@ pub(crate) fn freed_under_store(
     state: &State,
     frame: u64,
     by: u8,
-) -> Option<Box<Failure>> {
+) -> Option<Violation> {
     let is_there = |store: &Store| {
         let pa = layout.physical_address(store.location).filter(|_| store.paged);
         pa.is_some_and(|pa| pa & !0xfff == frame)
     };
     let mut others = (0u8..).zip(&state.cpus).filter(|(number, _)| *number != by);
     let (cpu, _) = others.find(|(_, cpu)| cpu.system.buffer.stores().iter().any(is_there))?;
-    let sentence = format!("CPU{cpu} writes to the frame at {frame:#x} after it was freed");
-    Some(failure("freed-frame", sentence, format!("the store is in CPU{cpu}'s store buffer")))
-}
-
-fn freed_table(cpu: u8, frame: u64, how: &str) -> Box<Failure> {
-    let sentence =
-        format!("CPU{cpu} may walk through the page table at {frame:#x} after it was freed");
-    failure("freed-table", sentence, how.to_owned())
-}
-
-fn failure(property: &str, sentence: String, found: String) -> Box<Failure> {
-    Box::new(Failure {
-        property: property.into(),
-        sentence,
-        expected: String::new(),
-        found,
-        file: String::new(),
-        line: 0,
-    })
-}
-
-/// By which way a CPU came to what it uses.
-fn leads(cpu: u8, candidate: &Candidate, va: u64) -> String {
-    match (candidate.source, candidate.result) {
-        (Source::Cached(tag), Ok(page)) => {
-            format!("CPU{cpu} {}", keeps_page(tag, page.va, page.frame))
-        }
-        (Source::From { level }, _) => {
-            format!("CPU{cpu} may keep a {} on the way to {va:#x}", level_name(level))
-        }
-        _ => format!("CPU{cpu}'s CR3 leads there for {va:#x}"),
-    }
-}
-
-/// What an access uses if it is not what CR3 leads to.
-fn uses(candidate: &Candidate, pointer: u64) -> Option<String> {
-    match (candidate.source, candidate.result) {
-        (Source::Cached(_), Ok(page)) => {
-            Some(format!("uses {:#x} -> frame {:#x} from the TLB", page.va, page.frame))
-        }
-        (Source::From { level }, _) => {
-            Some(format!("walks from a {} that is cached, for {pointer:#x}", level_name(level)))
-        }
-        _ => None,
-    }
-}
-
-/// What the caches of a CPU may keep that they could not before.
-fn news(before: &Tlb, after: &Tlb) -> Vec<String> {
-    let entries = after.entries().iter().filter(|entry| !before.entries().contains(entry));
-    let entries =
-        entries.map(|entry| keeps_page(entry.tag, entry.translation.va, entry.translation.frame));
-    let tables = after.tables().iter().filter(|table| !before.tables().contains(table));
-    entries.chain(tables.map(keeps_table)).collect()
-}
-
-fn keeps_page(tag: Tag, va: u64, frame: u64) -> String {
-    let under = match tag {
-        Tag::Pcid(pcid) => format!("pcid {pcid}"),
-        Tag::Global => "global".into(),
-    };
-    format!("may keep {va:#x} -> frame {frame:#x} ({under})")
-}
-
-fn keeps_table(table: &mmu::Table) -> String {
-    let name = level_name(table.level);
-    format!(
-        "may keep the {name} of {:#x} -> table {:#x} (pcid {})",
-        table.va, table.frame, table.pcid
-    )
-}
-
-fn level_name(level: u8) -> &'static str {
-    match level {
-        5 => "PML5E",
-        4 => "PML4E",
-        3 => "PDPTE",
-        2 => "PDE",
-        _ => "PTE",
-    }
+    Some(Violation::FreedUnderStore { cpu, frame })
 }

@@ -5,6 +5,7 @@
 use mmu::Kind;
 
 use crate::agent::Agent;
+use crate::route::{Kept, Route};
 
 /// Something that happens during a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,21 +67,25 @@ pub enum Access {
         /// Not canonical, so nothing happens.
         nothing: bool,
     },
-    /// A change of an entry leaves something in a CPU's caches, or an access uses what was left; told of
-    /// that CPU's hardware.
+    /// A store to a paging-structure entry leaves something in a CPU's caches that memory no longer has;
+    /// told of that CPU's hardware.
     Cached {
-        /// `may keep 0x7fffdead0000 -> frame 0x1005000 (pcid 1)`.
-        text: String,
+        /// What may be left.
+        kept: Kept,
+        /// Linear address of the entry, in the direct map.
+        entry: u64,
     },
-    /// A frame is free.
-    FrameFree {
+    /// An access uses something else than a walk from CR3 gives; told of that CPU's hardware.
+    Stale(Route),
+    /// A frame is free from now on.
+    FrameFreed {
         /// Its physical address.
         pa: u64,
     },
-    /// Something that is legal and hardly meant.
-    Warning(String),
+    /// Something legal that is probably a mistake.
+    Warning(Warning),
     /// A bound of the model that this run has come to.
-    Bound(String),
+    Bound(Bound),
     /// INVPCID.
     Invpcid {
         /// Type.
@@ -136,6 +141,26 @@ pub enum Access {
     Halt,
     /// The thread's closure returned.
     End,
+}
+
+/// Something legal that is probably a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Warning {
+    /// Others see the stores of a repeated string instruction in order; a processor may make them visible in
+    /// another (SDM vol. 3 §9.2.4).
+    FastString,
+    /// INVLPG of an address that is not canonical invalidates nothing.
+    Invlpg {
+        /// The operand.
+        va: u64,
+    },
+}
+
+/// A bound of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bound {
+    /// More than this number of equal interrupts on their way to a CPU count as this number.
+    EqualInterrupts(u8),
 }
 
 /// One [`Access`] with where it happens.

@@ -83,12 +83,14 @@ pub(crate) fn search(
             What::Deadlock => Bad::Deadlock,
             What::Livelock => Bad::Livelock,
             What::Bad(bad) => match bad.what {
-                Violation::Failure(failure) => Bad::Failed(failure.property),
                 Violation::Fault(fault) => Bad::Fault(fault.vector),
-                other => return Err(Undecided::Gap(format!("{other:?}"))),
+                Violation::Endless => return Err(Undecided::Gap("endless".into())),
+                other => Bad::Failed(other.property().into()),
             },
         }),
-        Verdict::Undecided { why: Why::Gap(gap, _), .. } => return Err(Undecided::Gap(gap.what)),
+        Verdict::Undecided { why: Why::Gap(gap, _), .. } => {
+            return Err(Undecided::Gap(format!("{:?}", gap.what)));
+        }
         Verdict::Undecided { .. } => return Err(Undecided::Large),
     };
     Ok(Outcome { ends: model.ends, bad: bad.into_iter().collect(), states })

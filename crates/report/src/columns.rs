@@ -6,8 +6,9 @@ pub(crate) mod words;
 
 use outcome::{Finding, Outcome, Verdict};
 
-use crate::key::mentioned_write;
-use crate::lines::{TIME_ENDS, count, figures, seconds, verdict_line, verdict_word};
+use crate::lines::{TIME_ENDS, figures, verdict_line, verdict_word};
+use crate::numbers::{count, seconds};
+use crate::sentences::{expected, found, sentence, warning};
 use crate::text::{Line, Role, Text};
 use crate::wrap::{clean, hang, width};
 use crate::{Context, Options};
@@ -65,8 +66,8 @@ pub(crate) fn told(
         let folded = count(finding.folded, "instruction");
         note(&mut text, &format!("folded: {folded} no other CPU can see"), options);
     }
-    for warning in &outcome.warnings {
-        note(&mut text, &clean(&format!("warning: {warning}"), options.utf8), options);
+    for it in &outcome.warnings {
+        note(&mut text, &clean(&format!("warning: {}", warning(it)), options.utf8), options);
     }
     if options.verbose {
         note(&mut text, &figures(outcome), options);
@@ -141,16 +142,16 @@ fn statement(text: &mut Text, outcome: &Outcome, finding: &Finding, options: &Op
     if let Some(declared) = declaration(outcome) {
         say("  ", &declared);
     }
-    let sentence = format!("{}: {}", finding.property, finding.sentence);
+    let sentence = format!("{}: {}", finding.property, sentence(finding));
     say("  ", &sentence);
     let mut fact = |label: &str, words: &str| say(&format!("    {label:<9} "), words);
-    if let Some(expected) = &finding.expected {
-        fact("expected", expected);
+    if let Some(expected) = expected(finding) {
+        fact("expected", &expected);
     }
-    if let Some(found) = &finding.found {
-        fact("found", found);
+    if let Some(found) = found(finding) {
+        fact("found", &found);
     }
-    if let Some(event) = mentioned_write(finding).map(|i| &finding.events[i]) {
+    if let Some(event) = finding.write.and_then(|index| finding.events.get(index)) {
         let words = words(&event.what, event.level, Voice::Terminal { verbose: true });
         let words = format!("CPU{}: {}", event.cpu, words.unwrap_or_default());
         fact(&format!("step {}", event.step), &words);

@@ -1,131 +1,167 @@
 //! An outcome for other tools.
 
-use outcome::{Event, Finding, Mark, Outcome, Place, Reason, Verdict};
-use serde_json::{Value, json as object};
+use outcome::{Bounds, Finding, ImageId, Mark, Outcome, Reason, Verdict, Warning};
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
+use serde_json::Value;
 
+use crate::sentences;
 use crate::{Context, first_line};
 
 /// Version of all objects that are printed: raised where a key is removed or changes its meaning.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
-/// The outcome as one object. Keys are in snake_case, are always there, and are `null` where there
-/// is nothing to say; keys may be added, none changes its meaning within a version.
+/// What `lamprey check --format json` prints of one scenario.
 ///
-/// | key | value |
-/// |---|---|
-/// | `version` | [`VERSION`] |
-/// | `name`, `about` | the scenario and the first line of its documentation |
-/// | `verdict` | `pass`, `fail`, `found`, `lost`, `undecided` or `skip` |
-/// | `property` | the violated property |
-/// | `finds` | the property that the scenario declares to violate |
-/// | `key` | as [`first_line`] |
-/// | `cpus`, `states`, `transitions`, `transitions_all`, `instructions`, `depth`, `rounds`, `shared_words` | figures of the search |
-/// | `switches` | of the counterexample; else the bound up to which every run is known, or null |
-/// | `livelocks_apart` | whether that bound does not hold for livelocks |
-/// | `steps` | of the trail |
-/// | `seconds`, `peak_memory`, `bytes_per_state` | wall-clock seconds, bytes, bytes |
-/// | `warnings` | list of sentences, whatever the verdict |
-/// | `marks` | list of `{name, reached}` |
-/// | `bounds` | `{cpus, memory_model, built_for, others}` |
-/// | `reason` | `{sentence, place, instruction, cpu}` |
-/// | `finding` | `{property, sentence, expected, found, cpu, place, switches, steps, shortest, folded, events}` |
-/// | `image` | `{name, id, compiler}` |
-/// | `trail`, `replay` | name of the trail, command that runs it |
+/// All keys are always there, and `null` where there is nothing to say. Keys may be added; none changes its
+/// meaning within a version.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "Lamprey's outcome of one scenario")]
+struct Document<'a> {
+    /// The version of this format.
+    version: u32,
+    /// The scenario: `crate::module::function`.
+    name: &'a str,
+    /// The first paragraph of its documentation.
+    about: &'a str,
+    /// The verdict.
+    verdict: Verdict,
+    /// The violated property.
+    property: Option<&'a str>,
+    /// The property that the scenario declares to violate.
+    finds: Option<&'a str>,
+    /// `lamprey: PROPERTY in FUNC1 / FUNC2`, to group findings by; without a finding
+    /// `lamprey: VERDICT: NAME`.
+    key: String,
+    /// CPUs that run something.
+    cpus: u8,
+    /// Distinct states in the last round of the search.
+    states: u64,
+    /// Steps taken in the last round.
+    transitions: u64,
+    /// Steps taken in all rounds.
+    transitions_all: u64,
+    /// Guest instructions executed in all rounds.
+    instructions: u64,
+    /// Most steps from the initial state to any state.
+    depth: u32,
+    /// Context switches of the counterexample; of an undecided search the bound up to which every run is
+    /// known, null where none is.
+    switches: Option<u32>,
+    /// That bound does not hold for runs that go on for ever.
+    livelocks_apart: bool,
+    /// Rounds until the set of shared words no longer grew.
+    rounds: u32,
+    /// Words found to be shared.
+    shared_words: u32,
+    /// Steps of the counterexample.
+    steps: Option<u32>,
+    /// Wall-clock seconds.
+    seconds: f64,
+    /// Bytes the search held at its peak.
+    peak_memory: u64,
+    /// Bytes per stored state.
+    bytes_per_state: f64,
+    /// What is legal, but probably a mistake, whatever the verdict.
+    warnings: &'a [Warning],
+    /// Marks declared or reached.
+    marks: &'a [Mark],
+    /// What the verdict holds for; null where no machine could be made.
+    bounds: Option<&'a Bounds>,
+    /// Why nothing is claimed.
+    reason: Option<&'a Reason>,
+    /// The counterexample.
+    finding: Option<&'a Finding>,
+    /// What was run.
+    image: &'a ImageId,
+    /// The name of the trail.
+    trail: Option<&'a str>,
+    /// The command that runs the trail again.
+    replay: Option<&'a str>,
+    /// The sentences of the text form. They may be reworded at any time; the facts are in the other keys.
+    words: Words,
+}
+
+/// Sentences of the text form.
+#[derive(Serialize, JsonSchema)]
+struct Words {
+    /// What is wrong.
+    sentence: Option<String>,
+    /// What the property asks for.
+    expected: Option<String>,
+    /// What there is instead.
+    found: Option<String>,
+    /// Why nothing is claimed.
+    reason: Option<String>,
+    /// What the verdict holds for.
+    bounds: Vec<String>,
+    /// Warnings.
+    warnings: Vec<String>,
+}
+
+/// Returns the outcome as one object. [`schema`] describes it.
 ///
-/// A `place` is `{symbol, file, line}`. An event is `{step, cpu, level, stack, instruction, what}`;
-/// `what` has a `kind` in kebab-case and the fields of [`outcome::What`]; an instruction's
-/// `address` is a string, `0x…`, for a number would lose digits in many readers.
+/// # Panics
+///
+/// Never: all keys are strings.
 pub fn json(outcome: &Outcome, context: &Context) -> Value {
     let stats = &outcome.stats;
     let finding = outcome.finding.as_ref();
-    object!({
-        "version": VERSION,
-        "name": outcome.scenario,
-        "about": outcome.about,
-        "verdict": verdict(outcome.verdict),
-        "property": finding.map(|finding| &finding.property),
-        "finds": outcome.finds,
-        "key": first_line(outcome),
-        "cpus": outcome.cpus,
-        "states": stats.states,
-        "transitions": stats.transitions,
-        "transitions_all": stats.transitions_all,
-        "instructions": stats.instructions,
-        "depth": stats.depth,
-        "switches": finding.map_or(stats.switches, |finding| Some(finding.switches)),
-        "livelocks_apart": stats.livelocks_apart,
-        "rounds": stats.rounds,
-        "shared_words": stats.shared_words,
-        "steps": finding.map(|finding| finding.steps),
-        "seconds": stats.seconds,
-        "peak_memory": stats.peak_bytes,
-        "bytes_per_state": stats.bytes_per_state,
-        "warnings": outcome.warnings,
-        "marks": outcome.marks.iter().map(mark).collect::<Vec<_>>(),
-        "bounds": {
-            "cpus": outcome.cpus,
-            "memory_model": outcome.bounds.memory_model,
-            "built_for": outcome.bounds.built_for,
-            "others": outcome.bounds.others,
-        },
-        "reason": outcome.reason.as_ref().map(reason),
-        "finding": finding.map(told),
-        "image": {
-            "name": outcome.image.name,
-            "id": outcome.image.id,
-            "compiler": outcome.image.compiler,
-        },
-        "trail": context.trail,
-        "replay": context.replay,
-    })
-}
-
-fn verdict(verdict: Verdict) -> String {
-    crate::verdict_word(verdict).to_lowercase()
-}
-
-fn mark(mark: &Mark) -> Value {
-    object!({ "name": mark.name, "reached": mark.reached })
-}
-
-fn reason(reason: &Reason) -> Value {
-    object!({
-        "sentence": reason.sentence,
-        "place": reason.place.as_ref().map(place),
-        "instruction": reason.instruction,
-        "cpu": reason.cpu,
-    })
-}
-
-fn place(place: &Place) -> Value {
-    object!({ "symbol": place.symbol, "file": place.file, "line": place.line })
-}
-
-fn told(finding: &Finding) -> Value {
-    object!({
-        "property": finding.property,
-        "sentence": finding.sentence,
-        "expected": finding.expected,
-        "found": finding.found,
-        "cpu": finding.cpu,
-        "place": finding.place.as_ref().map(place),
-        "switches": finding.switches,
-        "steps": finding.steps,
-        "shortest": finding.shortest,
-        "folded": finding.folded,
-        "events": events(finding),
-    })
-}
-
-/// The events as [`outcome`] serialises them, addresses apart.
-fn events(finding: &Finding) -> Vec<Value> {
-    let value = |event: &Event| {
-        let mut value = serde_json::to_value(event).expect("an event has only string keys");
-        let address = value.pointer_mut("/instruction/address");
-        if let (Some(address), Some(at)) = (address, &event.instruction) {
-            *address = Value::String(format!("{:#x}", at.address));
-        }
-        value
+    let document = Document {
+        version: VERSION,
+        name: &outcome.scenario,
+        about: &outcome.about,
+        verdict: outcome.verdict,
+        property: finding.map(|finding| &*finding.property),
+        finds: outcome.finds.as_deref(),
+        key: first_line(outcome),
+        cpus: outcome.cpus,
+        states: stats.states,
+        transitions: stats.transitions,
+        transitions_all: stats.transitions_all,
+        instructions: stats.instructions,
+        depth: stats.depth,
+        switches: finding.map_or(stats.switches, |finding| Some(finding.switches)),
+        livelocks_apart: stats.livelocks_apart,
+        rounds: stats.rounds,
+        shared_words: stats.shared_words,
+        steps: finding.map(|finding| finding.steps),
+        seconds: stats.seconds,
+        peak_memory: stats.peak_bytes,
+        bytes_per_state: stats.bytes_per_state,
+        warnings: &outcome.warnings,
+        marks: &outcome.marks,
+        bounds: outcome.bounds.as_ref(),
+        reason: outcome.reason.as_ref(),
+        finding,
+        image: &outcome.image,
+        trail: context.trail.as_deref(),
+        replay: context.replay.as_deref(),
+        words: words(outcome),
     };
-    finding.events.iter().map(value).collect()
+    serde_json::to_value(document).expect("all keys are strings")
+}
+
+fn words(outcome: &Outcome) -> Words {
+    let finding = outcome.finding.as_ref();
+    Words {
+        sentence: finding.map(sentences::sentence),
+        expected: finding.and_then(sentences::expected),
+        found: finding.and_then(sentences::found),
+        reason: sentences::reason(outcome),
+        bounds: outcome.bounds.as_ref().map(sentences::bounds_in_words).unwrap_or_default(),
+        warnings: outcome.warnings.iter().map(sentences::warning).collect(),
+    }
+}
+
+/// Returns the JSON Schema of what [`json`] gives, as in `docs/check.schema.json`.
+pub fn schema() -> Schema {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    // Keys may be added.
+    let open = RecursiveTransform(|schema: &mut Schema| {
+        schema.remove("additionalProperties");
+    });
+    settings.with_transform(open).into_generator().into_root_schema_for::<Document<'_>>()
 }

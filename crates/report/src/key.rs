@@ -31,24 +31,14 @@ pub(crate) fn violating_cpu(finding: &Finding) -> Option<u8> {
     finding.cpu.or_else(|| finding.events.last().map(|event| event.cpu))
 }
 
-/// The event at which the other CPU did its part: the last write to what `expected` or `found`
-/// mentions, else the last step of another CPU that changes anything.
+/// The event at which the other CPU did its part: the last write to what the finding is about, else the
+/// last step of another CPU that changes anything.
 pub(crate) fn other_party(finding: &Finding) -> Option<usize> {
     let cpu = violating_cpu(finding)?;
     let by_other = |event: &Event| event.cpu != cpu;
-    mentioned_write(finding).filter(|&i| by_other(&finding.events[i])).or_else(|| {
+    let write = finding.write.filter(|&i| finding.events.get(i).is_some_and(by_other));
+    write.or_else(|| {
         finding.events.iter().rposition(|event| by_other(event) && changes_something(&event.what))
-    })
-}
-
-/// The last write to an object that `expected` or `found` mentions, by whatever CPU.
-pub(crate) fn mentioned_write(finding: &Finding) -> Option<usize> {
-    let texts = [&finding.expected, &finding.found];
-    finding.events.iter().rposition(|event| match &event.what {
-        What::Write { object, .. } | What::Update { object, .. } => {
-            texts.into_iter().flatten().any(|text| mentions(text, whole(object)))
-        }
-        _ => false,
     })
 }
 
@@ -75,42 +65,14 @@ fn changes_something(what: &What) -> bool {
     match what {
         What::Update { old, value, .. } => old != value,
         What::Write { .. }
-        | What::Hardware { .. }
+        | What::Drained { .. }
+        | What::Cached { .. }
+        | What::Stale { .. }
+        | What::WriteCr3 { .. }
         | What::WriteRegister { .. }
-        | What::Invalidate { .. }
+        | What::Invlpg { .. }
+        | What::Invpcid { .. }
         | What::SendIpi { .. } => true,
         _ => false,
-    }
-}
-
-/// `lock.owner` of `4 bytes at lock.owner`.
-fn whole(object: &str) -> &str {
-    object.split_once(" at ").map_or(object, |(_, object)| object)
-}
-
-/// Does `text` contain `object` as a whole name?
-fn mentions(text: &str, object: &str) -> bool {
-    let in_name = |c: char| c.is_alphanumeric() || c == '_';
-    !object.is_empty()
-        && text.match_indices(object).any(|(at, _)| {
-            let before = text[..at].chars().next_back();
-            let after = text[at + object.len()..].chars().next();
-            !before.is_some_and(|c| in_name(c) || c == '.') && !after.is_some_and(in_name)
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{mentions, whole};
-
-    #[test]
-    fn a_mention_is_a_whole_name() {
-        assert!(mentions("1, from mm_a.mask.", "mm_a.mask"));
-        assert!(!mentions("1, from mm_a.mask_old", "mm_a.mask"));
-        assert!(!mentions("1, from a.mask", "mask"));
-        assert!(mentions("mm_a.mask_old and mm_a.mask", "mm_a.mask"));
-        assert!(!mentions("anything", ""));
-        assert!(mentions("1 in lock.owner", whole("4 bytes at lock.owner")));
-        assert_eq!(whole("lock.owner"), "lock.owner");
     }
 }

@@ -5,9 +5,10 @@
 //!                   └─► Value     json
 //! ```
 //!
-//! [`Form`] has all forms of one outcome: [`columns()`] is what a failing check prints, [`mail()`] is the same run in the shape in which races
-//! are told on kernel lists, [`asm()`] adds the instruction under each event, [`json()`] is for other
-//! tools, and [`first_line`] is the stable key by which findings are grouped.
+//! [`Form`] has all forms of one outcome: [`columns()`] is what a failing check prints, [`mail()`] is the
+//! same run in the shape in which races are told on kernel lists, [`asm()`] adds the instruction under each
+//! event, and [`json()`] is for other tools, by the [`schema`] that is in `docs`. [`first_line`] is the
+//! stable key by which findings are grouped; `facts` and `sentences` have the words that all forms share.
 //!
 //! What all forms have in common:
 //!
@@ -22,6 +23,8 @@
 //!
 //! # Invariants
 //!
+//! Sentences are made here and nowhere else: what an outcome has is facts, apart from the guest's own words.
+//!
 //! This crate never reads or writes anything, never looks at the environment, and knows neither the
 //! machine nor the search: its input is [`outcome`]. Equal input gives equal output. It emits no
 //! colour codes: a [`Text`] carries [`Role`]s, and the caller may paint those, but whatever a role
@@ -31,12 +34,15 @@
 
 mod asm;
 mod columns;
+mod facts;
 mod form;
 mod json;
 mod key;
 mod lines;
 mod mail;
+mod numbers;
 mod options;
+mod sentences;
 mod summary;
 mod text;
 mod wrap;
@@ -44,10 +50,12 @@ mod wrap;
 pub use asm::asm;
 pub use columns::columns;
 pub use form::Form;
-pub use json::{VERSION, json};
+pub use json::{VERSION, json, schema};
 pub use key::first_line;
-pub use lines::{count, verdict_line, verdict_word};
+pub use lines::{verdict_line, verdict_word};
 pub use mail::mail;
+pub use numbers::count;
 pub use options::{Context, Options};
+pub use sentences::{bounds_in_words, expected, found, reason, sentence, warning};
 pub use summary::{bounds, summary};
 pub use text::{Line, Role, Span, Text};

@@ -1,8 +1,10 @@
 //! One line per scenario, and the lines below it that say why nothing is claimed.
 
-use outcome::{Outcome, Place, Reason, Verdict};
+use outcome::{Outcome, Place, Reason, Verdict, Why};
 
 use crate::Options;
+use crate::numbers::{count, seconds};
+use crate::sentences;
 use crate::text::{Line, Role, Text};
 use crate::wrap::{clean, hang, width};
 
@@ -12,10 +14,6 @@ const WORD: usize = 9;
 pub(crate) const TIME_ENDS: usize = 76;
 /// How far in the lines below a verdict stand.
 const BELOW: &str = "     ";
-/// What a reason says of the runs without a switch, where they were all searched.
-const WITHOUT: &str = "no counterexample without a switch";
-/// How a reason begins that lists the marks itself.
-const MARKS: &str = "marks that no run reached";
 
 /// The word for a verdict, in capitals.
 pub fn verdict_word(verdict: Verdict) -> &'static str {
@@ -50,7 +48,7 @@ pub fn verdict_line(outcome: &Outcome, name_width: usize, options: &Options) -> 
     }
     unreached(&mut text, outcome, options);
     for warning in &outcome.warnings {
-        below(&mut text, &format!("warning: {warning}"), options);
+        below(&mut text, &format!("warning: {}", sentences::warning(warning)), options);
     }
     text
 }
@@ -83,12 +81,12 @@ fn told(outcome: &Outcome) -> String {
 fn nothing_claimed(text: &mut Text, outcome: &Outcome, options: &Options) {
     let mut hint = "";
     if let Some(reason) = &outcome.reason {
-        why(text, reason, options);
+        why(text, outcome, reason, options);
         if reason.instruction.is_some() {
             hint = "; stub the function or leave it out";
         }
     }
-    let some = outcome.reason.as_ref().is_some_and(|reason| reason.sentence.contains(WITHOUT));
+    let some = sentences::knows_without_switch(outcome);
     let bound = outcome.stats.switches.filter(|bound| *bound > 0);
     let more = if some || bound.is_some() { "more " } else { "" };
     if let Some(bound) = bound {
@@ -103,14 +101,14 @@ fn lost(text: &mut Text, outcome: &Outcome, options: &Options) {
     let declared = outcome.finds.as_deref().unwrap_or("a property");
     let instead = match (&outcome.finding, &outcome.reason) {
         (Some(finding), _) => {
-            format!("found instead: {}: {}", finding.property, finding.sentence)
+            format!("found instead: {}: {}", finding.property, sentences::sentence(finding))
         }
-        (None, Some(reason)) => reason.sentence.trim().trim_end_matches('.').to_owned(),
+        (None, Some(_)) => reason(outcome),
         (None, None) => "not found".into(),
     };
     below(text, &format!("declared to violate {declared}; {instead}"), options);
     match (&outcome.finding, &outcome.reason) {
-        (Some(_), Some(reason)) => why(text, reason, options),
+        (Some(_), Some(reason)) => why(text, outcome, reason, options),
         (None, Some(reason)) => at(text, reason, options),
         (_, None) => {}
     }
@@ -119,14 +117,13 @@ fn lost(text: &mut Text, outcome: &Outcome, options: &Options) {
 fn violated(text: &mut Text, outcome: &Outcome, options: &Options) {
     if let Some(finding) = &outcome.finding {
         let found = if outcome.verdict == Verdict::Found { "as declared: " } else { "" };
-        let sentence = format!("{found}{}: {}", finding.property, finding.sentence);
+        let sentence = format!("{found}{}: {}", finding.property, sentences::sentence(finding));
         below(text, &sentence, options);
     }
 }
 
 fn unreached(text: &mut Text, outcome: &Outcome, options: &Options) {
-    let reason = outcome.reason.as_ref().map_or("", |reason| &reason.sentence);
-    if reason.starts_with(MARKS) {
+    if outcome.reason.as_ref().is_some_and(|reason| matches!(reason.why, Why::Unreached { .. })) {
         return;
     }
     for mark in outcome.marks.iter().filter(|mark| !mark.reached) {
@@ -135,14 +132,16 @@ fn unreached(text: &mut Text, outcome: &Outcome, options: &Options) {
 }
 
 /// The reason's sentence with its CPU, then its place.
-fn why(text: &mut Text, reason: &Reason, options: &Options) {
-    let sentence = reason.sentence.trim().trim_end_matches('.');
-    let cpu = match reason.cpu.map(|cpu| format!("CPU{cpu}")) {
-        Some(cpu) if !sentence.contains(&cpu) => format!(", on {cpu}"),
-        _ => String::new(),
-    };
-    below(text, &format!("{sentence}{cpu}"), options);
-    at(text, reason, options);
+fn why(text: &mut Text, outcome: &Outcome, place: &Reason, options: &Options) {
+    let cpu = place.cpu.map(|cpu| format!(", on CPU{cpu}")).unwrap_or_default();
+    below(text, &format!("{}{cpu}", reason(outcome)), options);
+    at(text, place, options);
+}
+
+/// Why nothing is claimed, without a full stop.
+fn reason(outcome: &Outcome) -> String {
+    let sentence = sentences::reason(outcome).unwrap_or_default();
+    sentence.trim().trim_end_matches('.').to_owned()
 }
 
 /// `xsaves64 (%rdi)   fpu_save+0x1a   arch/x86/kernel/fpu/core.c:101`
@@ -179,34 +178,6 @@ fn source(place: &Place) -> Option<String> {
     Some(place.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
 }
 
-/// Puts a number before its noun: `1 CPU`, `2 CPUs`, `41 208 states`.
-pub fn count(n: u64, noun: &str) -> String {
-    let plural = match noun {
-        _ if n == 1 => "",
-        noun if noun.ends_with("ch") => "es",
-        _ => "s",
-    };
-    format!("{} {noun}{plural}", grouped(n))
-}
-
-/// Writes a number with its digits in groups of three: `41 208`.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `3.10s`.
-pub(crate) fn seconds(seconds: f64) -> String {
-    format!("{seconds:.2}s")
-}
-
 /// The search in one sentence. Of a replay, which searches nothing, what it executed.
 pub(crate) fn figures(outcome: &Outcome) -> String {
     let stats = &outcome.stats;
@@ -222,25 +193,4 @@ pub(crate) fn figures(outcome: &Outcome) -> String {
         count(stats.instructions, "instruction"),
         stats.peak_bytes as f64 / 1e6,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        let cases = [(0, "0"), (999, "999"), (1000, "1 000"), (41_208, "41 208")];
-        for (n, text) in cases {
-            assert_eq!(grouped(n), text);
-        }
-        assert_eq!(grouped(1_204_330), "1 204 330");
-    }
-
-    #[test]
-    fn nouns_agree_with_their_number() {
-        assert_eq!(count(1, "switch"), "1 switch");
-        assert_eq!(count(0, "switch"), "0 switches");
-        assert_eq!(count(2, "CPU"), "2 CPUs");
-    }
 }

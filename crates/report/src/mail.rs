@@ -1,13 +1,15 @@
 //! A run in the shape in which races are told on kernel lists.
 
-use outcome::{Finding, Outcome, Reason, Verdict};
+use outcome::{Finding, Outcome, Verdict};
 
 use crate::Context;
 use crate::columns::at_once;
 use crate::columns::layout::{Sheet, table};
 use crate::columns::story::{Manner, rows};
 use crate::columns::words::Voice;
-use crate::lines::{count, verdict_word};
+use crate::lines::verdict_word;
+use crate::numbers::count;
+use crate::sentences::{self, bounds_in_words};
 use crate::summary::built_for;
 use crate::text::Text;
 use crate::wrap::{clean, hang, width};
@@ -22,14 +24,14 @@ const WIDTH: usize = 72;
 pub fn mail(outcome: &Outcome, context: &Context) -> Text {
     let mut text = Text::default();
     match &outcome.finding {
-        Some(finding) => say(&mut text, "", &sentence(&finding.sentence)),
+        Some(finding) => say(&mut text, "", &sentence(&sentences::sentence(finding))),
         None => without_finding(&mut text, outcome),
     }
     text.blank();
     say(&mut text, "Image   ", &image(outcome));
     say(&mut text, "Model   ", &model(outcome));
     for warning in &outcome.warnings {
-        say(&mut text, "Warning ", &sentence(warning));
+        say(&mut text, "Warning ", &sentence(&sentences::warning(warning)));
     }
     if let Some(finding) = outcome.finding.as_ref().filter(|finding| !finding.events.is_empty()) {
         text.blank();
@@ -67,7 +69,7 @@ fn without_finding(text: &mut Text, outcome: &Outcome) {
     }
     text.blank();
     let states = count(outcome.stats.states, "state");
-    let why = outcome.reason.as_ref().map(why).unwrap_or_else(|| ".".into());
+    let why = why(outcome).unwrap_or_else(|| ".".into());
     let bound = match outcome.stats.switches {
         None | Some(0) => String::new(),
         Some(n) => {
@@ -91,14 +93,16 @@ fn without_finding(text: &mut Text, outcome: &Outcome) {
 }
 
 /// `: stopped at …: xsaves64 (%rdi) at fpu_save+0x1a.`
-fn why(reason: &Reason) -> String {
-    let mut why = format!(": {}", reason.sentence.trim().trim_end_matches('.'));
+fn why(outcome: &Outcome) -> Option<String> {
+    let reason = outcome.reason.as_ref()?;
+    let sentence = sentences::reason(outcome)?;
+    let mut why = format!(": {}", sentence.trim().trim_end_matches('.'));
     let place = reason.place.as_ref().map(|place| format!("at {}", place.symbol));
     let parts: Vec<String> = reason.instruction.iter().cloned().chain(place).collect();
     if !parts.is_empty() {
         why.push_str(&format!(", {}", parts.join(" ")));
     }
-    why + "."
+    Some(why + ".")
 }
 
 /// `vmlinux, build-id 3f9a1c0e, gcc 13.2`
@@ -116,10 +120,10 @@ fn image(outcome: &Outcome) -> String {
 fn model(outcome: &Outcome) -> String {
     let cpus = (outcome.cpus > 0).then(|| count(outcome.cpus.into(), "CPU"));
     let mut parts: Vec<String> = cpus.into_iter().collect();
-    let bounds = &outcome.bounds;
-    let all = [&bounds.memory_model].into_iter().chain(&bounds.others);
-    parts.extend(all.filter(|bound| !bound.is_empty()).cloned());
-    parts.extend(built_for(bounds));
+    if let Some(bounds) = &outcome.bounds {
+        parts.extend(bounds_in_words(bounds));
+        parts.extend(built_for(bounds));
+    }
     let model = parts.join(", ");
     match &outcome.finding {
         Some(finding) => format!("{model}; {}", run(outcome, finding)),

@@ -3,7 +3,9 @@
 use outcome::{Bounds, Outcome, Verdict};
 
 use crate::Options;
-use crate::lines::{TIME_ENDS, count};
+use crate::lines::TIME_ENDS;
+use crate::numbers::count;
+use crate::sentences::bounds_in_words;
 use crate::text::{Line, Role, Text};
 use crate::wrap::hang;
 
@@ -13,7 +15,7 @@ use crate::wrap::hang;
 pub fn summary(outcomes: &[Outcome], seconds: Option<f64>, options: &Options) -> Text {
     let mut text = Text::default();
     let all = seconds.unwrap_or_else(|| outcomes.iter().map(|o| o.stats.seconds).sum());
-    let time = format!("[{:>8}]", crate::lines::seconds(all));
+    let time = format!("[{:>8}]", crate::numbers::seconds(all));
     let scenarios = count(outcomes.len().try_into().unwrap_or(u64::MAX), "scenario");
     let lead = format!("     Summary {scenarios}: ");
     let ends = TIME_ENDS.min(options.width);
@@ -64,19 +66,17 @@ fn verdicts(outcomes: &[Outcome]) -> String {
 
 /// What the verdicts hold for; of what is not true of all, of how many.
 fn of_machine(outcomes: &[Outcome]) -> Vec<String> {
-    let of = |outcome: &Outcome| -> Vec<String> {
-        let bounds = &outcome.bounds;
-        let all = [&bounds.memory_model].into_iter().chain(&bounds.others).cloned();
-        all.chain(built_for(bounds)).collect()
-    };
+    let of =
+        |bounds: &Bounds| bounds_in_words(bounds).into_iter().chain(built_for(bounds)).collect();
     let mut all: Vec<(String, usize)> = Vec::new();
-    for bound in outcomes.iter().flat_map(of) {
+    let bounds = outcomes.iter().filter_map(|outcome| outcome.bounds.as_ref());
+    for bound in bounds.flat_map::<Vec<String>, _>(of) {
         match all.iter_mut().find(|(known, _)| *known == bound) {
             Some((_, n)) => *n += 1,
             None => all.push((bound, 1)),
         }
     }
-    let told = all.into_iter().filter(|(bound, _)| !bound.is_empty()).map(|(bound, n)| {
+    let told = all.into_iter().map(|(bound, n)| {
         if n == outcomes.len() { bound } else { format!("{bound} ({n} of {})", outcomes.len()) }
     });
     told.collect()

@@ -6,6 +6,7 @@ use core::fmt::{self, Display, Write};
 use core::panic::PanicInfo;
 
 use abi::hypercall::Failure;
+use abi::property::Property;
 use abi::table::Text;
 
 use crate::hypercall::lamprey_fail;
@@ -121,7 +122,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     let sentence = Buffer::<512>::format(format_args!("{}", info.message()));
     let (file, line) = info.location().map_or(("", 0), |place| (place.file(), place.line()));
-    report("panic", sentence.text(), NO_TEXT, NO_TEXT, text(file), line)
+    report(Property::Panic.name(), sentence.text(), NO_TEXT, NO_TEXT, text(file), line)
 }
 
 fn report(

@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// A loop that stores and never drains.
-// reason: more than 1024 stores in the store buffer of CPU0
+// reason: more than 1024 stores in a store buffer
 // instruction: mov
 // cpu: 0
 #[lamprey::scenario]
@@ -19,7 +19,7 @@ fn stores_without_end() {
 }
 
 /// One that others end, by a store that it waits for: some run stores as often as one likes before.
-// reason: more than 1024 stores in the store buffer of CPU0
+// reason: more than 1024 stores in a store buffer
 #[lamprey::scenario]
 fn beats_until_it_is_told_to_stop() {
     let words = lamprey::new([const { AtomicU64::new(0) }; 2]);

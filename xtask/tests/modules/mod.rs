@@ -51,6 +51,8 @@ struct Module {
     globs: Vec<Vec<String>>,
     /// Names that it defines.
     items: BTreeSet<String>,
+    /// Macros that it defines and that are reached from the root of the crate.
+    exported: BTreeSet<String>,
 }
 
 impl Module {
@@ -59,6 +61,7 @@ impl Module {
         self.aliases.extend(other.aliases.clone());
         self.globs.extend(other.globs.iter().cloned());
         self.items.extend(other.items.iter().cloned());
+        self.exported.extend(other.exported.iter().cloned());
     }
 
     /// The absolute form of a path of this crate that begins with `crate`, `self` or `super`.
@@ -152,6 +155,9 @@ impl<'ast> Visit<'ast> for Module {
         if is_for_tests(attributes) {
             return;
         }
+        if attributes.iter().any(|attribute| attribute.path().is_ident("macro_export")) {
+            self.exported.extend(name.map(ToString::to_string));
+        }
         self.items.extend(name.map(ToString::to_string));
         match item {
             Item::Use(item) => {
@@ -205,5 +211,6 @@ fn resolve(modules: &BTreeMap<Vec<String>, Module>, path: &[String], depth: usiz
             return home;
         }
     }
-    module.path.clone()
+    let exports = |module: &&Module| at == 0 && module.exported.contains(name);
+    modules.values().find(exports).unwrap_or(module).path.clone()
 }

@@ -1,13 +1,13 @@
-use outcome::{Finding, Verdict};
+use outcome::{Details, Finding, Verdict};
 
 use super::*;
 
 fn outcome(scenario: &str, finds_something: bool) -> Outcome {
     let finding = Finding {
         property: "p".into(),
-        sentence: "it is wrong".into(),
-        expected: None,
-        found: None,
+        details: Details::Endless,
+        since: None,
+        write: None,
         cpu: None,
         place: None,
         switches: 1,
@@ -21,7 +21,7 @@ fn outcome(scenario: &str, finds_something: bool) -> Outcome {
         about: String::new(),
         verdict: if finds_something { Verdict::Fail } else { Verdict::Pass },
         finds: None,
-        bounds: outcome::Bounds::default(),
+        bounds: None,
         warnings: Vec::new(),
         cpus: 2,
         stats: Default::default(),

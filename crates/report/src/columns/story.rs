@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use outcome::{Event, Finding, Frame, Level, What};
 
 use super::words::{Voice, words};
-use crate::key::mentioned_write;
+use crate::sentences::found;
 use crate::text::Role;
 use crate::wrap::clean;
 
@@ -55,7 +55,7 @@ pub(crate) struct Manner {
 /// The rows of a finding.
 pub(crate) fn rows(finding: &Finding, manner: Manner) -> Vec<Row> {
     let mut teller = Teller { manner, cpus: BTreeMap::new(), rows: Vec::new(), step: 0 };
-    let other = mentioned_write(finding);
+    let other = finding.write;
     let mut index = 0;
     while let Some(event) = finding.events.get(index) {
         let times = match manner.voice {
@@ -136,7 +136,12 @@ impl Teller {
             _ => self.enter_functions(event),
         };
         let position = match event.what {
-            What::Ipi { .. } | What::IpiDone { .. } | What::Hardware { .. } | What::End => None,
+            What::Ipi { .. }
+            | What::IpiDone { .. }
+            | What::Drained { .. }
+            | What::Cached { .. }
+            | What::Stale { .. }
+            | What::End => None,
             _ => self.position(event),
         };
         let row = self.row(event, depth, &text);
@@ -146,11 +151,11 @@ impl Teller {
     /// The violation marks the event told `before` it if it comes with that, or stands in a row of
     /// its own.
     fn violation(&mut self, finding: &Finding, event: &Event, before: Option<&Event>) {
-        let words = match (self.manner.voice, &finding.found) {
+        let words = match (self.manner.voice, found(finding)) {
             (Voice::Mail, Some(found)) => found,
-            _ => &finding.property,
+            _ => finding.property.clone(),
         };
-        let marker = format!("<== {}", clean(words, self.manner.utf8));
+        let marker = format!("<== {}", clean(&words, self.manner.utf8));
         let comes_with = |before: &&Event| {
             let activations = |event: &Event| -> Vec<u64> {
                 event.stack.iter().map(|frame| frame.activation).collect()
@@ -268,7 +273,7 @@ impl Teller {
         }
         if self.manner.raw {
             let instruction = event.instruction.as_ref()?;
-            return Some(Position { text: format!("{:x}", instruction.address), needed: true });
+            return Some(Position { text: format!("{:x}", instruction.address.0), needed: true });
         }
         let now = source(event.stack.last()?)?;
         let utf8 = self.manner.utf8;
@@ -286,7 +291,7 @@ impl Teller {
         let instruction = event.instruction.as_ref().filter(|_| self.manner.instructions)?;
         let mut text = format!("{}  {}", instruction.symbol, instruction.text);
         if self.manner.raw {
-            text.insert_str(0, &format!("{:x}  ", instruction.address));
+            text.insert_str(0, &format!("{:x}  ", instruction.address.0));
         }
         Some(clean(&text, self.manner.utf8))
     }
