@@ -149,7 +149,7 @@ pub fn check(
         every_access: limits.every_access,
         ..defaults
     };
-    let found = explore::search(&mut model, &options, &mut |p| {
+    let found = explore::search(&mut system::System::new(&mut model), &options, &mut |p| {
         progress(&Progress {
             states: p.states,
             transitions: p.transitions,

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
 use abi::property::Property;
-use explore::{Choice, Next, Stop, Touch, What, Words};
+use explore::{Stop, What};
 use machine::{
     Access, Accesses, Agent, Bad, Bound, Config, Cutoff, Entry, Flow, Gap, Halt, Machine, Seen,
     State, Warning, Watch, Word,
 };
 use outcome::Part;
+use system::{OwnNumbers, Recorder, Workload};
 
 use crate::guest::{Guest, Scenario};
 
@@ -134,10 +135,14 @@ impl Model {
     }
 }
 
-impl explore::Model for Model {
-    type State = State;
+impl Workload for Model {
     type Bad = Bad;
     type Gap = Obstacle;
+    type Numbering = OwnNumbers;
+
+    fn machine(&self) -> &Machine {
+        &self.machine
+    }
 
     fn is_wanted(&self, what: &What<Bad>) -> bool {
         self.finds.as_ref().is_none_or(|finds| finds == property(what))
@@ -147,7 +152,10 @@ impl explore::Model for Model {
         self.marks = Marks::default();
     }
 
-    fn initial(&mut self, words: &mut Words) -> Result<State, Stop<Bad, Obstacle>> {
+    fn initial(
+        &mut self,
+        accesses: &mut Recorder<'_, OwnNumbers>,
+    ) -> Result<State, Stop<Bad, Obstacle>> {
         self.invariants = Memo::default();
         let mut marks = std::mem::take(&mut self.marks);
         // The search begins anew to follow a trail that it has found, and must not be kept from that. The
@@ -155,34 +163,30 @@ impl explore::Model for Model {
         if self.set_up {
             self.machine.set_cutoff(Cutoff::default());
         }
-        let result = self.start(&mut Recorder(words), &mut marks);
+        let result = self.start(accesses, &mut marks);
         self.machine.set_cutoff(self.budget.cutoff());
         self.marks = marks;
         self.set_up |= !matches!(result, Err(Halt::CutOff { .. }));
         result.map_err(|halt| self.stop(halt))
     }
 
-    fn choices(&self, state: &State, out: &mut Vec<Choice>) {
-        self.machine.choices(state, |agent, pick| out.push(Choice { agent: agent.0, pick }));
-    }
-
-    fn optional(&self, _: &State, choice: Choice) -> bool {
-        Machine::is_optional(Agent(choice.agent), choice.pick)
-    }
-
     fn step(
         &mut self,
         state: &mut State,
-        choice: Choice,
-        words: &mut Words,
+        agent: Agent,
+        pick: u16,
+        accesses: &mut Recorder<'_, OwnNumbers>,
     ) -> Result<(), Stop<Bad, Obstacle>> {
-        let agent = Agent(choice.agent);
         self.machine
-            .step(state, agent, choice.pick, &mut Recorder(words), &mut self.marks)
+            .step(state, agent, pick, accesses, &mut self.marks)
             .map_err(|halt| self.stop(halt))
     }
 
-    fn inspect(&mut self, state: &State, words: &mut Words) -> Result<(), Stop<Bad, Obstacle>> {
+    fn inspect(
+        &mut self,
+        state: &State,
+        accesses: &mut Recorder<'_, OwnNumbers>,
+    ) -> Result<(), Stop<Bad, Obstacle>> {
         if self.machine.registered().always.is_empty() && !self.is_end(state) {
             return Ok(());
         }
@@ -190,7 +194,7 @@ impl explore::Model for Model {
             return Ok(());
         }
         let mut marks = std::mem::take(&mut self.marks);
-        let mut reads = Reads { words, read: BTreeSet::new() };
+        let mut reads = Reads { accesses, read: BTreeSet::new() };
         let result = self.judge_state(state, &mut reads, &mut marks);
         let read = reads.read;
         self.marks = marks;
@@ -198,47 +202,6 @@ impl explore::Model for Model {
         self.invariants.add(state, read);
         Ok(())
     }
-
-    fn key(&self, state: &State) -> u128 {
-        state.fingerprint()
-    }
-
-    fn ended(&self, state: &State) -> bool {
-        self.is_end(state)
-    }
-
-    fn next(&self, state: &State, agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
-        let next = self.machine.next(state, Agent(agent))?;
-        touches.extend(
-            next.touches().iter().map(|(word, write)| Touch { word: word.0, write: *write }),
-        );
-        Some(Next { point: next.point, reducible: next.reducible })
-    }
-
-    fn agents(&self) -> u8 {
-        Agent::COUNT
-    }
-
-    fn recurrent(&self) -> explore::Agents {
-        agents(Agent::interrupt(0), Agent::COUNT)
-    }
-
-    fn silent(&self) -> explore::Agents {
-        agents(Agent::hardware(0), Agent::nested_nmi(0).0)
-    }
-
-    fn served_by(&self, agent: u8) -> explore::Agents {
-        1 << Agent::hardware(Agent(agent).cpu()).0
-    }
-
-    fn state_bytes(&self, state: &State) -> usize {
-        state.bytes()
-    }
-}
-
-/// The agents from `first` to before number `end`.
-fn agents(first: Agent, end: u8) -> explore::Agents {
-    (first.0..end).fold(0, |mask, agent| mask | 1 << agent)
 }
 
 impl Budget {
@@ -247,21 +210,6 @@ impl Budget {
         Cutoff::when(move || {
             interrupted.is_due() || deadline.is_some_and(|deadline| Instant::now() >= deadline)
         })
-    }
-}
-
-/// The search's words, as the machine sees them.
-pub(crate) struct Recorder<'a>(pub(crate) &'a mut Words);
-
-impl Accesses for Recorder<'_> {
-    #[inline]
-    fn is_shared(&self, word: Word) -> bool {
-        self.0.is_shared(word.0)
-    }
-
-    #[inline]
-    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
-        self.0.touch(agent.0, word.0, write);
     }
 }
 
@@ -282,27 +230,27 @@ impl<A: Accesses> Accesses for Unrecorded<'_, A> {
 }
 
 /// Records an invariant's accesses, and remembers what it read.
-struct Reads<'a> {
-    words: &'a mut Words,
+struct Reads<'a, A> {
+    accesses: &'a mut A,
     read: BTreeSet<Word>,
 }
 
-impl Accesses for Reads<'_> {
+impl<A: Accesses> Accesses for Reads<'_, A> {
     fn is_shared(&self, word: Word) -> bool {
-        word.is_about_keeping() && self.words.is_shared(word.0)
+        word.is_about_keeping() && self.accesses.is_shared(word)
     }
 
     fn touch(&mut self, agent: Agent, word: Word, write: bool) {
         if word.is_about_keeping() {
-            self.words.touch(agent.0, word.0, write);
+            self.accesses.touch(agent, word, write);
             return;
         }
         // What it writes goes to a copy that is thrown away; but a LOCKed access is told as a write,
         // and reads.
-        self.words.touch(agent.0, word.0, false);
+        self.accesses.touch(agent, word, false);
         // Only stores to shared words are buffered.
-        if let Some(made) = word.made().filter(|_| self.words.is_shared(word.0)) {
-            self.words.touch(agent.0, made.0, false);
+        if let Some(made) = word.made().filter(|_| self.accesses.is_shared(word)) {
+            self.accesses.touch(agent, made, false);
         }
         self.read.insert(word);
     }

@@ -7,7 +7,9 @@ use machine::{Agent, Bad, Halt, Missing, State, Violation};
 use outcome::{Finding, Place};
 
 use crate::guest::{Guest, Scenario};
-use crate::model::{Model, Recorder, property};
+use system::{Recorder, System};
+
+use crate::model::{Model, property};
 use crate::narrate::Narrator;
 use crate::stacks::{place, symbol};
 use crate::trail::{ReplayError, Run, who};
@@ -55,7 +57,7 @@ impl Teller<'_> {
             }
             for choice in possible {
                 let mut next = state.clone();
-                let (agent, accesses) = (Agent(choice.agent), &mut Recorder(words));
+                let (agent, accesses) = (Agent(choice.agent), &mut Recorder::new(words));
                 if self
                     .model
                     .machine
@@ -84,7 +86,7 @@ impl Teller<'_> {
             runs: Vec::new(),
             switches: Switches::default(),
         };
-        let started = self.model.start(&mut Recorder(&mut course.words), &mut course.narrator);
+        let started = self.model.start(&mut Recorder::new(&mut course.words), &mut course.narrator);
         let mut state = match started {
             Ok(state) => state,
             Err(halt) => return self.ended_at(halt, None, choices, 0, course),
@@ -97,13 +99,13 @@ impl Teller<'_> {
             if !possible.contains(choice) {
                 return Err(self.does_not_fit(number + 1, *choice, &possible));
             }
-            course.switches.step(&*self.model, &state, &possible, *choice);
+            course.switches.step(&System::new(self.model), &state, &possible, *choice);
             course.narrator.step = u32::try_from(number + 1).unwrap_or(u32::MAX);
             let result = self.model.machine.step(
                 &mut state,
                 Agent(choice.agent),
                 choice.pick,
-                &mut Recorder(&mut course.words),
+                &mut Recorder::new(&mut course.words),
                 &mut course.narrator,
             );
             let rip = state.cpu(Agent(choice.agent).cpu()).rip();
@@ -128,21 +130,21 @@ impl Teller<'_> {
     fn judge_state(&mut self, state: &State, course: &mut Course<'_>) -> Result<(), Halt> {
         let Course { narrator, words, .. } = course;
         narrator.listening = false;
-        let result = self.model.judge_state(state, &mut Recorder(words), narrator);
+        let result = self.model.judge_state(state, &mut Recorder::new(words), narrator);
         narrator.listening = true;
         result
     }
 
     fn possible(&self, state: &State) -> Vec<Choice> {
         let mut possible = Vec::new();
-        explore::Model::choices(&*self.model, state, &mut possible);
+        system::choices(&self.model.machine, state, &mut possible);
         possible
     }
 
     /// The ways to go on that are not optional.
     fn required(&self, state: &State) -> Vec<Choice> {
         let mut possible = self.possible(state);
-        possible.retain(|choice| !explore::Model::optional(&*self.model, state, *choice));
+        possible.retain(|choice| !system::is_optional(*choice));
         possible
     }
 

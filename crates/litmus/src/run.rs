@@ -1,16 +1,15 @@
 //! Runs a test through every interleaving.
 
-use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
 use std::time::Instant;
 
 use abi::hypercall::Hypercall;
-use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
+use explore::{Options, Stop, Verdict, What, Why};
 use machine::{
-    Access, Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Missing,
-    Seen, Watch, Word,
+    Access, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Missing, Seen, Watch,
 };
+use system::{DenseNumbers, Recorder, System, Workload};
 
 use crate::assemble::{Image, Refused, assemble};
 use crate::test::{Location, Model, Place, State, Test, result_address};
@@ -115,18 +114,18 @@ pub fn run(
     let config = Config { memory_model, ..Config::default() };
     let machine = Machine::new(&image.segments, &[(image.stub, Hypercall::Return)], config)
         .map_err(Refused::Machine)?;
-    let mut searched =
-        Searched { machine, image, test, numbers: Numbers::default(), ends: BTreeSet::new() };
+    let mut searched = Searched { machine, image, test, ends: BTreeSet::new() };
     let options = Options {
         states: budget.states,
         bytes: budget.bytes,
         deadline: explore::deadline(Instant::now(), budget.seconds),
         ..Options::default()
     };
-    let found = explore::search(&mut searched, &options, &mut |_| match stopped() {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    });
+    let found =
+        explore::search(&mut System::new(&mut searched), &options, &mut |_| match stopped() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        });
     match found.verdict {
         Verdict::Pass => {}
         Verdict::Violated { what: What::Bad(wrong), .. } => return Err(searched.told(&wrong)),
@@ -208,7 +207,6 @@ struct Searched<'t> {
     machine: Machine,
     image: Image,
     test: &'t Test,
-    numbers: Numbers,
     /// Final states seen in this round.
     ends: BTreeSet<State>,
 }
@@ -229,12 +227,10 @@ impl Searched<'_> {
     /// Runs `step` on the machine, and looks at its accesses.
     fn bounded<T>(
         &mut self,
-        words: &mut Words,
-        step: impl FnOnce(&mut Machine, &mut Recorder<'_>, &mut Bounds<'_>) -> Result<T, Halt>,
+        step: impl FnOnce(&mut Machine, &mut Bounds<'_>) -> Result<T, Halt>,
     ) -> Result<T, Stop<Wrong, Gap>> {
         let mut bounds = Bounds { test: self.test, own: &self.image.own, outside: None };
-        let mut recorder = Recorder { words, numbers: &self.numbers };
-        let result = step(&mut self.machine, &mut recorder, &mut bounds).map_err(stop)?;
+        let result = step(&mut self.machine, &mut bounds).map_err(stop)?;
         match bounds.outside {
             Some(outside) => Err(Stop::Violation(Wrong::Outside(outside))),
             None => Ok(result),
@@ -265,89 +261,49 @@ impl Searched<'_> {
     }
 }
 
-impl explore::Model for Searched<'_> {
-    type State = machine::State;
+impl Workload for Searched<'_> {
     type Bad = Wrong;
     type Gap = Gap;
+    type Numbering = DenseNumbers;
+
+    fn machine(&self) -> &Machine {
+        &self.machine
+    }
 
     fn round_begins(&mut self) {
         self.ends.clear();
     }
 
-    fn initial(&mut self, words: &mut Words) -> Result<machine::State, Stop<Wrong, Gap>> {
+    fn initial(
+        &mut self,
+        accesses: &mut Recorder<'_, DenseNumbers>,
+    ) -> Result<machine::State, Stop<Wrong, Gap>> {
         let entries: Vec<Entry> =
             self.image.entries.iter().map(|entry| Entry { function: *entry, data: 0 }).collect();
-        self.bounded(words, |machine, recorder, bounds| {
-            machine.start_threads(&entries, recorder, bounds)
-        })
-    }
-
-    fn choices(&self, state: &machine::State, out: &mut Vec<Choice>) {
-        self.machine.choices(state, |agent, pick| out.push(Choice { agent: agent.0, pick }));
+        self.bounded(|machine, bounds| machine.start_threads(&entries, accesses, bounds))
     }
 
     fn step(
         &mut self,
         state: &mut machine::State,
-        choice: Choice,
-        words: &mut Words,
+        agent: Agent,
+        pick: u16,
+        accesses: &mut Recorder<'_, DenseNumbers>,
     ) -> Result<(), Stop<Wrong, Gap>> {
-        let agent = Agent(choice.agent);
-        self.bounded(words, |machine, recorder, bounds| {
-            machine.step(state, agent, choice.pick, recorder, bounds)
-        })
+        self.bounded(|machine, bounds| machine.step(state, agent, pick, accesses, bounds))
     }
 
-    fn inspect(&mut self, state: &machine::State, _: &mut Words) -> Result<(), Stop<Wrong, Gap>> {
+    fn inspect(
+        &mut self,
+        state: &machine::State,
+        _: &mut Recorder<'_, DenseNumbers>,
+    ) -> Result<(), Stop<Wrong, Gap>> {
         if state.ended() {
             let end = self.final_state(state);
             self.ends.insert(end);
         }
         Ok(())
     }
-
-    fn key(&self, state: &machine::State) -> u128 {
-        state.fingerprint()
-    }
-
-    fn ended(&self, state: &machine::State) -> bool {
-        state.ended()
-    }
-
-    fn next(&self, state: &machine::State, agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
-        let next = self.machine.next(state, Agent(agent))?;
-        touches.extend(
-            next.touches()
-                .iter()
-                .map(|(word, write)| Touch { word: self.numbers.of(*word), write: *write }),
-        );
-        Some(Next { point: next.point, reducible: next.reducible })
-    }
-
-    fn agents(&self) -> u8 {
-        Agent::COUNT
-    }
-
-    fn recurrent(&self) -> explore::Agents {
-        agents(Agent::interrupt(0))
-    }
-
-    fn silent(&self) -> explore::Agents {
-        agents(Agent::hardware(0))
-    }
-
-    fn served_by(&self, agent: u8) -> explore::Agents {
-        1 << Agent::hardware(Agent(agent).cpu()).0
-    }
-
-    fn state_bytes(&self, state: &machine::State) -> usize {
-        state.bytes()
-    }
-}
-
-/// The agents from `first` on.
-fn agents(first: Agent) -> explore::Agents {
-    (first.0..Agent::COUNT).fold(0, |mask, agent| mask | 1 << agent)
 }
 
 /// A test calls nothing, so it cannot call anything in the wrong way.
@@ -364,34 +320,5 @@ fn stop(halt: Halt) -> Stop<Wrong, Gap> {
         Halt::Gap(gap) => Stop::Unmodelled(gap),
         Halt::Discarded => Stop::Discarded,
         Halt::CutOff { .. } => unreachable!("nothing in a litmus test runs by itself"),
-    }
-}
-
-/// Dense numbers for the few words of a test: the search has tables by number, and makes them anew in
-/// every round.
-#[derive(Default)]
-struct Numbers(RefCell<HashMap<Word, u32>>);
-
-impl Numbers {
-    fn of(&self, word: Word) -> u32 {
-        let mut known = self.0.borrow_mut();
-        let next = u32::try_from(known.len()).expect("fewer words than numbers");
-        *known.entry(word).or_insert(next)
-    }
-}
-
-/// The search's words, as the machine sees them.
-struct Recorder<'a> {
-    words: &'a mut Words,
-    numbers: &'a Numbers,
-}
-
-impl Accesses for Recorder<'_> {
-    fn is_shared(&self, word: Word) -> bool {
-        self.words.is_shared(self.numbers.of(word))
-    }
-
-    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
-        self.words.touch(agent.0, self.numbers.of(word), write);
     }
 }

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 
 use abi::hypercall::Hypercall;
 use abi::layout::IMAGE_BASE;
-use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
+use explore::{Options, Stop, Verdict, What, Why};
 use machine::{
     Accesses, Agent, Bad as MachineBad, Config, Gap, Halt, Machine, Segment, Violation, Word,
 };
+use system::{OwnNumbers, Recorder, System, Workload};
 
 use crate::assemble::{DATA_BYTES, Image, assemble};
 use crate::outcome::{Bad, Outcome};
@@ -62,7 +63,7 @@ pub(crate) fn search(
 ) -> Result<Outcome, Undecided> {
     let config = Config { masking: mode != Mode::NoMasking, ..Config::default() };
     let machine = machine(image, config).map_err(Undecided::Gap)?;
-    let mut model = Model {
+    let mut model = Observed {
         machine,
         entry: image.entry,
         observed: program.observed(heap),
@@ -75,7 +76,8 @@ pub(crate) fn search(
         shorten_states: 0,
         ..Options::default()
     };
-    let found = explore::search(&mut model, &options, &mut |_| ControlFlow::Continue(()));
+    let found =
+        explore::search(&mut System::new(&mut model), &options, &mut |_| ControlFlow::Continue(()));
     let states = found.stats.states as usize;
     let bad = match found.verdict {
         Verdict::Pass => None,
@@ -154,45 +156,48 @@ impl Accesses for Unrecorded {
     fn touch(&mut self, _: Agent, _: Word, _: bool) {}
 }
 
-struct Model {
+/// A program on the machine, and the final states seen in this round.
+struct Observed {
     machine: Machine,
     entry: u64,
     observed: Vec<u64>,
     ends: BTreeSet<Vec<u64>>,
 }
 
-impl explore::Model for Model {
-    type State = machine::State;
+impl Workload for Observed {
     type Bad = MachineBad;
     type Gap = Gap;
+    type Numbering = OwnNumbers;
+
+    fn machine(&self) -> &Machine {
+        &self.machine
+    }
 
     fn round_begins(&mut self) {
         self.ends.clear();
     }
 
-    fn initial(&mut self, words: &mut Words) -> Result<machine::State, Stop<MachineBad, Gap>> {
-        self.machine.start(self.entry, &mut Recorder(words), &mut ()).map_err(stop)
-    }
-
-    fn choices(&self, state: &machine::State, out: &mut Vec<Choice>) {
-        self.machine.choices(state, |agent, pick| out.push(Choice { agent: agent.0, pick }));
+    fn initial(
+        &mut self,
+        accesses: &mut Recorder<'_, OwnNumbers>,
+    ) -> Result<machine::State, Stop<MachineBad, Gap>> {
+        self.machine.start(self.entry, accesses, &mut ()).map_err(stop)
     }
 
     fn step(
         &mut self,
         state: &mut machine::State,
-        choice: Choice,
-        words: &mut Words,
+        agent: Agent,
+        pick: u16,
+        accesses: &mut Recorder<'_, OwnNumbers>,
     ) -> Result<(), Stop<MachineBad, Gap>> {
-        let agent = Agent(choice.agent);
-        let mut recorder = Recorder(words);
-        self.machine.step(state, agent, choice.pick, &mut recorder, &mut ()).map_err(stop)
+        self.machine.step(state, agent, pick, accesses, &mut ()).map_err(stop)
     }
 
     fn inspect(
         &mut self,
         state: &machine::State,
-        _: &mut Words,
+        _: &mut Recorder<'_, OwnNumbers>,
     ) -> Result<(), Stop<MachineBad, Gap>> {
         if state.ended() {
             let value = |va: &u64| self.machine.peek(state, *va, 8).unwrap_or(0);
@@ -200,50 +205,6 @@ impl explore::Model for Model {
         }
         Ok(())
     }
-
-    fn key(&self, state: &machine::State) -> u128 {
-        state.fingerprint()
-    }
-
-    fn ended(&self, state: &machine::State) -> bool {
-        state.ended()
-    }
-
-    fn optional(&self, _: &machine::State, choice: Choice) -> bool {
-        Machine::is_optional(Agent(choice.agent), choice.pick)
-    }
-
-    fn next(&self, state: &machine::State, agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
-        let next = self.machine.next(state, Agent(agent))?;
-        let told = next.touches().iter();
-        touches.extend(told.map(|(word, write)| Touch { word: word.0, write: *write }));
-        Some(Next { point: next.point, reducible: next.reducible })
-    }
-
-    fn agents(&self) -> u8 {
-        Agent::COUNT
-    }
-
-    fn recurrent(&self) -> explore::Agents {
-        agents(Agent::interrupt(0), Agent::COUNT)
-    }
-
-    fn silent(&self) -> explore::Agents {
-        agents(Agent::hardware(0), Agent::nested_nmi(0).0)
-    }
-
-    fn served_by(&self, agent: u8) -> explore::Agents {
-        1 << Agent::hardware(Agent(agent).cpu()).0
-    }
-
-    fn state_bytes(&self, state: &machine::State) -> usize {
-        state.bytes()
-    }
-}
-
-/// The agents from `first` to before number `end`.
-fn agents(first: Agent, end: u8) -> explore::Agents {
-    (first.0..end).fold(0, |mask, agent| mask | 1 << agent)
 }
 
 fn stop(halt: Halt) -> Stop<MachineBad, Gap> {
@@ -252,17 +213,5 @@ fn stop(halt: Halt) -> Stop<MachineBad, Gap> {
         Halt::Gap(gap) => Stop::Unmodelled(gap),
         Halt::Discarded => Stop::Discarded,
         Halt::CutOff { .. } => unreachable!("nothing asks to cut anything off"),
-    }
-}
-
-struct Recorder<'a>(&'a mut Words);
-
-impl Accesses for Recorder<'_> {
-    fn is_shared(&self, word: Word) -> bool {
-        self.0.is_shared(word.0)
-    }
-
-    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
-        self.0.touch(agent.0, word.0, write);
     }
 }

@@ -8,12 +8,10 @@ mod program;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Words};
-use machine::{
-    Accesses, Agent, Bad, Config, Entry, Fill, Gap, Halt, Machine, MemoryModel, State, Violation,
-    Word,
-};
+use explore::{Options, Stop, Verdict, What};
+use machine::{Agent, Bad, Config, Entry, Fill, Gap, Halt, Machine, MemoryModel, State, Violation};
 use proptest::prelude::*;
+use system::{OwnNumbers, Recorder, System, Workload};
 
 use program::{DATA_WORDS, SHARED, Thread, assemble, programs};
 
@@ -28,18 +26,6 @@ struct Program {
     ends: BTreeSet<Vec<u64>>,
 }
 
-struct Recorder<'a>(&'a mut Words);
-
-impl Accesses for Recorder<'_> {
-    fn is_shared(&self, word: Word) -> bool {
-        self.0.is_shared(word.0)
-    }
-
-    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
-        self.0.touch(agent.0, word.0, write);
-    }
-}
-
 fn stop(halt: Halt) -> Stop<Bad, Gap> {
     match halt {
         Halt::Bad(bad) => Stop::Violation(bad),
@@ -49,76 +35,47 @@ fn stop(halt: Halt) -> Stop<Bad, Gap> {
     }
 }
 
-fn agents(first: Agent, end: u8) -> explore::Agents {
-    (first.0..end).fold(0, |agents, agent| agents | 1 << agent)
-}
-
-impl explore::Model for Program {
-    type State = State;
+impl Workload for Program {
     type Bad = Bad;
     type Gap = Gap;
+    type Numbering = OwnNumbers;
+
+    fn machine(&self) -> &Machine {
+        &self.machine
+    }
 
     fn round_begins(&mut self) {
         self.ends.clear();
     }
 
-    fn initial(&mut self, words: &mut Words) -> Result<State, Stop<Bad, Gap>> {
-        self.machine.start_threads(&self.entries, &mut Recorder(words), &mut ()).map_err(stop)
-    }
-
-    fn choices(&self, state: &State, out: &mut Vec<Choice>) {
-        self.machine.choices(state, |agent, pick| out.push(Choice { agent: agent.0, pick }));
+    fn initial(
+        &mut self,
+        accesses: &mut Recorder<'_, OwnNumbers>,
+    ) -> Result<State, Stop<Bad, Gap>> {
+        self.machine.start_threads(&self.entries, accesses, &mut ()).map_err(stop)
     }
 
     fn step(
         &mut self,
         state: &mut State,
-        choice: Choice,
-        words: &mut Words,
+        agent: Agent,
+        pick: u16,
+        accesses: &mut Recorder<'_, OwnNumbers>,
     ) -> Result<(), Stop<Bad, Gap>> {
-        let agent = Agent(choice.agent);
-        self.machine.step(state, agent, choice.pick, &mut Recorder(words), &mut ()).map_err(stop)
+        self.machine.step(state, agent, pick, accesses, &mut ()).map_err(stop)
     }
 
-    fn inspect(&mut self, state: &State, _: &mut Words) -> Result<(), Stop<Bad, Gap>> {
+    fn inspect(
+        &mut self,
+        state: &State,
+        _: &mut Recorder<'_, OwnNumbers>,
+    ) -> Result<(), Stop<Bad, Gap>> {
         if state.ended() {
             let word = |n| self.machine.peek(state, SHARED + n * 8, 8).expect("mapped");
             let end = (0..DATA_WORDS).map(word).collect();
             self.ends.insert(end);
         }
         Ok(())
-    }
-
-    fn key(&self, state: &State) -> u128 {
-        state.fingerprint()
-    }
-
-    fn ended(&self, state: &State) -> bool {
-        state.ended()
-    }
-
-    fn next(&self, state: &State, agent: u8, touches: &mut Vec<Touch>) -> Option<Next> {
-        let next = self.machine.next(state, Agent(agent))?;
-        touches.extend(
-            next.touches().iter().map(|(word, write)| Touch { word: word.0, write: *write }),
-        );
-        Some(Next { point: next.point, reducible: next.reducible })
-    }
-
-    fn agents(&self) -> u8 {
-        Agent::COUNT
-    }
-
-    fn recurrent(&self) -> explore::Agents {
-        agents(Agent::interrupt(0), Agent::COUNT)
-    }
-
-    fn silent(&self) -> explore::Agents {
-        agents(Agent::hardware(0), Agent::nested_nmi(0).0)
-    }
-
-    fn served_by(&self, agent: u8) -> explore::Agents {
-        1 << Agent::hardware(Agent(agent).cpu()).0
     }
 }
 
@@ -136,7 +93,12 @@ fn search(threads: &[Thread], config: Config, options: &Options) -> Option<(Outc
     let (segments, calls, entries) = assemble(threads);
     let machine = Machine::new(&segments, &calls, config).expect("a machine");
     let mut program = Program { machine, entries, ends: BTreeSet::new() };
-    let found = explore::search(&mut program, options, &mut |_| ControlFlow::Continue(()));
+    let found =
+        explore::search(
+            &mut System::new(&mut program),
+            options,
+            &mut |_| ControlFlow::Continue(()),
+        );
     let outcome = match found.verdict {
         Verdict::Pass => Outcome::Ends(program.ends),
         Verdict::Violated { what, switches, shortest, .. } => {
