@@ -3,12 +3,9 @@
 mod program;
 
 use explore::{Options, Verdict, What, search};
-use program::{Bad, Op, Program, Spec, WAYS, Way, options};
+use program::{Bad, Op, Program, Spec, Told, WAYS, Way};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-
-/// The number of programs.
-const PROGRAMS: u64 = 1_500;
 
 /// Enough for a program of the generator; larger ones are skipped.
 const STATES: u64 = 60_000;
@@ -68,17 +65,43 @@ impl Random {
         if self.below(3) == 0 {
             program.never = vec![(self.below(4), 1), (self.below(4), self.below(2))];
         }
-        program.untold = self.below(3) == 0;
+        program.told =
+            [Told::All, Told::All, Told::All, Told::Nothing, Told::Reads, Told::Elsewhere]
+                [usize::from(self.below(6))];
         program
     }
+}
+
+/// A generated program, and how soon a round that has learnt something makes way for the next: at once, most
+/// of what follows is learnt in later rounds.
+struct Case {
+    seed: u64,
+    program: Program,
+    patience: u64,
+}
+
+impl Case {
+    fn options(&self, way: Way) -> Options {
+        Options { patience: self.patience, ..program::options(way) }
+    }
+}
+
+/// The programs to compare; `RANDOM_PROGRAMS` asks for more.
+fn cases() -> impl Iterator<Item = Case> {
+    let count = std::env::var("RANDOM_PROGRAMS").map_or(1_500, |t| t.parse().expect("a number"));
+    (1..=count).map(|seed: u64| {
+        let program = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).program();
+        Case { seed, program, patience: [0, 10, 100, 1_000][seed as usize % 4] }
+    })
 }
 
 /// What a search that collects finds.
 type Collected = (BTreeSet<program::State>, BTreeSet<Bad>, bool);
 
-fn collect(program: &Program, way: Way) -> Option<Collected> {
-    let mut program = Program { collect: true, ..program.clone() };
-    let options = Options { states: STATES, shorten_states: 0, circles: false, ..options(way) };
+fn collect(case: &Case, way: Way) -> Option<Collected> {
+    let mut program = Program { collect: true, ..case.program.clone() };
+    let options =
+        Options { states: STATES, shorten_states: 0, circles: false, ..case.options(way) };
     let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
     let livelock = match found.verdict {
         Verdict::Pass => false,
@@ -91,9 +114,9 @@ fn collect(program: &Program, way: Way) -> Option<Collected> {
 }
 
 /// Whether the simplest bad run is a livelock, and its switches.
-fn verdict(program: &Program, way: Way) -> Option<Option<(bool, u32)>> {
-    let mut program = program.clone();
-    let options = Options { states: STATES, ..options(way) };
+fn verdict(case: &Case, way: Way) -> Option<Option<(bool, u32)>> {
+    let mut program = case.program.clone();
+    let options = Options { states: STATES, ..case.options(way) };
     let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
     match found.verdict {
         Verdict::Pass => Some(None),
@@ -108,17 +131,16 @@ fn verdict(program: &Program, way: Way) -> Option<Option<(bool, u32)>> {
 #[test]
 fn every_way_of_searching_says_the_same() {
     let (mut compared, mut bad, mut trapped) = (0, 0, 0);
-    for seed in 1..=PROGRAMS {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let program = random.program();
-        let Some(all) = collect(&program, Way::Brute) else { continue };
-        let Some(one) = verdict(&program, Way::Brute) else { continue };
-        let Some(other) = verdict(&program, Way::Shared) else { continue };
+    for case in cases() {
+        let Case { seed, program, .. } = &case;
+        let Some(all) = collect(&case, Way::Brute) else { continue };
+        let Some(one) = verdict(&case, Way::Brute) else { continue };
+        let Some(other) = verdict(&case, Way::Shared) else { continue };
         for way in WAYS {
-            let same = collect(&program, way).expect("no more than brute force");
+            let same = collect(&case, way).expect("no more than brute force");
             assert_eq!(same, all, "seed {seed}, {way:?}: {program:#?}");
-            let same = verdict(&program, way).expect("no more than brute force");
-            let expected = if options(way).every_access { one } else { other };
+            let same = verdict(&case, way).expect("no more than brute force");
+            let expected = if case.options(way).every_access { one } else { other };
             assert_eq!(same, expected, "seed {seed}, {way:?}: {program:#?}");
         }
         // What is private costs no switch, so an agent may already be in the loop it stays in.
@@ -136,14 +158,13 @@ fn every_way_of_searching_says_the_same() {
 #[test]
 fn a_search_cut_short_does_not_say_too_much() {
     let (mut said, mut stopped) = (0, 0);
-    for seed in 1..=PROGRAMS {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let program = random.program();
+    for case in cases() {
+        let Case { seed, program, .. } = &case;
         // Only a search to the end can tell a livelock.
-        let Some(Some((false, switches))) = verdict(&program, Way::Brute) else { continue };
+        let Some(Some((false, switches))) = verdict(&case, Way::Brute) else { continue };
         for way in WAYS {
             for states in (10..150).step_by(5) {
-                let options = Options { states, ..options(way) };
+                let options = Options { states, ..case.options(way) };
                 let mut program = program.clone();
                 let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
                 let Verdict::Undecided { complete_switches, .. } = found.verdict else { continue };
@@ -152,7 +173,7 @@ fn a_search_cut_short_does_not_say_too_much() {
                 assert!(honest, "seed {seed}, {way:?}, {states} states: {complete_switches:?}");
             }
             for after in (1..40).step_by(3) {
-                let options = Options { progress_every: after, ..options(way) };
+                let options = Options { progress_every: after, ..case.options(way) };
                 let found = search(&mut program.clone(), &options, &mut |_| ControlFlow::Break(()));
                 let Verdict::Undecided { complete_switches, .. } = found.verdict else { continue };
                 stopped += u32::from(complete_switches.is_some());
@@ -164,10 +185,49 @@ fn a_search_cut_short_does_not_say_too_much() {
     assert!(said >= 150 && stopped >= 50, "said something {said} and {stopped} times");
 }
 
+/// A bad run of a round that is not the last is told where the search is ended before the last finds it
+/// again, and of several the simplest.
+#[test]
+fn what_was_found_is_told_where_a_search_is_ended() {
+    let (mut found_before, mut found_simpler) = (0, 0);
+    for case in cases().take(400) {
+        for way in WAYS {
+            let options = Options { progress_every: 1, states: STATES, ..case.options(way) };
+            let mut known: Option<(u32, usize)> = None;
+            for calls in 1..120 {
+                let (mut left, mut shortening) = (calls, false);
+                let found = search(&mut case.program.clone(), &options, &mut |progress| {
+                    shortening = progress.shortening;
+                    left -= 1;
+                    if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
+                if left > 0 {
+                    break;
+                }
+                let told = || format!("seed {}, {way:?}, {calls} steps: {found:?}", case.seed);
+                match &found.verdict {
+                    // A last round, which need not find it at once.
+                    Verdict::Violated { shortest: false, .. } if shortening => {}
+                    Verdict::Violated { shortest: false, trail, switches, .. } => {
+                        let place = (*switches, trail.len());
+                        assert!(known.is_none_or(|known| place <= known), "{known:?}, {}", told());
+                        found_before += u32::from(known.is_none());
+                        found_simpler += u32::from(known.is_some_and(|known| place < known));
+                        known = Some(place);
+                    }
+                    Verdict::Undecided { .. } => assert!(known.is_none(), "{}", told()),
+                    _ => panic!("{}", told()),
+                }
+            }
+        }
+    }
+    assert!(found_before >= 50 && found_simpler >= 1, "{found_before}, {found_simpler} simpler");
+}
+
 /// Whether the bad run told is of the wanted kind, and its switches.
-fn verdict_where(wanted: &What<Bad>, program: &Program, way: Way) -> Option<Option<(bool, u32)>> {
-    let mut program = Program { wanted: Some(wanted.clone()), ..program.clone() };
-    let options = Options { states: STATES, ..options(way) };
+fn verdict_where(wanted: &What<Bad>, case: &Case, way: Way) -> Option<Option<(bool, u32)>> {
+    let mut program = Program { wanted: Some(wanted.clone()), ..case.program.clone() };
+    let options = Options { states: STATES, ..case.options(way) };
     let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
     match found.verdict {
         Verdict::Pass => Some(None),
@@ -180,21 +240,20 @@ fn verdict_where(wanted: &What<Bad>, program: &Program, way: Way) -> Option<Opti
 #[test]
 fn every_way_of_searching_finds_the_wanted_kind() {
     let (mut wanted_found, mut other_found, mut harder) = (0, 0, 0);
-    for seed in 1..=PROGRAMS {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let program = random.program();
-        let Some((_, bads, livelock)) = collect(&program, Way::Brute) else { continue };
+    for case in cases() {
+        let Case { seed, program, .. } = &case;
+        let Some((_, bads, livelock)) = collect(&case, Way::Brute) else { continue };
         let kinds = bads.into_iter().map(What::Bad).chain(livelock.then_some(What::Livelock));
         for wanted in kinds.chain([What::Deadlock]) {
             let told = || format!("seed {seed}, {wanted:?}: {program:#?}");
-            let Some(Some(one)) = verdict_where(&wanted, &program, Way::Brute) else { continue };
-            let Some(Some(other)) = verdict_where(&wanted, &program, Way::Shared) else { continue };
+            let Some(Some(one)) = verdict_where(&wanted, &case, Way::Brute) else { continue };
+            let Some(Some(other)) = verdict_where(&wanted, &case, Way::Shared) else { continue };
             for way in WAYS {
-                let same = verdict_where(&wanted, &program, way).flatten();
-                let expected = if options(way).every_access { one } else { other };
+                let same = verdict_where(&wanted, &case, way).flatten();
+                let expected = if case.options(way).every_access { one } else { other };
                 assert_eq!(same, Some(expected), "{way:?}, {}", told());
             }
-            let found = search(&mut program.clone(), &options(Way::Shared), &mut |_| {
+            let found = search(&mut program.clone(), &case.options(Way::Shared), &mut |_| {
                 ControlFlow::Continue(())
             });
             let Verdict::Violated { what: first, switches, .. } = found.verdict else {
