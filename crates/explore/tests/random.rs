@@ -116,12 +116,20 @@ fn collect(case: &Case, way: Way) -> Option<Collected> {
 /// Whether the simplest bad run is a livelock, and its switches.
 fn verdict(case: &Case, way: Way) -> Option<Option<(bool, u32)>> {
     let mut program = case.program.clone();
-    let options = Options { states: STATES, ..case.options(way) };
-    let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
+    let options = Options { states: STATES, progress_every: 1, ..case.options(way) };
+    // What the last step but those of a second search cost, by which budgets cut short.
+    let mut cost = 0;
+    let found = search(&mut program, &options, &mut |progress| {
+        cost = if progress.shortening { cost } else { progress.switches };
+        ControlFlow::Continue(())
+    });
     match found.verdict {
         Verdict::Pass => Some(None),
         Verdict::Violated { what, switches, shortest, .. } => {
             assert!(shortest, "{way:?} {what:?} {switches} {:?}: {program:#?}", found.stats);
+            // A livelock that is found on the way under reduction is found in no order.
+            let in_order = cost <= switches || what == What::Livelock;
+            assert!(in_order, "{way:?} {what:?} {switches}, found at {cost}: {program:#?}");
             Some(Some((what == What::Livelock, switches)))
         }
         Verdict::Undecided { .. } => None,

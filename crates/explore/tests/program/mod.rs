@@ -37,6 +37,8 @@ pub enum Op {
     AssumeNe(Reg, u8),
     /// Any value below.
     Choose(Reg, u8),
+    /// Bad as long as the word is not known to be shared.
+    AssertShared(Word),
     Unmodelled,
 }
 
@@ -223,6 +225,7 @@ impl Program {
             Op::AssertRegsEq(r, q) => return self.mind(bad(regs[r] == regs[q])),
             Op::AssumeNe(r, v) if regs[r] == v => return Err(Stop::Discarded),
             Op::AssumeNe(..) => {}
+            Op::AssertShared(w) => return self.mind(bad(words.is_shared(w.into()))),
             Op::Choose(r, _) => regs[r] = pick as u8 % modulus,
             Op::Unmodelled => return Err(Stop::Unmodelled("instruction")),
         }
