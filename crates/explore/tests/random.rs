@@ -2,7 +2,7 @@
 
 mod program;
 
-use explore::{Options, Verdict, What, search};
+use explore::{Options, Progress, Verdict, What, search};
 use program::{Bad, Op, Program, Spec, Told, WAYS, Way};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -231,14 +231,18 @@ fn what_was_found_is_told_where_a_search_is_ended() {
     assert!(found_before >= 50, "{found_before}");
 }
 
-/// Whether the bad run told is of the wanted kind, and its switches.
-fn verdict_where(wanted: &What<Bad>, case: &Case, way: Way) -> Option<Option<(bool, u32)>> {
+/// A bad run where some kind is wanted: whether it is of that, its switches, its steps.
+type Place = (bool, u32, usize);
+
+fn verdict_where(wanted: &What<Bad>, case: &Case, way: Way) -> Option<Option<Place>> {
     let mut program = Program { wanted: Some(wanted.clone()), ..case.program.clone() };
     let options = Options { states: STATES, ..case.options(way) };
     let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
     match found.verdict {
         Verdict::Pass => Some(None),
-        Verdict::Violated { what, switches, .. } => Some(Some((what == *wanted, switches))),
+        Verdict::Violated { what, switches, trail, .. } => {
+            Some(Some((what == *wanted, switches, trail.len())))
+        }
         Verdict::Undecided { .. } => None,
     }
 }
@@ -258,15 +262,23 @@ fn every_way_of_searching_finds_the_wanted_kind() {
             for way in WAYS {
                 let same = verdict_where(&wanted, &case, way).flatten();
                 let expected = if case.options(way).every_access { one } else { other };
-                assert_eq!(same, Some(expected), "{way:?}, {}", told());
+                let place = |(is_wanted, switches, _): Place| (is_wanted, switches);
+                assert_eq!(same.map(place), Some(place(expected)), "{way:?}, {}", told());
             }
-            let found = search(&mut program.clone(), &case.options(Way::Shared), &mut |_| {
-                ControlFlow::Continue(())
-            });
-            let Verdict::Violated { what: first, switches, .. } = found.verdict else {
-                panic!("{}", told())
+            let simplest = |way| {
+                let mut go_on = |_: &Progress| ControlFlow::Continue(());
+                match search(&mut program.clone(), &case.options(way), &mut go_on).verdict {
+                    Verdict::Violated { what, switches, trail, .. } => {
+                        (what, switches, trail.len())
+                    }
+                    _ => panic!("{}", told()),
+                }
             };
+            let (first, switches, _) = simplest(Way::Shared);
             assert_eq!(switches, other.1, "{}", told());
+            // Where all words count as shared, steps can be compared.
+            let (_, _, steps) = simplest(Way::Brute);
+            assert!(one.0 || steps == one.2, "{steps} steps, and {one:?}: {}", told());
             wanted_found += u32::from(other.0);
             other_found += u32::from(!other.0);
             harder += u32::from(other.0 && first != wanted);
