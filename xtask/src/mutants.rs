@@ -172,7 +172,7 @@ fn tests_of_the_machine(copy: &Path) -> anyhow::Result<Option<String>> {
 /// Runs the tests of the search but those that pin how much is searched, and the guests of which the
 /// verdict is known.
 fn tests_of_the_search(copy: &Path) -> anyhow::Result<Option<String>> {
-    let tests = ["tables", "contract", "random", "simplest"];
+    let tests = ["tables", "contract", "late", "switches", "random", "simplest"];
     let mut verdicts = vec!["explore", "--lib"];
     verdicts.extend(tests.iter().flat_map(|test| ["--test", test]));
     first_noticed(&[&verdicts, &["check", "--test", "cases"]], copy)

@@ -93,9 +93,8 @@ impl Knowledge {
         }
         let points = &mut self.agents[usize::from(agent)];
         let from = points.find_or_add(from);
-        // It takes no part in reduction until it is known, and is news by what it touches or by the link to
-        // it (see `Points::link`) as well. One of the two is needed: what a known point leads to by way of
-        // a new one is not in its future.
+        // It takes no part in reduction until it is known. But what a known point leads to by way of it is
+        // not in the future of that.
         let mut exceeded = from >= points.futures.len();
         for &touch in touches.into_iter().flatten() {
             let number = self.number.get(touch.word as usize).copied().unwrap_or(NONE);
@@ -169,8 +168,8 @@ impl Points {
         }) as usize
     }
 
-    /// Adds the edge to the point `to`; whether its future was not yet in that
-    /// of `from`.
+    /// Adds the edge to the point `to`; whether the future of that is known not to be in that of `from`. Where
+    /// one of the points is new, that is news already: it was learnt of when an agent came to it.
     fn link(&mut self, from: usize, to: u64) -> bool {
         let to = self.find_or_add(to);
         if self.points[from].next.contains(&(to as u32)) {
@@ -180,8 +179,7 @@ impl Points {
         self.points[from].next.push(to as u32);
         match (self.futures.get(from), self.futures.get(to)) {
             (Some(from), Some(to)) => !from.includes(to),
-            // See `Knowledge::learn`: a point that is new is news there, too.
-            _ => true,
+            _ => false,
         }
     }
 

@@ -18,6 +18,9 @@ pub struct Options {
     /// Whether a run that goes round for ever ends the search when it is met. Otherwise it is told when
     /// all is searched.
     pub circles: bool,
+    /// A round that is not the last, as it has learnt something, ends after twice the transitions that
+    /// took, and so many: what else it learns spares others.
+    pub patience: u64,
     /// The most states to visit in order to simplify a violation that was found
     /// under reduction.
     pub shorten_states: u64,
@@ -34,6 +37,7 @@ impl Default for Options {
             reduction: true,
             every_access: false,
             circles: true,
+            patience: 1_000,
             shorten_states: 1_000_000,
             progress_every: 1_000,
         }

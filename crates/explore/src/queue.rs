@@ -30,9 +30,7 @@ impl At {
 /// Which steps of a state to take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Todo {
-    /// The one agent whose steps stand for all.
-    Forced,
-    /// Those that are no context switch.
+    /// Those that are no context switch; where the steps of one agent stand for all, these.
     Straight,
     /// All others.
     Switch,

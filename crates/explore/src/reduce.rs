@@ -96,6 +96,7 @@ impl Reducer {
         knowledge: &Knowledge,
     ) -> Option<Agent> {
         if enabled.count_ones() < 2 {
+            // There is nothing to leave out, and the step costs nothing as it is.
             return None;
         }
         self.collect(model, state, recurrent, knowledge);
@@ -143,6 +144,7 @@ impl Reducer {
     /// Whether the pending operation conflicts with nothing others may do.
     fn is_independent(&self, pending: &Pending, knowledge: &Knowledge) -> bool {
         let touches = &self.touches[pending.from..pending.to];
+        // Its own footprint is no conflict; if it were, handlers would never stand for all.
         let recurrent =
             |&touch: &Touch| knowledge.recurrent_conflicts(touch) & !(1 << pending.agent) == 0;
         if !touches.iter().all(recurrent) {

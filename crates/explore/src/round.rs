@@ -208,6 +208,8 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
             return Err(Ending::Excess);
         }
         if self.scope.bound.is_some() {
+            // What lies beyond was not searched, so that a state is not free says nothing. A model that keeps
+            // its promises does not come here: the run that set the bound has been found again.
             return Ok(());
         }
         match self.store.first_trapped() {
@@ -251,7 +253,7 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
             return self.force(item.arrival, slot, agent);
         }
         let agents = match item.todo {
-            Todo::Forced | Todo::Straight => self.turn(arrival.last).straight(open.possible),
+            Todo::Straight => self.turn(arrival.last).straight(open.possible),
             Todo::Switch => open.possible.enabled,
         };
         let done = open.done;
@@ -272,6 +274,7 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         let node = self.store.arrivals[arrival as usize].node;
         let mut choices = self.choices_of(slot, agents);
         let open = self.open[slot as usize].as_mut().expect("an open state has a snapshot");
+        // A step taken again would lead to what is known. Without this no state would ever close.
         open.done |= agents;
         let closes = open.possible.enabled & !open.done == 0;
         let last = choices.pop();
@@ -334,6 +337,7 @@ impl<'a, 's, M: Model> Round<'a, 's, M> {
         // Taking them again would lead to the same.
         open.done |= 1 << agent;
         let possible = open.possible;
+        // As if nothing had been tried. What is found under reduction is in no order of steps anyway.
         let at = At { depth: self.at.depth - 1, ..self.at };
         // The steps taken handed on who stepped before, as only forced ones do: each arrival, this
         // one first, has to hand on their agent, too, at the cost of a step like any other.

@@ -168,6 +168,7 @@ impl Store {
     /// Notes that a step leads from one node to another: where an end can be reached from the
     /// latter, it can be from the former.
     pub(crate) fn link(&mut self, from: u32, to: u32) -> Result<(), Full> {
+        // Such an edge would never free anything: this spares it.
         if from == to || self.is_free(from) {
             return Ok(());
         }

@@ -27,6 +27,10 @@ impl Turn {
     /// The last agents with which nothing is to be gained any more once a state was reached with
     /// this one: all of them if every step was straight. But who came last is handed on by silent
     /// steps, and may matter after them.
+    ///
+    /// Where one agent's step stands for all, it hands on the last agent as well. But who cannot go on before
+    /// such a step cannot after it: what that depends on is among the words that the step does not touch, and
+    /// a handler that suspends the last agent has stepped itself, later. So this only spares arrivals.
     pub(crate) fn lasts(self, possible: Possible) -> Agents {
         let hands_on = possible.enabled & self.silent != 0;
         if !hands_on && self.straight(possible) == possible.enabled {

@@ -87,6 +87,30 @@ fn a_bad_run_is_told_where_the_budget_to_simplify_it_is_used_up() {
     assert!(matches!(found.verdict, Verdict::Violated { shortest: true, switches: 0, .. }));
 }
 
+/// What is a run of the system as far as an early round knows stays one, whatever a later round makes of it.
+#[test]
+fn a_bad_run_within_what_is_known_is_no_pass() {
+    let bad = [Op::Choose(0, 1), Op::Choose(0, 1), Op::AssertShared(0)];
+    let (store, load) =
+        ([Op::Choose(0, 1), Op::StoreImm(0, 1)], [Op::Choose(0, 1), Op::Load(0, 0)]);
+    for way in [Way::Shared, Way::Reduced] {
+        let found = run(&mut Program::new(&[&store, &load, &bad]), way);
+        let Verdict::Violated { what, shortest: false, .. } = found.verdict else {
+            panic!("{way:?}: {:?}", found.verdict)
+        };
+        assert_eq!(what, What::Bad(Bad::Assert(2, 2)));
+        assert!(found.stats.rounds >= 2, "the first round does not know the word");
+    }
+}
+
+#[test]
+fn each_step_is_taken_once() {
+    let agent = |word| [Op::StoreImm(word, 1), Op::StoreImm(word, 1), Op::StoreImm(word, 1)];
+    let stats = run(&mut Program::new(&[&agent(0), &agent(1), &agent(2)]), Way::Brute).stats;
+    // Each agent is in one of four places, and leaves the first three.
+    assert_eq!((stats.states, stats.transitions), (4 * 4 * 4, 3 * (3 * 4 * 4)));
+}
+
 #[test]
 fn a_trail_replays() {
     let loads = [Op::Load(0, 0), Op::Load(1, 0), Op::AssertRegsEq(0, 1)];

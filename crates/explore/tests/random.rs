@@ -2,13 +2,10 @@
 
 mod program;
 
-use explore::{Options, Verdict, What, search};
-use program::{Bad, Op, Program, Spec, WAYS, Way, options};
+use explore::{Options, Progress, Verdict, What, search};
+use program::{Bad, Op, Program, Spec, Told, WAYS, Way};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-
-/// The number of programs.
-const PROGRAMS: u64 = 1_500;
 
 /// Enough for a program of the generator; larger ones are skipped.
 const STATES: u64 = 60_000;
@@ -68,17 +65,43 @@ impl Random {
         if self.below(3) == 0 {
             program.never = vec![(self.below(4), 1), (self.below(4), self.below(2))];
         }
-        program.untold = self.below(3) == 0;
+        program.told =
+            [Told::All, Told::All, Told::All, Told::Nothing, Told::Reads, Told::Elsewhere]
+                [usize::from(self.below(6))];
         program
     }
+}
+
+/// A generated program, and how soon a round that has learnt something makes way for the next: at once, most
+/// of what follows is learnt in later rounds.
+struct Case {
+    seed: u64,
+    program: Program,
+    patience: u64,
+}
+
+impl Case {
+    fn options(&self, way: Way) -> Options {
+        Options { patience: self.patience, ..program::options(way) }
+    }
+}
+
+/// The programs to compare; `RANDOM_PROGRAMS` asks for more.
+fn cases() -> impl Iterator<Item = Case> {
+    let count = std::env::var("RANDOM_PROGRAMS").map_or(1_500, |t| t.parse().expect("a number"));
+    (1..=count).map(|seed: u64| {
+        let program = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).program();
+        Case { seed, program, patience: [0, 10, 100, 1_000][seed as usize % 4] }
+    })
 }
 
 /// What a search that collects finds.
 type Collected = (BTreeSet<program::State>, BTreeSet<Bad>, bool);
 
-fn collect(program: &Program, way: Way) -> Option<Collected> {
-    let mut program = Program { collect: true, ..program.clone() };
-    let options = Options { states: STATES, shorten_states: 0, circles: false, ..options(way) };
+fn collect(case: &Case, way: Way) -> Option<Collected> {
+    let mut program = Program { collect: true, ..case.program.clone() };
+    let options =
+        Options { states: STATES, shorten_states: 0, circles: false, ..case.options(way) };
     let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
     let livelock = match found.verdict {
         Verdict::Pass => false,
@@ -91,14 +114,22 @@ fn collect(program: &Program, way: Way) -> Option<Collected> {
 }
 
 /// Whether the simplest bad run is a livelock, and its switches.
-fn verdict(program: &Program, way: Way) -> Option<Option<(bool, u32)>> {
-    let mut program = program.clone();
-    let options = Options { states: STATES, ..options(way) };
-    let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
+fn verdict(case: &Case, way: Way) -> Option<Option<(bool, u32)>> {
+    let mut program = case.program.clone();
+    let options = Options { states: STATES, progress_every: 1, ..case.options(way) };
+    // What the last step but those of a second search cost, by which budgets cut short.
+    let mut cost = 0;
+    let found = search(&mut program, &options, &mut |progress| {
+        cost = if progress.shortening { cost } else { progress.switches };
+        ControlFlow::Continue(())
+    });
     match found.verdict {
         Verdict::Pass => Some(None),
         Verdict::Violated { what, switches, shortest, .. } => {
             assert!(shortest, "{way:?} {what:?} {switches} {:?}: {program:#?}", found.stats);
+            // A livelock that is found on the way under reduction is found in no order.
+            let in_order = cost <= switches || what == What::Livelock;
+            assert!(in_order, "{way:?} {what:?} {switches}, found at {cost}: {program:#?}");
             Some(Some((what == What::Livelock, switches)))
         }
         Verdict::Undecided { .. } => None,
@@ -108,17 +139,16 @@ fn verdict(program: &Program, way: Way) -> Option<Option<(bool, u32)>> {
 #[test]
 fn every_way_of_searching_says_the_same() {
     let (mut compared, mut bad, mut trapped) = (0, 0, 0);
-    for seed in 1..=PROGRAMS {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let program = random.program();
-        let Some(all) = collect(&program, Way::Brute) else { continue };
-        let Some(one) = verdict(&program, Way::Brute) else { continue };
-        let Some(other) = verdict(&program, Way::Shared) else { continue };
+    for case in cases() {
+        let Case { seed, program, .. } = &case;
+        let Some(all) = collect(&case, Way::Brute) else { continue };
+        let Some(one) = verdict(&case, Way::Brute) else { continue };
+        let Some(other) = verdict(&case, Way::Shared) else { continue };
         for way in WAYS {
-            let same = collect(&program, way).expect("no more than brute force");
+            let same = collect(&case, way).expect("no more than brute force");
             assert_eq!(same, all, "seed {seed}, {way:?}: {program:#?}");
-            let same = verdict(&program, way).expect("no more than brute force");
-            let expected = if options(way).every_access { one } else { other };
+            let same = verdict(&case, way).expect("no more than brute force");
+            let expected = if case.options(way).every_access { one } else { other };
             assert_eq!(same, expected, "seed {seed}, {way:?}: {program:#?}");
         }
         // What is private costs no switch, so an agent may already be in the loop it stays in.
@@ -136,14 +166,13 @@ fn every_way_of_searching_says_the_same() {
 #[test]
 fn a_search_cut_short_does_not_say_too_much() {
     let (mut said, mut stopped) = (0, 0);
-    for seed in 1..=PROGRAMS {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let program = random.program();
+    for case in cases() {
+        let Case { seed, program, .. } = &case;
         // Only a search to the end can tell a livelock.
-        let Some(Some((false, switches))) = verdict(&program, Way::Brute) else { continue };
+        let Some(Some((false, switches))) = verdict(&case, Way::Brute) else { continue };
         for way in WAYS {
             for states in (10..150).step_by(5) {
-                let options = Options { states, ..options(way) };
+                let options = Options { states, ..case.options(way) };
                 let mut program = program.clone();
                 let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
                 let Verdict::Undecided { complete_switches, .. } = found.verdict else { continue };
@@ -152,7 +181,7 @@ fn a_search_cut_short_does_not_say_too_much() {
                 assert!(honest, "seed {seed}, {way:?}, {states} states: {complete_switches:?}");
             }
             for after in (1..40).step_by(3) {
-                let options = Options { progress_every: after, ..options(way) };
+                let options = Options { progress_every: after, ..case.options(way) };
                 let found = search(&mut program.clone(), &options, &mut |_| ControlFlow::Break(()));
                 let Verdict::Undecided { complete_switches, .. } = found.verdict else { continue };
                 stopped += u32::from(complete_switches.is_some());
@@ -164,14 +193,56 @@ fn a_search_cut_short_does_not_say_too_much() {
     assert!(said >= 150 && stopped >= 50, "said something {said} and {stopped} times");
 }
 
-/// Whether the bad run told is of the wanted kind, and its switches.
-fn verdict_where(wanted: &What<Bad>, program: &Program, way: Way) -> Option<Option<(bool, u32)>> {
-    let mut program = Program { wanted: Some(wanted.clone()), ..program.clone() };
-    let options = Options { states: STATES, ..options(way) };
+/// A bad run of a round that is not the last is told where the search is ended before the last finds it
+/// again, and of several the simplest.
+#[test]
+fn what_was_found_is_told_where_a_search_is_ended() {
+    let mut found_before = 0;
+    for case in cases().take(400) {
+        for way in WAYS {
+            let options = Options { progress_every: 1, states: STATES, ..case.options(way) };
+            let mut known: Option<(u32, usize)> = None;
+            for calls in 1..120 {
+                let (mut left, mut shortening) = (calls, false);
+                let found = search(&mut case.program.clone(), &options, &mut |progress| {
+                    shortening = progress.shortening;
+                    left -= 1;
+                    if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
+                if left > 0 {
+                    break;
+                }
+                let told = || format!("seed {}, {way:?}, {calls} steps: {found:?}", case.seed);
+                match &found.verdict {
+                    // A last round, which need not find it at once.
+                    Verdict::Violated { shortest: false, .. } if shortening => {}
+                    Verdict::Violated { shortest: false, trail, switches, .. } => {
+                        let place = (*switches, trail.len());
+                        assert!(known.is_none_or(|known| place <= known), "{known:?}, {}", told());
+                        found_before += u32::from(known.is_none());
+                        known = Some(place);
+                    }
+                    Verdict::Undecided { .. } => assert!(known.is_none(), "{}", told()),
+                    _ => panic!("{}", told()),
+                }
+            }
+        }
+    }
+    assert!(found_before >= 50, "{found_before}");
+}
+
+/// A bad run where some kind is wanted: whether it is of that, its switches, its steps.
+type Place = (bool, u32, usize);
+
+fn verdict_where(wanted: &What<Bad>, case: &Case, way: Way) -> Option<Option<Place>> {
+    let mut program = Program { wanted: Some(wanted.clone()), ..case.program.clone() };
+    let options = Options { states: STATES, ..case.options(way) };
     let found = search(&mut program, &options, &mut |_| ControlFlow::Continue(()));
     match found.verdict {
         Verdict::Pass => Some(None),
-        Verdict::Violated { what, switches, .. } => Some(Some((what == *wanted, switches))),
+        Verdict::Violated { what, switches, trail, .. } => {
+            Some(Some((what == *wanted, switches, trail.len())))
+        }
         Verdict::Undecided { .. } => None,
     }
 }
@@ -180,27 +251,34 @@ fn verdict_where(wanted: &What<Bad>, program: &Program, way: Way) -> Option<Opti
 #[test]
 fn every_way_of_searching_finds_the_wanted_kind() {
     let (mut wanted_found, mut other_found, mut harder) = (0, 0, 0);
-    for seed in 1..=PROGRAMS {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let program = random.program();
-        let Some((_, bads, livelock)) = collect(&program, Way::Brute) else { continue };
+    for case in cases() {
+        let Case { seed, program, .. } = &case;
+        let Some((_, bads, livelock)) = collect(&case, Way::Brute) else { continue };
         let kinds = bads.into_iter().map(What::Bad).chain(livelock.then_some(What::Livelock));
         for wanted in kinds.chain([What::Deadlock]) {
             let told = || format!("seed {seed}, {wanted:?}: {program:#?}");
-            let Some(Some(one)) = verdict_where(&wanted, &program, Way::Brute) else { continue };
-            let Some(Some(other)) = verdict_where(&wanted, &program, Way::Shared) else { continue };
+            let Some(Some(one)) = verdict_where(&wanted, &case, Way::Brute) else { continue };
+            let Some(Some(other)) = verdict_where(&wanted, &case, Way::Shared) else { continue };
             for way in WAYS {
-                let same = verdict_where(&wanted, &program, way).flatten();
-                let expected = if options(way).every_access { one } else { other };
-                assert_eq!(same, Some(expected), "{way:?}, {}", told());
+                let same = verdict_where(&wanted, &case, way).flatten();
+                let expected = if case.options(way).every_access { one } else { other };
+                let place = |(is_wanted, switches, _): Place| (is_wanted, switches);
+                assert_eq!(same.map(place), Some(place(expected)), "{way:?}, {}", told());
             }
-            let found = search(&mut program.clone(), &options(Way::Shared), &mut |_| {
-                ControlFlow::Continue(())
-            });
-            let Verdict::Violated { what: first, switches, .. } = found.verdict else {
-                panic!("{}", told())
+            let simplest = |way| {
+                let mut go_on = |_: &Progress| ControlFlow::Continue(());
+                match search(&mut program.clone(), &case.options(way), &mut go_on).verdict {
+                    Verdict::Violated { what, switches, trail, .. } => {
+                        (what, switches, trail.len())
+                    }
+                    _ => panic!("{}", told()),
+                }
             };
+            let (first, switches, _) = simplest(Way::Shared);
             assert_eq!(switches, other.1, "{}", told());
+            // Where all words count as shared, steps can be compared.
+            let (_, _, steps) = simplest(Way::Brute);
+            assert!(one.0 || steps == one.2, "{steps} steps, and {one:?}: {}", told());
             wanted_found += u32::from(other.0);
             other_found += u32::from(!other.0);
             harder += u32::from(other.0 && first != wanted);

@@ -380,6 +380,44 @@ fn a_circle_has_at_most_64_states() {
     }
 }
 
+/// What comes after a gap might be simpler than a run that goes on for ever, too.
+#[test]
+fn a_livelock_beside_a_gap_may_not_be_the_simplest() {
+    let Table { mut states, served } = circle(65);
+    for state in &mut states[1..] {
+        state.steps.truncate(1);
+    }
+    states[0].steps.push(step(1, To::Gap));
+    let table = Table { states, served };
+    for reduction in WAYS {
+        let found = find(&table, &options(reduction));
+        let Verdict::Violated { what: What::Livelock, shortest: false, .. } = found.verdict else {
+            panic!("{found:?}")
+        };
+    }
+}
+
+/// More states than are tried out follow from the first, which is looked at, as agent 0 stays there. Among the
+/// last of them is the circle, of which nothing follows from that.
+#[test]
+fn a_circle_behind_many_states_is_found() {
+    let on = |i: usize| state(&[step(1, To::State(i + 1))]);
+    let first = state(&[step(0, To::State(0)), step(1, To::State(1))]);
+    let way = std::iter::once(first).chain((1..250).map(on));
+    let round = |i: usize| {
+        state(&[step(1, To::State(if i < 259 { i + 1 } else { 250 })), optional(2, To::Bad)])
+    };
+    let table = Table { states: way.chain((250..260).map(round)).collect(), served: None };
+    for reduction in WAYS {
+        let found = find(&table, &options(reduction));
+        let Verdict::Violated { what: What::Livelock, switches: 0, shortest: true, .. } =
+            found.verdict
+        else {
+            panic!("{found:?}")
+        };
+    }
+}
+
 /// Agent 1 stays where it is, once at no cost: then what it does after the silent step costs nothing
 /// either. It does so before the silent step is taken, which is what the search takes next.
 #[test]

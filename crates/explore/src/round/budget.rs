@@ -13,7 +13,7 @@ impl<M: Model> Round<'_, '_, M> {
         self.stats.transitions += 1;
         self.session.told.transitions_all += 1;
         // Having gone on for as long again, the round has shown enough that is new.
-        if self.excess_at.is_some_and(|at| count > 2 * at + 1_000) {
+        if self.excess_at.is_some_and(|at| count > 2 * at + self.session.options.patience) {
             return Err(Ending::Excess);
         }
         if count % 256 == 255 {

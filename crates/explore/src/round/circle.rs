@@ -75,6 +75,7 @@ impl<M: Model> Round<'_, '_, M> {
         node: u32,
         state: &M::State,
     ) -> Result<(), End<M>> {
+        // One that is not wanted would come after that which is known.
         let told = self.unwanted.is_some() && !self.session.model.is_wanted(&What::Livelock);
         if !self.session.options.circles || told {
             return Ok(());
@@ -82,7 +83,7 @@ impl<M: Model> Round<'_, '_, M> {
         let known = &self.store.nodes[node as usize];
         let again = known.switches == self.at.switches && !self.store.is_free(node);
         let asked = again && (!self.scope.reduction || self.comes_back(arrival, node));
-        // In a round that is not final it would count for nothing.
+        // In a round that is not final it would count for nothing, and end what the round could still learn.
         if !asked || self.exceeded() || !self.is_circle(state) {
             return Ok(());
         }
@@ -90,7 +91,8 @@ impl<M: Model> Round<'_, '_, M> {
         self.is_bad(What::Livelock, self.store.trail(arrival), self.at)
     }
 
-    /// Whether the way to `arrival` has been at `node` since its last context switch.
+    /// Whether the way to `arrival` has been at `node` since its last context switch. To look at more
+    /// states would find no circle that is none, and take longer.
     fn comes_back(&self, arrival: u32, node: u32) -> bool {
         let mut at = arrival;
         for _ in 0..CIRCLE_STATES {

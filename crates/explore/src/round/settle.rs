@@ -170,7 +170,7 @@ impl<M: Model> Round<'_, '_, M> {
         node.phase = Phase::Open(slot);
         node.lasts = lasts;
         if forced.is_some() {
-            self.queue.push(at.step(0), Item { arrival, todo: Todo::Forced });
+            self.queue.push(at.step(0), Item { arrival, todo: Todo::Straight });
         } else {
             self.queue_steps(arrival, possible, from.last, at);
         }
@@ -195,6 +195,7 @@ impl<M: Model> Round<'_, '_, M> {
         let turn = self.turn(last);
         let passes = self.store.first_pass(node).is_some();
         let known = &mut self.store.nodes[node as usize];
+        // Where no step is left and none passes anything on, an arrival would come to nothing.
         if (known.phase == Phase::Closed && !passes) || known.lasts & bit(last) == bit(last) {
             return Ok(());
         }
@@ -204,24 +205,21 @@ impl<M: Model> Round<'_, '_, M> {
             return Ok(());
         }
         known.lasts |= bit(last);
-        let mut todo = Todo::Forced;
         if let Phase::Open(slot) = known.phase {
             let open = self.open[slot as usize].as_ref().expect("an open state has a snapshot");
             known.lasts |= turn.lasts(open.possible);
-            if open.forced.is_none() {
-                todo = Todo::Straight;
-                let straight = turn.straight(open.possible);
-                // A step that leads to where it comes from arrives while silent ones are still to be
-                // taken, though they count as done.
-                let hands_on = straight & self.session.model.silent() != 0
-                    || self.store.passes_on(node, straight);
-                if straight & !open.done == 0 && !hands_on {
-                    return Ok(());
-                }
+            let straight = turn.straight(open.possible);
+            // A step that leads to where it comes from arrives while silent ones are still to be
+            // taken, though they count as done.
+            let hands_on =
+                straight & self.session.model.silent() != 0 || self.store.passes_on(node, straight);
+            if straight & !open.done == 0 && !hands_on {
+                // There would be nothing to do: this spares the arrival.
+                return Ok(());
             }
         }
         let arrival = self.store.arrive(Some(parent), node, last)?;
-        self.queue.push(self.at.step(0), Item { arrival, todo });
+        self.queue.push(self.at.step(0), Item { arrival, todo: Todo::Straight });
         Ok(())
     }
 }

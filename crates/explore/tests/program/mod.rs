@@ -37,6 +37,8 @@ pub enum Op {
     AssumeNe(Reg, u8),
     /// Any value below.
     Choose(Reg, u8),
+    /// Bad as long as the word is not known to be shared.
+    AssertShared(Word),
     Unmodelled,
 }
 
@@ -74,6 +76,18 @@ pub enum Bad {
     Invariant,
 }
 
+/// What is told of an access before it is made. Only all of it is what the contract asks for; of the
+/// others the search makes the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    All,
+    Nothing,
+    /// That the words are read.
+    Reads,
+    /// What would be true of the word after each.
+    Elsewhere,
+}
+
 /// A program, and what was seen of it.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -85,8 +99,8 @@ pub struct Program {
     pub collect: bool,
     /// The kind of bad run that is wanted; all if none is named.
     pub wanted: Option<What<Bad>>,
-    /// Of an access that is more than a load or a store it is not told before what it touches.
-    pub untold: bool,
+    /// What is told of an access before it is made, if it is more than a load or a store of one word.
+    pub told: Told,
     /// What each pass from the first state on found: final states and what is bad.
     pub finals: Vec<BTreeSet<State>>,
     pub bads: Vec<BTreeSet<Bad>>,
@@ -102,7 +116,7 @@ impl Program {
             modulus: 8,
             never: Vec::new(),
             collect: false,
-            untold: false,
+            told: Told::All,
             wanted: None,
             finals: Vec::new(),
             bads: Vec::new(),
@@ -211,6 +225,7 @@ impl Program {
             Op::AssertRegsEq(r, q) => return self.mind(bad(regs[r] == regs[q])),
             Op::AssumeNe(r, v) if regs[r] == v => return Err(Stop::Discarded),
             Op::AssumeNe(..) => {}
+            Op::AssertShared(w) => return self.mind(bad(words.is_shared(w.into()))),
             Op::Choose(r, _) => regs[r] = pick as u8 % modulus,
             Op::Unmodelled => return Err(Stop::Unmodelled("instruction")),
         }
@@ -368,9 +383,12 @@ impl Model for Program {
         let op = (i < self.agents.len()).then(|| self.op(state, i)).flatten()?;
         let thread = &state.threads[i];
         let simple = matches!(op, Op::Load(..) | Op::Store(..) | Op::StoreImm(..) | Op::Wait(..));
-        if simple || !self.untold {
-            accesses(op, thread, |word, write| touches.push(Touch { word, write }));
-        }
+        accesses(op, thread, |word, write| match self.told {
+            Told::Nothing if !simple => {}
+            Told::Reads if !simple => touches.push(Touch { word, write: false }),
+            Told::Elsewhere if !simple => touches.push(Touch { word: (word + 1) % 8, write }),
+            _ => touches.push(Touch { word, write }),
+        });
         Some(Next { point: thread.pc.into(), reducible: true })
     }
 
