@@ -44,6 +44,7 @@ mod tlb;
 pub use compare::{Compared, Disagreement, Limits, compare};
 pub use generate::{Class, generate};
 pub use outcome::{Bad, Outcome};
+pub use program::Program;
 pub use random::Random;
 pub use search::{Mode, heap};
 pub use show::{show, show_disagreement};
