@@ -80,6 +80,17 @@ pub(crate) fn enumerate(
     queue.push_back((0, first));
     let mut next = Vec::new();
     while let Some((number, state)) = queue.pop_front() {
+        match naive.check(&state) {
+            Ok(()) => {}
+            // Nothing follows.
+            Err(stopped) => {
+                if let Stopped::Bad(bad) = stopped {
+                    outcome.bad.insert(bad);
+                }
+                graph.ends.push(number);
+                continue;
+            }
+        }
         if state.ended() {
             outcome.ends.insert(naive.observe(&state));
             graph.ends.push(number);

@@ -12,10 +12,10 @@
 //! |---|---|
 //! | `random` | random numbers |
 //! | `outcome` | what comes out of a program |
-//! | `rules` | where docs/model.md chooses |
+//! | `checks` | invariants and final checks |
 //! | `assemble` | from a program to an image |
 //! | `tlb`, `state` | states of the enumerator |
-//! | `naive`, `execute`, `paging` | what can come next |
+//! | `naive`, `execute`, `several`, `paging` | what can come next |
 //! | `enumerate` | all states |
 //! | `search` | the program on the searched machine |
 //! | `compare` | both |
@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assemble;
+mod checks;
 mod compare;
 mod enumerate;
 mod execute;
@@ -36,6 +37,7 @@ mod paging;
 pub mod program;
 mod random;
 mod search;
+mod several;
 mod show;
 mod shrink;
 mod state;

@@ -100,6 +100,7 @@ impl<'p> Naive<'p> {
             messages: Vec::new(),
             unsent: if program.nmi.is_some() { program.nmi_budget } else { 0 },
             freed: Vec::new(),
+            stored: Vec::new(),
         };
         // Nothing is free yet, so that nothing goes wrong.
         let cache = |first: &mut State| drop(self.cache(first));
@@ -108,7 +109,9 @@ impl<'p> Naive<'p> {
             cache(&mut first);
             for (frame, word, value) in &tables.later {
                 let at = self.heap + (4096 * frame + 8 * word) as u64;
+                self.anticipate(&mut first);
                 self.put(&mut first, at, 8, *value);
+                self.conclude(&mut first);
                 cache(&mut first);
             }
         }
@@ -125,7 +128,10 @@ impl<'p> Naive<'p> {
         for (number, cpu) in state.cpus.iter().enumerate() {
             let mut step = |unsent, act: &dyn Fn(&mut State) -> Result<(), Stopped>| {
                 let mut after = state.clone();
-                let result = act(&mut after).and_then(|()| self.cache(&mut after));
+                self.anticipate(&mut after);
+                let result = act(&mut after);
+                self.conclude(&mut after);
+                let result = result.and_then(|()| self.cache(&mut after));
                 out.push(Step { state: after, unsent, result });
             };
             if !cpu.buffer.is_empty() {
@@ -160,10 +166,12 @@ impl<'p> Naive<'p> {
             }
             for pick in 0..self.picks(state, number) {
                 let mut after = state.clone();
+                self.anticipate(&mut after);
                 let result = self.execute(&mut after, number, pick);
                 if result == Ok(false) {
                     continue;
                 }
+                self.conclude(&mut after);
                 let result = result.and_then(|_| self.cache(&mut after));
                 out.push(Step { state: after, unsent: false, result });
             }

@@ -190,9 +190,17 @@ impl explore::Model for Model {
     fn inspect(
         &mut self,
         state: &machine::State,
-        _: &mut Words,
+        words: &mut Words,
     ) -> Result<(), Stop<MachineBad, Gap>> {
+        for entry in self.machine.registered().always.clone() {
+            let mut looks = Observer { words, invariant: true };
+            self.machine.observe(state, entry, &mut looks, &mut ()).map_err(stop)?;
+        }
         if state.ended() {
+            for entry in self.machine.registered().finally.clone() {
+                let mut looks = Observer { words, invariant: false };
+                self.machine.observe(state, entry, &mut looks, &mut ()).map_err(stop)?;
+            }
             let value = |va: &u64| self.machine.peek(state, *va, 8).unwrap_or(0);
             self.ends.insert(self.observed.iter().map(value).collect());
         }
@@ -262,5 +270,29 @@ impl Accesses for Recorder<'_> {
 
     fn touch(&mut self, agent: Agent, word: Word, write: bool) {
         self.0.touch(agent.0, word.0, write);
+    }
+}
+
+/// What invariants and final checks look at. Of what final checks do nobody else can tell.
+struct Observer<'a> {
+    words: &'a mut Words,
+    invariant: bool,
+}
+
+impl Accesses for Observer<'_> {
+    fn is_shared(&self, word: Word) -> bool {
+        word.is_about_keeping() && self.words.is_shared(word.0)
+    }
+
+    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
+        if word.is_about_keeping() {
+            self.words.touch(agent.0, word.0, write);
+        } else if self.invariant {
+            self.words.touch(agent.0, word.0, false);
+            // It sees what is in store buffers, too: only stores to shared words are.
+            if let Some(made) = word.made().filter(|_| self.words.is_shared(word.0)) {
+                self.words.touch(agent.0, made.0, false);
+            }
+        }
     }
 }

@@ -13,6 +13,11 @@ pub fn show(program: &Program) -> String {
     if let Some(tables) = &program.tables {
         let _ = writeln!(text, "tables {tables:x?}");
     }
+    for (kind, checks) in [("always", &program.always), ("finally", &program.finally)] {
+        for check in checks {
+            let _ = writeln!(text, "{kind} {check:?}");
+        }
+    }
     for code in program.codes() {
         let title = match code {
             Code::Cpu(cpu) => format!("CPU {cpu}"),

@@ -8,6 +8,8 @@ use crate::random::Random;
 
 /// Vectors of three priority classes, two of one.
 const VECTORS: [u8; 4] = [0x30, 0x41, 0x45, 0x62];
+/// The vector of programs that have one.
+pub(super) const SENT: u8 = VECTORS[1];
 /// SDM vol. 3 table 10-6: the x2APIC's EOI, ICR and SELF IPI.
 const EOI: u64 = 0x80b;
 const ICR: u64 = 0x830;
@@ -17,7 +19,7 @@ const SELF_IPI: u64 = 0x83f;
 const EQUAL: usize = 3;
 
 /// A handler whose entry code is not part of the program.
-fn called_code(random: &mut Random, words: u64) -> Vec<Op> {
+pub(super) fn called_code(random: &mut Random, words: u64) -> Vec<Op> {
     let mut build = Build::new(random, 0, words);
     for _ in 0..=build.random.below(2) {
         simple(&mut build);
@@ -52,7 +54,7 @@ fn simple(build: &mut Build<'_>) {
 }
 
 /// Accesses with interrupts on and off.
-fn window(build: &mut Build<'_>) {
+pub(super) fn window(build: &mut Build<'_>) {
     match build.random.below(9) {
         0 => {
             build.push(Op::Cli);

@@ -9,19 +9,20 @@ use crate::random::Random;
 use crate::search::heap;
 
 const P: u64 = 1;
-const RW: u64 = 1 << 1;
+pub(super) const RW: u64 = 1 << 1;
 const US: u64 = 1 << 2;
-const A_D: u64 = 3 << 5;
+pub(super) const A: u64 = 1 << 5;
+pub(super) const D: u64 = 1 << 6;
 const G: u64 = 1 << 8;
 const XD: u64 = 1 << 63;
-const USER: u64 = P | RW | US | A_D;
+pub(super) const USER: u64 = P | RW | US | A | D;
 /// Frames: the tables from the root on, another page table, pages.
 const PD: usize = 2;
-const PT: usize = 3;
+pub(super) const PT: usize = 3;
 const OTHER_PT: usize = 4;
-const PAGES: [usize; 2] = [5, 6];
+pub(super) const PAGES: [usize; 2] = [5, 6];
 /// Two pages of one page table.
-const VAS: [u64; 2] = [0x40_0000, 0x40_1000];
+pub(super) const VAS: [u64; 2] = [0x40_0000, 0x40_1000];
 const VECTOR: u8 = 0x41;
 
 /// What of it a program uses.
@@ -72,7 +73,9 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
         ])],
         false => Vec::new(),
     };
-    let tables = Tables { frames: 7, entries, later, cr3, words, descriptors, pages: VAS.to_vec() };
+    let pages = VAS.to_vec();
+    let unaccessed = false;
+    let tables = Tables { frames: 7, entries, later, cr3, words, descriptors, pages, unaccessed };
     let mut program = Program { tables: Some(tables), ..Program::default() };
     if remote {
         let mut build = Build::new(random, 0, 1);
@@ -390,7 +393,7 @@ fn flush(build: &mut Build<'_>, kind: Kind) {
 }
 
 /// An access at CPL 3, or the kernel's own.
-fn access(build: &mut Build<'_>, kind: Kind, cpu: u64, results: bool) {
+pub(super) fn access(build: &mut Build<'_>, kind: Kind, cpu: u64, results: bool) {
     let mut va = build.random.one(&[VAS[0], VAS[0], VAS[1]]);
     if kind == Kind::Lam {
         va |= build.random.one(&[0, 0x2a << 57, 0x7f << 48, 1 << 47, 0x7fff << 48]);
