@@ -202,6 +202,8 @@ impl explore::Model for Model {
             return Ok(());
         }
         if self.invariants.holds(state) && !self.is_end(state) {
+            // That they look at it counts, where the search asks again about a run.
+            self.invariants.read.iter().for_each(|word| observed(words, *word));
             return Ok(());
         }
         let mut marks = std::mem::take(&mut self.marks);
@@ -323,14 +325,18 @@ impl Accesses for Reads<'_> {
             self.words.touch(agent.0, word.0, write);
             return;
         }
-        // What it writes goes to a copy that is thrown away; but a LOCKed access is told as a write,
-        // and reads.
-        self.words.touch(agent.0, word.0, false);
-        // Only stores to shared words are buffered.
-        if let Some(made) = word.made().filter(|_| self.words.is_shared(word.0)) {
-            self.words.touch(agent.0, made.0, false);
-        }
+        observed(self.words, word);
         self.read.insert(word);
+    }
+}
+
+/// An invariant looks at a word. What it writes goes to a copy that is thrown away; but a LOCKed access is
+/// told as a write, and reads.
+fn observed(words: &mut Words, word: Word) {
+    words.touch(Agent::OBSERVER.0, word.0, false);
+    // Only stores to shared words are buffered.
+    if let Some(made) = word.made().filter(|_| words.is_shared(word.0)) {
+        words.touch(Agent::OBSERVER.0, made.0, false);
     }
 }
 
