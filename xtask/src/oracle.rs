@@ -22,15 +22,12 @@ pub(crate) struct Arguments {
     /// Only programs of this class
     #[arg(long)]
     class: Option<String>,
-    /// Programs of each class [default: 10000, or 1000 on each mutant]
+    /// Programs of each class [default: 10000, or 300 on each mutant]
     #[arg(long)]
     programs: Option<u64>,
     /// Number of the first program
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The first disagreement ends it, and large programs are left out
-    #[arg(long)]
-    quick: bool,
     /// Compare on each machine and search that tests/mutants breaks: those that tests/mutants/oracle.txt
     /// lists must be noticed by their class, and all must be listed; what is not is tried on all classes
     #[arg(long)]
@@ -42,7 +39,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     fn programs(&self) -> u64 {
-        self.programs.unwrap_or(if self.mutants { 1_000 } else { 10_000 })
+        self.programs.unwrap_or(if self.mutants { 300 } else { 10_000 })
     }
 }
 
@@ -89,9 +86,6 @@ impl Workers {
         while let Some(&class) = classes.get(self.todo.fetch_add(1, Relaxed)) {
             let start = Instant::now();
             let tally = self.one_class(class, arguments);
-            if arguments.quick {
-                continue;
-            }
             println!(
                 "{:12} {} programs compared, {} of them with violations, {} skipped, {} disagreements, {:.0} s",
                 class.name(),
@@ -108,14 +102,9 @@ impl Workers {
     }
 
     fn one_class(&self, class: Class, arguments: &Arguments) -> Tally {
-        let quick = Limits { naive: 4_000, search: 20_000 };
-        let limits = if arguments.quick { quick } else { Limits::default() };
+        let limits = Limits::default();
         let mut tally = Tally::default();
         for seed in arguments.seed..arguments.seed + arguments.programs() {
-            if arguments.quick && self.disagreed.load(Relaxed) > 0 {
-                // One is enough.
-                break;
-            }
             let program = generate(class, seed);
             match compare(&program, &Mode::of(seed), limits) {
                 Compared::Agreed(outcome) => {
@@ -126,10 +115,8 @@ impl Workers {
                 Compared::Disagreed(disagreement) => {
                     tally.disagreed += 1;
                     self.disagreed.fetch_add(1, Relaxed);
-                    if arguments.quick {
-                        println!("{} program {seed} disagrees", class.name());
-                    } else if tally.disagreed <= 3 {
-                        // A few are enough to read.
+                    // A few are enough to read.
+                    if tally.disagreed <= 3 {
                         tell((class, seed), &program, disagreement.mode, limits);
                     }
                 }
@@ -148,21 +135,22 @@ fn tell((class, seed): (Class, u64), program: &Program, mode: Mode, limits: Limi
     }
 }
 
-/// Breaks the kept copy of the tree in one place at a time and runs the quick form there.
+/// Breaks the kept copy of the tree in one place at a time and looks for a disagreement there.
 fn on_mutants(arguments: &Arguments) -> anyhow::Result<()> {
     let copy = mutants::kept_copy()?;
     let known = list()?;
-    let mut all = mutants::read_all("machine")?;
-    all.extend(mutants::read_all("explore")?);
+    let mut all = mutants::read_all("explore")?;
+    all.extend(mutants::read_all("machine")?);
     let filter = arguments.filter.as_deref().unwrap_or("");
     all.retain(|mutant| filter.split(',').any(|part| mutant.name.contains(part)));
     // Before an hour is spent on the others.
     for mutant in &all {
         mutant.broken(&copy).with_context(|| mutant.name.clone())?;
     }
-    if let Some(by) = notice(&copy, arguments, None)? {
+    if let Some(by) = notice(&copy, (arguments.seed, 20), None)? {
         bail!("without any mutation, {by}");
     }
+    let range = (arguments.seed, arguments.programs());
     let (mut number, mut wrong) = (0, Vec::new());
     for mutant in &all {
         let class = match known.get(&mutant.name) {
@@ -174,7 +162,7 @@ fn on_mutants(arguments: &Arguments) -> anyhow::Result<()> {
             None => arguments.class.as_deref(),
         };
         number += 1;
-        let noticed = mutants::is_noticed(mutant, |copy| notice(copy, arguments, class), &copy);
+        let noticed = mutants::is_noticed(mutant, |copy| notice(copy, range, class), &copy);
         let noticed = noticed.with_context(|| mutant.name.clone())?;
         let listed = known.contains_key(&mutant.name);
         let what = match (&noticed, listed) {
@@ -225,24 +213,25 @@ fn list() -> anyhow::Result<BTreeMap<String, Listed>> {
     list.collect()
 }
 
-/// The first program that disagrees there, if one does.
+/// A program that disagrees there, if one does, of so many from that number on of each class, or of this one.
 fn notice(
     copy: &Path,
-    arguments: &Arguments,
+    (first, programs): (u64, u64),
     class: Option<&str>,
 ) -> anyhow::Result<Option<String>> {
     let build = Command::new("cargo")
-        .args(["build", "-q", "--release", "-p", "xtask"])
+        .args(["build", "-q", "--release", "-p", "oracle", "--example", "quick"])
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", mutants::built())
+        // What is built once for each mutant.
+        .envs([("CARGO_INCREMENTAL", "1"), ("CARGO_PROFILE_RELEASE_DEBUG", "0")])
         .output()
         .context("cannot run cargo")?;
     ensure!(build.status.success(), "does not build:\n{}", String::from_utf8_lossy(&build.stderr));
     let mut command = Command::new("timeout");
-    command.arg("900").arg(mutants::built().join("release/xtask")).args(["oracle", "--quick"]);
-    command.args(["--programs", &arguments.programs().to_string()]);
-    command.args(["--seed", &arguments.seed.to_string()]);
-    command.args(class.iter().flat_map(|class| ["--class", class]));
+    command.arg("900").arg(mutants::built().join("release/examples/quick"));
+    command.args([programs.to_string(), first.to_string()]);
+    command.args(class);
     let output = command.current_dir(copy).output().context("cannot run timeout")?;
     let out = String::from_utf8_lossy(&output.stdout);
     let by = out.lines().find(|line| line.ends_with(" disagrees")).map(str::to_owned);

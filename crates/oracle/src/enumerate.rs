@@ -8,6 +8,7 @@ use crate::naive::{Naive, Stopped};
 use crate::outcome::{Bad, Outcome};
 use crate::program::Program;
 use crate::state::State;
+use crate::switches::{BAD, Node, fewest};
 
 /// What cannot be enumerated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,8 @@ struct Graph {
     from: Vec<Vec<u32>>,
     ends: Vec<u32>,
     stuck: Vec<u32>,
+    /// With all edges forwards.
+    nodes: Vec<Node>,
 }
 
 /// Everything that can come out of `program`, whose instructions are where `naive` knows them to be.
@@ -77,6 +80,7 @@ pub(crate) fn enumerate(
     let first = Rc::new(naive.first(program));
     numbers.insert(Rc::clone(&first), 0);
     graph.from.push(Vec::new());
+    graph.nodes.push(Node::default());
     queue.push_back((0, first));
     let mut next = Vec::new();
     while let Some((number, state)) = queue.pop_front() {
@@ -86,6 +90,7 @@ pub(crate) fn enumerate(
             Err(stopped) => {
                 if let Stopped::Bad(bad) = stopped {
                     outcome.bad.insert(bad);
+                    graph.nodes[number as usize].bad = true;
                 }
                 graph.ends.push(number);
                 continue;
@@ -102,6 +107,7 @@ pub(crate) fn enumerate(
                 Ok(()) => {}
                 Err(Stopped::Bad(bad)) => {
                     outcome.bad.insert(bad);
+                    graph.nodes[number as usize].edges.push((step.by, BAD));
                     // What follows nobody asks: as an end, so that it makes no hang.
                     graph.ends.push(number);
                     continue;
@@ -119,21 +125,28 @@ pub(crate) fn enumerate(
                 let state = Rc::new(step.state);
                 numbers.insert(Rc::clone(&state), to);
                 graph.from.push(Vec::new());
+                graph.nodes.push(Node::default());
                 queue.push_back((to, state));
                 to
             });
+            graph.nodes[number as usize].edges.push((step.by, to));
             if !step.unsent {
                 graph.from[to as usize].push(number);
             }
         }
         if withheld_only && !state.ended() && graph.ends.last() != Some(&number) {
             graph.stuck.push(number);
+            graph.nodes[number as usize].bad = true;
         }
         if numbers.len() > most {
             return Err(Refused::Large(most));
         }
     }
     outcome.states = numbers.len();
+    // Levels of a CPU are agents of their own, which are not told apart here.
+    if program.handlers.is_empty() && program.nmi.is_none() {
+        outcome.switches = fewest(&graph.nodes).map(|switches| (switches, true));
+    }
     graph.hangs(&mut outcome.bad);
     Ok(outcome)
 }

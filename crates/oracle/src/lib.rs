@@ -16,6 +16,7 @@
 //! | `assemble` | from a program to an image |
 //! | `tlb`, `state` | states of the enumerator |
 //! | `naive`, `execute`, `several`, `paging` | what can come next |
+//! | `switches` | the fewest context switches |
 //! | `enumerate` | all states |
 //! | `search` | the program on the searched machine |
 //! | `compare` | both |
@@ -41,6 +42,7 @@ mod several;
 mod show;
 mod shrink;
 mod state;
+mod switches;
 mod tlb;
 
 pub use compare::{Compared, Disagreement, Limits, compare};

@@ -72,26 +72,29 @@ pub(crate) fn search(
         states,
         reduction: mode != Mode::NoReduction,
         every_access: mode == Mode::EveryAccess,
-        shorten_states: 0,
+        shorten_states: states,
         ..Options::default()
     };
     let found = explore::search(&mut model, &options, &mut |_| ControlFlow::Continue(()));
     let states = found.stats.states as usize;
-    let bad = match found.verdict {
-        Verdict::Pass => None,
-        Verdict::Violated { what, .. } => Some(match what {
-            What::Deadlock => Bad::Deadlock,
-            What::Livelock => Bad::Livelock,
-            What::Bad(bad) => match bad.what {
-                Violation::Failure(failure) => Bad::Failed(failure.property),
-                Violation::Fault(fault) => Bad::Fault(fault.vector),
-                other => return Err(Undecided::Gap(format!("{other:?}"))),
-            },
-        }),
+    let (bad, switches) = match found.verdict {
+        Verdict::Pass => (None, None),
+        Verdict::Violated { what, switches, shortest, .. } => {
+            let bad = match what {
+                What::Deadlock => Bad::Deadlock,
+                What::Livelock => Bad::Livelock,
+                What::Bad(bad) => match bad.what {
+                    Violation::Failure(failure) => Bad::Failed(failure.property),
+                    Violation::Fault(fault) => Bad::Fault(fault.vector),
+                    other => return Err(Undecided::Gap(format!("{other:?}"))),
+                },
+            };
+            (Some(bad), Some((switches, shortest)))
+        }
         Verdict::Undecided { why: Why::Gap(gap, _), .. } => return Err(Undecided::Gap(gap.what)),
         Verdict::Undecided { .. } => return Err(Undecided::Large),
     };
-    Ok(Outcome { ends: model.ends, bad: bad.into_iter().collect(), states })
+    Ok(Outcome { ends: model.ends, bad: bad.into_iter().collect(), switches, states })
 }
 
 fn machine(image: &Image, config: Config) -> Result<Machine, String> {

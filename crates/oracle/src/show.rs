@@ -45,7 +45,13 @@ pub fn show_disagreement(program: &Program, disagreement: &Disagreement) -> Stri
     let Disagreement { mode, naive, searched } = disagreement;
     let mut text = show(program);
     let mut side = |name: &str, this: &Outcome, other: &Outcome| {
-        let _ = writeln!(text, "{name}: {:?}, {} ends", this.bad, this.ends.len());
+        let _ = writeln!(
+            text,
+            "{name}: {:?}, switches {:?}, {} ends",
+            this.bad,
+            this.switches,
+            this.ends.len()
+        );
         for end in this.ends.difference(&other.ends).take(8) {
             let _ = writeln!(text, "  only here {end:x?}");
         }

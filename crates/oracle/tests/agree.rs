@@ -120,3 +120,8 @@ fn checks() {
 fn flags() {
     agrees(Class::Flags);
 }
+
+#[test]
+fn switches() {
+    agrees(Class::Switches);
+}

@@ -3,7 +3,7 @@
 
 use crate::generate::build::Build;
 use crate::generate::interrupts::SENT;
-use crate::program::{Check, Handler, Op, Place, Program, RAX, RBX, RCX};
+use crate::program::{Check, Handler, Op, Place, Program, RAX, RBX, RCX, Rmw};
 use crate::random::Random;
 
 /// Words that are used.
@@ -11,6 +11,9 @@ const WORDS: u64 = 4;
 
 /// Values that are carried from word to word, behind conditions and choices.
 pub(super) fn carried(random: &mut Random) -> Program {
+    if random.percent(4) {
+        return handlers_alone(random);
+    }
     let mut program = Program::default();
     let handled = random.percent(25);
     if handled {
@@ -37,8 +40,72 @@ pub(super) fn carried(random: &mut Random) -> Program {
     program
 }
 
+/// Handlers on two CPUs share a word that one of them sets for a moment; what the other one touches only then
+/// comes out when all else is known.
+fn handlers_alone(random: &mut Random) -> Program {
+    let mut program = Program::default();
+    let vectors = [0x41, 0x45];
+    let mut build = Build::new(random, 0, WORDS);
+    build.push(Op::StoreImm(1, 8, Place::Data(24)));
+    if build.random.percent(30) {
+        build.push(Op::Mfence);
+    }
+    build.push(Op::StoreImm(0, 8, Place::Data(24)));
+    let sets = build.end_handler(false);
+    let mut build = Build::new(random, 0, WORDS);
+    build.push(Op::Load(RCX, 8, Place::Data(24)));
+    build.push(Op::Jrcxz(5));
+    build.push(Op::Load(RBX, 8, Place::Data(8)));
+    build.push(Op::Lea(RBX, RBX, 5));
+    build.push(Op::Store(RBX, 8, Place::Data(16)));
+    let looks = build.end_handler(false);
+    for (vector, code) in vectors.into_iter().zip([sets, looks]) {
+        program.handlers.push(Handler { vector, raw: false, code });
+    }
+    let mut build = Build::new(random, 0, WORDS);
+    build.send(0, vectors[0]);
+    build.send(1, vectors[1]);
+    build.push(Op::StoreImm(1, 8, Place::Data(8)));
+    program.cpus.push(build.end());
+    let mut build = Build::new(random, 1, WORDS);
+    build.push(Op::Cli);
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(8)));
+    build.push(Op::Sti);
+    program.cpus.push(build.end());
+    program
+}
+
+/// A word has a value for a moment, at which an invariant discards the run or not, and one later at which it
+/// finds fault.
+fn passes_by(random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 2);
+    if build.random.percent(50) {
+        build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    }
+    build.push(Op::StoreImm(2, 8, Place::Data(0)));
+    let mut cpus = vec![build.end()];
+    if random.percent(40) {
+        let mut build = Build::new(random, 1, 2);
+        build.access();
+        cpus.push(build.end());
+    }
+    let seen = random.one(&[0, 1, 1, 5]);
+    let mut always = vec![
+        Check { when: (0, 2), then: (3, 1), property: Some(0) },
+        Check { when: (0, seen), then: (3, 1), property: None },
+    ];
+    if random.percent(50) {
+        always.reverse();
+    }
+    Program { cpus, always, ..Program::default() }
+}
+
 /// Programs with invariants and final checks.
 pub(super) fn checks(random: &mut Random) -> Program {
+    if random.percent(6) {
+        return passes_by(random);
+    }
     let mut program = match random.below(3) {
         0 => carried(random),
         1 => super::memory::plain(random, false),
@@ -52,6 +119,48 @@ pub(super) fn checks(random: &mut Random) -> Program {
     for property in 0..random.below(2) + u64::from(few) {
         program.finally.push(check(random, 2 + property));
     }
+    program
+}
+
+/// Programs that go wrong where words end with rare values, so that it takes a certain order.
+pub(super) fn switches(random: &mut Random) -> Program {
+    let mut program = Program::default();
+    let cpus = random.one(&[2, 3, 3]);
+    for cpu in 0..cpus {
+        let mut build = Build::new(random, cpu, 2);
+        // Others see where each CPU begins.
+        build.push(Op::Load(RBX, 8, Place::Data(0)));
+        if cpu == 0 {
+            build.push(Op::StoreImm(1, 8, Place::Data(0)));
+        }
+        for _ in 0..=build.random.below(if cpus == 3 { 1 } else { 3 }) {
+            let words = [0, 8, 16].map(Place::Data);
+            let (from, to) = (build.random.one(&words), build.random.one(&words));
+            match build.random.below(8) {
+                0..=3 => {
+                    build.push(Op::Load(RBX, 8, from));
+                    let more = build.random.one(&[0, 1, 3]);
+                    if more > 0 {
+                        build.push(Op::Lea(RBX, RBX, more));
+                    }
+                    build.push(Op::Store(RBX, 8, to));
+                }
+                4 | 5 => {
+                    let value = build.random.below(3) as i32;
+                    build.push(Op::StoreImm(value, 8, to));
+                }
+                6 => build.push(Op::Mfence),
+                _ => {
+                    build.push(Op::Set(RBX, 2));
+                    build.push(Op::Rmw(Rmw::Xadd, true, RBX, 8, to));
+                }
+            }
+        }
+        program.cpus.push(build.end());
+    }
+    let when = (random.below(3) as u8, random.below(7) as u32);
+    let then = (random.below(3) as u8, random.below(7) as u32);
+    program.finally = vec![Check { when, then, property: Some(0) }];
     program
 }
 

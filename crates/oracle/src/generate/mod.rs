@@ -50,11 +50,13 @@ pub enum Class {
     Checks,
     /// Flags A and D of page-table entries.
     Flags,
+    /// Ends that take certain switches.
+    Switches,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 17] = [
+    pub const ALL: [Class; 18] = [
         Class::Memory,
         Class::Widths,
         Class::Locks,
@@ -72,6 +74,7 @@ impl Class {
         Class::Carried,
         Class::Checks,
         Class::Flags,
+        Class::Switches,
     ];
 
     /// What it is called on a command line.
@@ -94,6 +97,7 @@ impl Class {
             Class::Carried => "carried",
             Class::Checks => "checks",
             Class::Flags => "flags",
+            Class::Switches => "switches",
         }
     }
 }
@@ -121,5 +125,6 @@ pub fn generate(class: Class, seed: u64) -> Program {
         Class::Carried => carried::carried(&mut random),
         Class::Checks => carried::checks(&mut random),
         Class::Flags => flags::flags(&mut random),
+        Class::Switches => carried::switches(&mut random),
     }
 }

@@ -4,7 +4,9 @@ use abi::hypercall::Hypercall;
 
 use crate::assemble::{descriptor, frame_pa};
 use crate::generate::build::Build;
-use crate::program::{DATA, Handler, Op, Place, Program, RAX, RDI, RDX, RSI, Rmw, Tables, VALUES};
+use crate::program::{
+    DATA, Handler, Op, Place, Program, RAX, RBX, RCX, RDI, RDX, RSI, Rmw, Tables, VALUES,
+};
 use crate::random::Random;
 use crate::search::heap;
 
@@ -93,6 +95,8 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
         Kind::Pages if random.percent(8) => return stale_path(program, random),
         Kind::Pages if random.percent(6) => return one_instruction(program, random),
         Kind::Pages if random.percent(4) => return stored_entry(program, random),
+        Kind::Pages if random.percent(4) => return passing_table(program, random),
+        Kind::Pages if random.percent(8) => return two_entries(program, random),
         Kind::Pcids if random.percent(5) => return spurious_fault(program, random),
         _ => {}
     }
@@ -195,6 +199,79 @@ fn stored_entry(mut program: Program, random: &mut Random) -> Program {
     let how = build.random.one(&[Rmw::Add, Rmw::Xadd, Rmw::Xchg]);
     build.push(Op::Rmw(how, locked || how == Rmw::Xchg, to, 8, Place::At(RDI)));
     program.cpus = vec![build.end()];
+    program
+}
+
+/// A table that comes and goes, with all that may be cached of it, while no other CPU looks.
+fn passing_table(mut program: Program, random: &mut Random) -> Program {
+    let pa = |frame| frame_pa(heap(), frame);
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = pa(0) | 1;
+        tables.entries.retain(|(frame, word, _)| (*frame, *word) != (OTHER_PT, 1));
+        tables.entries.push((OTHER_PT, 1, pa(PAGES[1]) | USER));
+    }
+    program.handlers.clear();
+    let mut build = Build::new(random, 0, 1);
+    let exchange = |build: &mut Build<'_>, frame, word, value| {
+        store(build, frame, word, value);
+        build.ops.pop();
+        build.push(Op::Rmw(Rmw::Xchg, true, RSI, 8, Place::At(RDX)));
+    };
+    exchange(&mut build, PD, 2, pa(OTHER_PT) | USER);
+    exchange(&mut build, OTHER_PT, 1, 0);
+    build.push(Op::Set(RDI, VAS[1]));
+    build.push(Op::Set(RSI, 8));
+    build.push(Op::Set(RDX, VALUES));
+    build.push(Op::Call(Hypercall::UserRead));
+    let to = build.result();
+    build.push(Op::Lea(to, RAX, 0));
+    exchange(&mut build, PD, 2, pa(PT) | USER);
+    let page = build.random.one(&VAS);
+    build.push(Op::Set(RSI, page));
+    build.push(Op::Invlpg(RSI));
+    program.cpus = vec![build.end()];
+    program
+}
+
+/// Two entries that change at once, by CMPXCHG16B, while another CPU uses the pages.
+fn two_entries(mut program: Program, random: &mut Random) -> Program {
+    let pa = |frame| frame_pa(heap(), frame);
+    let old = [pa(PAGES[0]) | USER, pa(PAGES[1]) | USER];
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = pa(0) | 1;
+        tables.entries.retain(|(frame, _, _)| *frame != PT);
+        tables.entries.extend([(PT, 0, old[0]), (PT, 1, old[1])]);
+    }
+    program.handlers.clear();
+    let mut build = Build::new(random, 0, 1);
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(0)));
+    if build.random.percent(30) {
+        access(&mut build, Kind::Pages, 0, true);
+    } else {
+        // The second of the two.
+        build.push(Op::Set(RDI, VAS[1]));
+        build.push(Op::Set(RSI, 8));
+        build.push(Op::Set(RDX, VALUES));
+        build.push(Op::Call(Hypercall::UserRead));
+        let to = build.result();
+        build.push(Op::Lea(to, RAX, 0));
+    }
+    let uses = build.end();
+    let mut build = Build::new(random, 1, 1);
+    let new = build.random.one(&[[0, 0], [0, 0], [old[1], old[0]], [old[0], 0]]);
+    let expected = if build.random.percent(85) { old } else { [old[0], 0] };
+    let values = [expected[0], expected[1], new[0], new[1]];
+    for (reg, value) in [RAX, RDX, RBX, RCX].into_iter().zip(values) {
+        build.push(Op::Set(reg, value));
+    }
+    build.push(Op::Set(RSI, heap() + 4096 * PT as u64));
+    let locked = build.random.percent(70);
+    build.push(Op::Cmpxchg16b(locked, Place::At(RSI)));
+    build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    program.cpus = vec![uses, build.end()];
     program
 }
 
