@@ -79,22 +79,18 @@ pub(crate) fn enumerate(
     let mut queue = VecDeque::new();
     let first = Rc::new(naive.first(program));
     numbers.insert(Rc::clone(&first), 0);
-    graph.from.push(Vec::new());
-    graph.nodes.push(Node::default());
+    graph.add();
     queue.push_back((0, first));
     let mut next = Vec::new();
     while let Some((number, state)) = queue.pop_front() {
-        match naive.check(&state) {
-            Ok(()) => {}
+        if let Err(stopped) = naive.check(&state) {
             // Nothing follows.
-            Err(stopped) => {
-                if let Stopped::Bad(bad) = stopped {
-                    outcome.bad.insert(bad);
-                    graph.nodes[number as usize].bad = true;
-                }
-                graph.ends.push(number);
-                continue;
+            if let Stopped::Bad(bad) = stopped {
+                outcome.bad.insert(bad);
+                graph.nodes[number as usize].bad = true;
             }
+            graph.ends.push(number);
+            continue;
         }
         if state.ended() {
             outcome.ends.insert(naive.observe(&state));
@@ -124,8 +120,7 @@ pub(crate) fn enumerate(
                 let to = numbers.len() as u32;
                 let state = Rc::new(step.state);
                 numbers.insert(Rc::clone(&state), to);
-                graph.from.push(Vec::new());
-                graph.nodes.push(Node::default());
+                graph.add();
                 queue.push_back((to, state));
                 to
             });
@@ -152,6 +147,12 @@ pub(crate) fn enumerate(
 }
 
 impl Graph {
+    /// One more state.
+    fn add(&mut self) {
+        self.from.push(Vec::new());
+        self.nodes.push(Node::default());
+    }
+
     /// A state from which no end can be reached is a hang: a deadlock where nothing moves at all, a livelock
     /// where no such state can be reached either.
     fn hangs(&self, bad: &mut BTreeSet<Bad>) {

@@ -90,15 +90,8 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
         let code = build.end_handler(false);
         program.handlers.push(Handler { vector: VECTOR, raw: false, code });
     }
-    match kind {
-        Kind::Pages if random.percent(12) => return freed_by_request(program, random),
-        Kind::Pages if random.percent(8) => return stale_path(program, random),
-        Kind::Pages if random.percent(6) => return one_instruction(program, random),
-        Kind::Pages if random.percent(4) => return stored_entry(program, random),
-        Kind::Pages if random.percent(4) => return passing_table(program, random),
-        Kind::Pages if random.percent(8) => return two_entries(program, random),
-        Kind::Pcids if random.percent(5) => return spurious_fault(program, random),
-        _ => {}
+    if let Some(pattern) = pattern(random, kind) {
+        return pattern(program, random);
     }
     let mut build = Build::new(random, 0, 1);
     user(&mut build, kind, remote);
@@ -116,6 +109,24 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
         ]);
     }
     program
+}
+
+/// What makes a program of its own of tables.
+type Pattern = fn(Program, &mut Random) -> Program;
+
+/// Sometimes one of these.
+fn pattern(random: &mut Random, kind: Kind) -> Option<Pattern> {
+    let all: [(Kind, u64, Pattern); 7] = [
+        (Kind::Pages, 12, freed_by_request),
+        (Kind::Pages, 8, stale_path),
+        (Kind::Pages, 6, one_instruction),
+        (Kind::Pages, 4, stored_entry),
+        (Kind::Pages, 4, passing_table),
+        (Kind::Pages, 8, two_entries),
+        (Kind::Pcids, 5, spurious_fault),
+    ];
+    let mut of_kind = all.into_iter().filter(|(of, ..)| *of == kind);
+    of_kind.find(|(_, chances, _)| random.percent(*chances)).map(|(.., pattern)| pattern)
 }
 
 /// A CPU uses a page and then asks another one to free it; what it has stored may be on its way still.
