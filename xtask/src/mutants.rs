@@ -3,7 +3,7 @@
 //! A mutant that survives shows a check that nothing needs, or a scenario or test that is missing.
 //!
 //! The copy of the tree that is broken stays in the target folder, with all that was built of it: only
-//! files that differ are written again. So one `cargo xtask mutants` at a time.
+//! files that differ are written again. So one `cargo xtask mutants` or `oracle --mutants` at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -39,8 +39,7 @@ const SUBJECTS: [Subject; 3] = [
 
 /// Those whose name, `aspace/…`, `explore/…` or `machine/…`, contains `filter`.
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
-    let copy = project::target().join("mutants/tree");
-    sync_tree(&project::root(), &copy)?;
+    let copy = kept_copy()?;
     let mut results = Results::default();
     let mut selected = Vec::new();
     for subject in SUBJECTS {
@@ -118,7 +117,7 @@ impl Results {
 
 impl Mutant {
     /// The file as it is in this tree, and broken.
-    fn broken(&self, tree: &Path) -> anyhow::Result<(String, String)> {
+    pub(crate) fn broken(&self, tree: &Path) -> anyhow::Result<(String, String)> {
         let whole = fs::read_to_string(tree.join(&self.file)).with_context(|| self.file.clone())?;
         let places = whole.matches(&self.from).count();
         ensure!(places == 1, "its text stands in {} {places} times", self.file);
@@ -129,9 +128,9 @@ impl Mutant {
 }
 
 /// Breaks the copy, asks, and mends it.
-fn is_noticed(
+pub(crate) fn is_noticed(
     mutant: &Mutant,
-    notice: fn(&Path) -> anyhow::Result<Option<String>>,
+    notice: impl FnOnce(&Path) -> anyhow::Result<Option<String>>,
     copy: &Path,
 ) -> anyhow::Result<Option<String>> {
     let (whole, broken) = mutant.broken(copy)?;
@@ -201,7 +200,7 @@ fn tests_of(arguments: &[&str], copy: &Path) -> anyhow::Result<Option<String>> {
         .env("COMPARE", "verdicts")
         .env("CASES", "first")
         .env("CARGO_INCREMENTAL", "0")
-        .env("CARGO_TARGET_DIR", project::target().join("mutants"))
+        .env("CARGO_TARGET_DIR", built())
         .output()
         .context("cannot run timeout")?;
     let (out, err) =
@@ -253,6 +252,18 @@ fn read(subject: &str, path: &Path) -> anyhow::Result<Mutant> {
     Ok(Mutant { file: file.trim().into(), from: from.into(), to: to.into(), name })
 }
 
+/// The copy of the tree that is broken, as this tree is now.
+pub(crate) fn kept_copy() -> anyhow::Result<PathBuf> {
+    let copy = built().join("tree");
+    sync_tree(&project::root(), &copy)?;
+    Ok(copy)
+}
+
+/// Where all that is built of the copy goes.
+pub(crate) fn built() -> PathBuf {
+    project::target().join("mutants")
+}
+
 /// Makes `to` the same as `from`, but for what is built. What is the same already is left alone, and so
 /// is what was built of it.
 fn sync_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
@@ -278,22 +289,4 @@ fn entries(folder: &Path) -> anyhow::Result<BTreeSet<OsString>> {
     let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
     let names = names.collect::<anyhow::Result<BTreeSet<_>>>()?;
     Ok(names.into_iter().filter(|name| name != "target" && name != ".git").collect())
-}
-
-pub(crate) fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name == "target" || name == ".git" {
-            continue;
-        }
-        let (source, target) = (entry.path(), to.join(&name));
-        if entry.file_type()?.is_dir() {
-            copy_tree(&source, &target)?;
-        } else {
-            fs::copy(&source, &target)?;
-        }
-    }
-    Ok(())
 }

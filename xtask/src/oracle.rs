@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
-use oracle::{Class, Compared, Limits, Mode, compare, generate, show_disagreement, shrink};
+use anyhow::{Context, bail, ensure};
+use oracle::{
+    Class, Compared, Limits, Mode, Program, compare, generate, show_disagreement, shrink,
+};
 
 use crate::{mutants, project};
 
@@ -17,22 +22,25 @@ pub(crate) struct Arguments {
     /// Only programs of this class
     #[arg(long)]
     class: Option<String>,
-    /// Programs of each class
-    #[arg(long, default_value_t = 10_000)]
-    programs: u64,
+    /// Programs of each class [default: 10000, or 300 on each mutant]
+    #[arg(long)]
+    programs: Option<u64>,
     /// Number of the first program
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The first disagreement ends it, and large programs are left out
-    #[arg(long)]
-    quick: bool,
-    /// Compare on each machine that tests/mutants breaks; see that those are noticed that are listed in
-    /// tests/mutants/oracle.txt, by their class, and try all classes on what is not listed
+    /// Compare on each machine and search that tests/mutants breaks: those that tests/mutants/oracle.txt
+    /// lists must be noticed by their class, and all must be listed; what is not is tried on all classes
     #[arg(long)]
     mutants: bool,
     /// Only mutants whose name, machine/… or explore/…, contains one of these, separated by commas
     #[arg(long, requires = "mutants")]
     filter: Option<String>,
+}
+
+impl Arguments {
+    fn programs(&self) -> u64 {
+        self.programs.unwrap_or(if self.mutants { 300 } else { 10_000 })
+    }
 }
 
 /// What became of the programs of a class.
@@ -54,101 +62,125 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         classes.retain(|class| class.name() == name);
         ensure!(!classes.is_empty(), "no class {name}");
     }
-    let mut disagreed = 0;
-    for class in classes {
-        let start = Instant::now();
-        let tally = one_class(class, arguments);
-        disagreed += tally.disagreed;
-        if arguments.quick {
-            ensure!(disagreed == 0, "one is enough");
-            continue;
+    let workers = Workers { todo: AtomicUsize::new(0), disagreed: AtomicU64::new(0) };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads.min(classes.len()) {
+            scope.spawn(|| workers.work(&classes, arguments));
         }
-        println!(
-            "{:12} {} programs compared, {} of them with violations, {} skipped, {} disagreements, {:.0} s",
-            class.name(),
-            tally.compared,
-            tally.bad,
-            tally.skipped.values().sum::<u64>(),
-            tally.disagreed,
-            start.elapsed().as_secs_f64(),
-        );
-        for (why, number) in &tally.skipped {
-            println!("             skipped {number}: {why}");
-        }
-    }
+    });
+    let disagreed = workers.disagreed.into_inner();
     ensure!(disagreed == 0, "{disagreed} disagreements");
     Ok(())
 }
 
-fn one_class(class: Class, arguments: &Arguments) -> Tally {
-    let quick = Limits { naive: 4_000, search: 20_000 };
-    let limits = if arguments.quick { quick } else { Limits::default() };
-    let mut tally = Tally::default();
-    for seed in arguments.seed..arguments.seed + arguments.programs {
-        let program = generate(class, seed);
-        match compare(&program, &Mode::of(seed), limits) {
-            Compared::Agreed(outcome) => {
-                tally.compared += 1;
-                tally.bad += u64::from(!outcome.bad.is_empty());
+/// Several threads that go through the classes.
+struct Workers {
+    /// The next class.
+    todo: AtomicUsize,
+    disagreed: AtomicU64,
+}
+
+impl Workers {
+    fn work(&self, classes: &[Class], arguments: &Arguments) {
+        while let Some(&class) = classes.get(self.todo.fetch_add(1, Relaxed)) {
+            let start = Instant::now();
+            let tally = self.one_class(class, arguments);
+            println!(
+                "{:12} {} programs compared, {} of them with violations, {} skipped, {} disagreements, {:.0} s",
+                class.name(),
+                tally.compared,
+                tally.bad,
+                tally.skipped.values().sum::<u64>(),
+                tally.disagreed,
+                start.elapsed().as_secs_f64(),
+            );
+            for (why, number) in &tally.skipped {
+                println!("             skipped {number}: {why}");
             }
-            Compared::Skipped(why) => *tally.skipped.entry(why).or_default() += 1,
-            Compared::Disagreed(disagreement) => {
-                tally.disagreed += 1;
-                if arguments.quick {
-                    println!("{} program {seed} disagrees", class.name());
-                    return tally;
+        }
+    }
+
+    fn one_class(&self, class: Class, arguments: &Arguments) -> Tally {
+        let limits = Limits::default();
+        let mut tally = Tally::default();
+        for seed in arguments.seed..arguments.seed + arguments.programs() {
+            let program = generate(class, seed);
+            match compare(&program, &Mode::of(seed), limits) {
+                Compared::Agreed(outcome) => {
+                    tally.compared += 1;
+                    tally.bad += u64::from(!outcome.bad.is_empty());
                 }
-                // A few are enough to read.
-                if tally.disagreed <= 3 {
-                    let small = shrink(&program, disagreement.mode, limits);
-                    if let Compared::Disagreed(smaller) =
-                        compare(&small, &[disagreement.mode], limits)
-                    {
-                        let text = show_disagreement(&small, &smaller);
-                        println!("{} program {seed}, made smaller:\n{text}", class.name());
+                Compared::Skipped(why) => *tally.skipped.entry(why).or_default() += 1,
+                Compared::Disagreed(disagreement) => {
+                    tally.disagreed += 1;
+                    self.disagreed.fetch_add(1, Relaxed);
+                    // A few are enough to read.
+                    if tally.disagreed <= 3 {
+                        tell((class, seed), &program, disagreement.mode, limits);
                     }
                 }
             }
         }
+        tally
     }
-    tally
 }
 
-/// Breaks a copy of the tree in one place at a time and runs the quick form there.
+/// Prints the smallest program made of this one that disagrees.
+fn tell((class, seed): (Class, u64), program: &Program, mode: Mode, limits: Limits) {
+    let small = shrink(program, mode, limits);
+    if let Compared::Disagreed(smaller) = compare(&small, &[mode], limits) {
+        let text = show_disagreement(&small, &smaller);
+        println!("{} program {seed}, made smaller:\n{text}", class.name());
+    }
+}
+
+/// Breaks the kept copy of the tree in one place at a time and looks for a disagreement there.
 fn on_mutants(arguments: &Arguments) -> anyhow::Result<()> {
-    let copy = tempfile::tempdir().context("no folder for a copy")?;
-    mutants::copy_tree(&project::root(), copy.path())?;
+    let copy = mutants::kept_copy()?;
     let known = list()?;
-    let (mut number, mut missed) = (0, 0);
-    for folder in ["machine", "explore"] {
-        let mut all = mutants::read_all(folder)?;
-        let filter = arguments.filter.as_deref().unwrap_or("");
-        all.retain(|mutant| filter.split(',').any(|part| mutant.name.contains(part)));
-        for mutant in all {
-            let class = match known.get(&mutant.name) {
-                Some(Listed::Cannot(why)) => {
-                    println!("left out {:48} {why}", mutant.name);
-                    continue;
-                }
-                Some(Listed::Noticed(class)) => Some(class.as_str()),
-                None => arguments.class.as_deref(),
-            };
-            number += 1;
-            let path = copy.path().join(&mutant.file);
-            let whole = fs::read_to_string(&path)?;
-            fs::write(&path, whole.replace(&mutant.from, &mutant.to))?;
-            let noticed = notice(copy.path(), arguments, class);
-            fs::write(&path, whole)?;
-            match noticed.with_context(|| mutant.name.clone())? {
-                Some(by) => println!("noticed  {:48} by {by}", mutant.name),
-                None => {
-                    println!("MISSED   {}", mutant.name);
-                    missed += 1;
-                }
+    let mut all = mutants::read_all("explore")?;
+    all.extend(mutants::read_all("machine")?);
+    let filter = arguments.filter.as_deref().unwrap_or("");
+    all.retain(|mutant| filter.split(',').any(|part| mutant.name.contains(part)));
+    // Before an hour is spent on the others.
+    for mutant in &all {
+        mutant.broken(&copy).with_context(|| mutant.name.clone())?;
+    }
+    if let Some(by) = notice(&copy, (arguments.seed, 20), None)? {
+        bail!("without any mutation, {by}");
+    }
+    let range = (arguments.seed, arguments.programs());
+    let (mut number, mut wrong) = (0, Vec::new());
+    for mutant in &all {
+        let class = match known.get(&mutant.name) {
+            Some(Listed::Cannot(why)) => {
+                println!("left out {:48} {why}", mutant.name);
+                continue;
             }
+            Some(Listed::Noticed(class)) => Some(class.as_str()),
+            None => arguments.class.as_deref(),
+        };
+        number += 1;
+        let noticed = mutants::is_noticed(mutant, |copy| notice(copy, range, class), &copy);
+        let noticed = noticed.with_context(|| mutant.name.clone())?;
+        let listed = known.contains_key(&mutant.name);
+        let what = match (&noticed, listed) {
+            (Some(_), true) => "noticed ",
+            (Some(_), false) => "UNLISTED",
+            (None, _) => "MISSED  ",
+        };
+        println!("{what} {:48} by {}", mutant.name, noticed.as_deref().unwrap_or("nothing"));
+        if noticed.is_none() || !listed {
+            wrong.push(mutant.name.clone());
         }
     }
-    println!("{missed} of {number} mutants are missed");
+    ensure!(
+        wrong.is_empty(),
+        "of {number} mutants, {} are not noticed as tests/mutants/oracle.txt says: {wrong:?}",
+        wrong.len()
+    );
+    println!("all {number} mutants are noticed as listed");
     Ok(())
 }
 
@@ -181,25 +213,25 @@ fn list() -> anyhow::Result<BTreeMap<String, Listed>> {
     list.collect()
 }
 
-/// The first program that disagrees there, if one does.
+/// A program that disagrees there, if one does, of so many from that number on of each class, or of this one.
 fn notice(
     copy: &Path,
-    arguments: &Arguments,
+    (first, programs): (u64, u64),
     class: Option<&str>,
 ) -> anyhow::Result<Option<String>> {
-    let target = project::target().join("mutants");
     let build = Command::new("cargo")
-        .args(["build", "-q", "-p", "xtask"])
+        .args(["build", "-q", "--release", "-p", "oracle", "--example", "quick"])
         .current_dir(copy)
-        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_TARGET_DIR", mutants::built())
+        // What is built once for each mutant.
+        .envs([("CARGO_INCREMENTAL", "1"), ("CARGO_PROFILE_RELEASE_DEBUG", "0")])
         .output()
         .context("cannot run cargo")?;
     ensure!(build.status.success(), "does not build:\n{}", String::from_utf8_lossy(&build.stderr));
     let mut command = Command::new("timeout");
-    command.arg("900").arg(target.join("debug/xtask")).args(["oracle", "--quick"]);
-    command.args(["--programs", &arguments.programs.to_string()]);
-    command.args(["--seed", &arguments.seed.to_string()]);
-    command.args(class.iter().flat_map(|class| ["--class", class]));
+    command.arg("900").arg(mutants::built().join("release/examples/quick"));
+    command.args([programs.to_string(), first.to_string()]);
+    command.args(class);
     let output = command.current_dir(copy).output().context("cannot run timeout")?;
     let out = String::from_utf8_lossy(&output.stdout);
     let by = out.lines().find(|line| line.ends_with(" disagrees")).map(str::to_owned);

@@ -10,7 +10,7 @@ use machine::{
     State, Warning, Watch, Word,
 };
 use outcome::Part;
-use system::{OwnNumbers, Recorder, Workload};
+use system::{FinalCheckAccesses, InvariantAccesses, OwnNumbers, Recorder, Workload};
 
 use crate::guest::{Guest, Scenario};
 
@@ -112,7 +112,7 @@ impl Model {
         }
         for entry in finally {
             self.part = Part::FinalCheck;
-            self.machine.observe(state, entry, &mut Unrecorded(accesses), watch)?;
+            self.machine.observe(state, entry, &mut FinalCheckAccesses(accesses), watch)?;
         }
         Ok(())
     }
@@ -191,10 +191,12 @@ impl Workload for Model {
             return Ok(());
         }
         if self.invariants.holds(state) && !self.is_end(state) {
+            // That they look at it counts, where the search asks again about a run.
+            self.invariants.read.iter().for_each(|word| system::observe(accesses, *word));
             return Ok(());
         }
         let mut marks = std::mem::take(&mut self.marks);
-        let mut reads = Reads { accesses, read: BTreeSet::new() };
+        let mut reads = Reads { accesses: InvariantAccesses(accesses), read: BTreeSet::new() };
         let result = self.judge_state(state, &mut reads, &mut marks);
         let read = reads.read;
         self.marks = marks;
@@ -213,46 +215,22 @@ impl Budget {
     }
 }
 
-/// Final checks run when nothing else moves: their accesses conflict with nothing. What they must find kept
-/// of stacks is learnt from them as from others.
-struct Unrecorded<'a, A>(&'a mut A);
-
-impl<A: Accesses> Accesses for Unrecorded<'_, A> {
-    fn is_shared(&self, word: Word) -> bool {
-        word.is_about_keeping() && self.0.is_shared(word)
-    }
-
-    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
-        if word.is_about_keeping() {
-            self.0.touch(agent, word, write);
-        }
-    }
-}
-
 /// Records an invariant's accesses, and remembers what it read.
 struct Reads<'a, A> {
-    accesses: &'a mut A,
+    accesses: InvariantAccesses<'a, A>,
     read: BTreeSet<Word>,
 }
 
 impl<A: Accesses> Accesses for Reads<'_, A> {
     fn is_shared(&self, word: Word) -> bool {
-        word.is_about_keeping() && self.accesses.is_shared(word)
+        self.accesses.is_shared(word)
     }
 
     fn touch(&mut self, agent: Agent, word: Word, write: bool) {
-        if word.is_about_keeping() {
-            self.accesses.touch(agent, word, write);
-            return;
+        self.accesses.touch(agent, word, write);
+        if !word.is_about_keeping() {
+            self.read.insert(word);
         }
-        // What it writes goes to a copy that is thrown away; but a LOCKed access is told as a write,
-        // and reads.
-        self.accesses.touch(agent, word, false);
-        // Only stores to shared words are buffered.
-        if let Some(made) = word.made().filter(|_| self.accesses.is_shared(word)) {
-            self.accesses.touch(agent, made, false);
-        }
-        self.read.insert(word);
     }
 }
 

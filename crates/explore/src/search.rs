@@ -224,6 +224,7 @@ impl<M: Model> Search<'_, M> {
     }
 
     /// Whether a run with these shared words touches no other word that two agents touch and one writes.
+    /// Invariants look at every state, and what they discard is no run.
     /// Where every word counts as shared there is no other; and the words touched so far are not all that
     /// the model may have asked about, so with them alone the trail could be another run, or none.
     fn within_known(&mut self, trail: &[Choice], shared: &[u32]) -> bool {
@@ -231,7 +232,7 @@ impl<M: Model> Search<'_, M> {
             return true;
         }
         let mut words = Words::known(shared);
-        self.follow(trail, &mut words, |_, _, _| {});
+        self.follow(trail, &mut words, true, |_, _, _| {});
         !words.has_fresh()
     }
 
@@ -240,7 +241,7 @@ impl<M: Model> Search<'_, M> {
         let (mut choices, mut switches) = (Vec::new(), Switches::default());
         let all = self.session.words.is_all();
         let mut words = if all { Words::all() } else { Words::fixed(shared) };
-        self.follow(trail, &mut words, |model, state, choice| {
+        self.follow(trail, &mut words, false, |model, state, choice| {
             choices.clear();
             model.choices(state, &mut choices);
             switches.step(model, state, &choices, choice);
@@ -248,21 +249,29 @@ impl<M: Model> Search<'_, M> {
         At { switches: switches.count(), depth: trail.len() as u32 }
     }
 
-    /// Runs a trail again; `before` is told of each step.
+    /// Runs a trail again, with or without invariants; `before` is told of each step.
     fn follow(
         &mut self,
         trail: &[Choice],
         words: &mut Words,
+        inspects: bool,
         mut before: impl FnMut(&M, &M::State, Choice),
     ) {
         let model = &mut *self.session.model;
         let Ok(mut state) = model.initial(words) else { return };
         for &choice in trail {
+            if inspects && model.inspect(&state, words).is_err() {
+                return;
+            }
             before(model, &state, choice);
             words.begin_step();
             if model.step(&mut state, choice, words).is_err() {
                 return;
             }
+        }
+        if inspects {
+            // Whatever it finds there has been found before.
+            let _ = model.inspect(&state, words);
         }
     }
 }

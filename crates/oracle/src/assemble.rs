@@ -7,9 +7,10 @@ use iced_x86::{
     MemoryOperand, Register,
 };
 
+use crate::checks;
 use crate::program::{
     Code, DATA, DESCRIPTORS, FAILURES, Op, PROPERTIES, Place, Program, RDI, RDX, RSI, Reg, Rmw,
-    result,
+    Strings, result,
 };
 
 /// What the machine loads, and where everything is in it.
@@ -79,7 +80,14 @@ pub fn assemble(program: &Program, heap: u64) -> Result<Image, IcedError> {
         let of = addresses.iter().find(|(of, _)| *of == which);
         of.map_or(0, |(_, at)| at.first().copied().unwrap_or(0))
     };
-    let set_up = set_up(program, heap, first);
+    let mut checks = Vec::new();
+    let kinds = [(Hypercall::Always, &program.always), (Hypercall::Finally, &program.finally)];
+    for (call, all) in kinds {
+        for check in all {
+            checks.push((call, place(&mut code, &checks::ops(check))?[0]));
+        }
+    }
+    let set_up = set_up(program, heap, first, &checks);
     let entry = place(&mut code, &set_up)?[0];
     Ok(Image { code, data: data(program), calls, entry, addresses })
 }
@@ -104,7 +112,12 @@ fn place(code: &mut Vec<u8>, ops: &[Op]) -> Result<Vec<u64>, IcedError> {
 }
 
 /// The function that runs alone, first.
-fn set_up(program: &Program, heap: u64, first: impl Fn(Code) -> u64) -> Vec<Op> {
+fn set_up(
+    program: &Program,
+    heap: u64,
+    first: impl Fn(Code) -> u64,
+    checks: &[(Hypercall, u64)],
+) -> Vec<Op> {
     let mut ops = Vec::new();
     let mut call = |call, arguments: &[(Reg, u64)]| {
         ops.extend(arguments.iter().map(|(reg, value)| Op::Set(*reg, *value)));
@@ -124,6 +137,9 @@ fn set_up(program: &Program, heap: u64, first: impl Fn(Code) -> u64) -> Vec<Op> 
             true => call(Hypercall::RawNmi, &[budget, entry]),
             false => call(Hypercall::Nmi, &[budget, entry, (RDX, 0)]),
         }
+    }
+    for (kind, entry) in checks {
+        call(*kind, &[(RDI, *entry), (RSI, 0)]);
     }
     for number in 0..program.cpus.len() as u8 {
         let entry = (RSI, first(Code::Cpu(number)));
@@ -247,6 +263,12 @@ fn encode(op: Op) -> Result<Instruction, IcedError> {
             encode_move(op)
         }
         Op::Rmw(how, locked, reg, width, place) => encode_rmw(how, locked, reg, width, place),
+        Op::Cmpxchg16b(locked, place) => {
+            let mut instruction = Instruction::with1(Cmpxchg16b_m128, memory(place))?;
+            instruction.set_has_lock_prefix(locked);
+            Ok(instruction)
+        }
+        Op::Rep(how, width) => encode_string(how, width),
         _ => encode_system(op),
     }
 }
@@ -304,6 +326,19 @@ fn encode_rmw(
         Instruction::with2(form(width, forms), memory(place), register(reg, width))?;
     instruction.set_has_lock_prefix(locked && how != Rmw::Xchg);
     Ok(instruction)
+}
+
+fn encode_string(how: Strings, width: u8) -> Result<Instruction, IcedError> {
+    match (how, width) {
+        (Strings::Stos, 1) => Instruction::with_rep_stosb(64),
+        (Strings::Stos, 2) => Instruction::with_rep_stosw(64),
+        (Strings::Stos, 4) => Instruction::with_rep_stosd(64),
+        (Strings::Stos, _) => Instruction::with_rep_stosq(64),
+        (Strings::Movs, 1) => Instruction::with_rep_movsb(64),
+        (Strings::Movs, 2) => Instruction::with_rep_movsw(64),
+        (Strings::Movs, 4) => Instruction::with_rep_movsd(64),
+        (Strings::Movs, _) => Instruction::with_rep_movsq(64),
+    }
 }
 
 fn encode_system(op: Op) -> Result<Instruction, IcedError> {

@@ -8,6 +8,7 @@ use crate::naive::{Naive, Stopped};
 use crate::outcome::{Bad, Outcome};
 use crate::program::Program;
 use crate::state::State;
+use crate::switches::{BAD, Node, fewest};
 
 /// What cannot be enumerated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,8 @@ struct Graph {
     from: Vec<Vec<u32>>,
     ends: Vec<u32>,
     stuck: Vec<u32>,
+    /// With all edges forwards.
+    nodes: Vec<Node>,
 }
 
 /// Everything that can come out of `program`, whose instructions are where `naive` knows them to be.
@@ -76,10 +79,19 @@ pub(crate) fn enumerate(
     let mut queue = VecDeque::new();
     let first = Rc::new(naive.first(program));
     numbers.insert(Rc::clone(&first), 0);
-    graph.from.push(Vec::new());
+    graph.add();
     queue.push_back((0, first));
     let mut next = Vec::new();
     while let Some((number, state)) = queue.pop_front() {
+        if let Err(stopped) = naive.check(&state) {
+            // Nothing follows.
+            if let Stopped::Bad(bad) = stopped {
+                outcome.bad.insert(bad);
+                graph.nodes[number as usize].bad = true;
+            }
+            graph.ends.push(number);
+            continue;
+        }
         if state.ended() {
             outcome.ends.insert(naive.observe(&state));
             graph.ends.push(number);
@@ -91,6 +103,7 @@ pub(crate) fn enumerate(
                 Ok(()) => {}
                 Err(Stopped::Bad(bad)) => {
                     outcome.bad.insert(bad);
+                    graph.nodes[number as usize].edges.push((step.by, BAD));
                     // What follows nobody asks: as an end, so that it makes no hang.
                     graph.ends.push(number);
                     continue;
@@ -107,27 +120,39 @@ pub(crate) fn enumerate(
                 let to = numbers.len() as u32;
                 let state = Rc::new(step.state);
                 numbers.insert(Rc::clone(&state), to);
-                graph.from.push(Vec::new());
+                graph.add();
                 queue.push_back((to, state));
                 to
             });
+            graph.nodes[number as usize].edges.push((step.by, to));
             if !step.unsent {
                 graph.from[to as usize].push(number);
             }
         }
         if withheld_only && !state.ended() && graph.ends.last() != Some(&number) {
             graph.stuck.push(number);
+            graph.nodes[number as usize].bad = true;
         }
         if numbers.len() > most {
             return Err(Refused::Large(most));
         }
     }
     outcome.states = numbers.len();
+    // Levels of a CPU are agents of their own, which are not told apart here.
+    if program.handlers.is_empty() && program.nmi.is_none() {
+        outcome.switches = fewest(&graph.nodes).map(|switches| (switches, true));
+    }
     graph.hangs(&mut outcome.bad);
     Ok(outcome)
 }
 
 impl Graph {
+    /// One more state.
+    fn add(&mut self) {
+        self.from.push(Vec::new());
+        self.nodes.push(Node::default());
+    }
+
     /// A state from which no end can be reached is a hang: a deadlock where nothing moves at all, a livelock
     /// where no such state can be reached either.
     fn hangs(&self, bad: &mut BTreeSet<Bad>) {

@@ -5,6 +5,7 @@ use abi::hypercall::Hypercall;
 use crate::assemble::failure;
 use crate::naive::{Naive, Stopped, request};
 use crate::outcome::Bad;
+use crate::paging::Called;
 use crate::program::{Op, PROPERTIES, Place, RAX, RCX, RDI, RDX, RSI, Reg, Rmw, result};
 use crate::state::{Buffered, Level, Message, Shadow, State, mask};
 
@@ -16,7 +17,7 @@ const ICR: u64 = 0x830;
 const SELF_IPI: u64 = 0x83f;
 
 /// Whether the step was made; if not, it waits.
-type Made = Result<bool, Stopped>;
+pub(crate) type Made = Result<bool, Stopped>;
 
 impl Naive<'_> {
     /// In how many ways the CPU can go on: [`execute`](Self::execute) gets a number below that.
@@ -57,6 +58,7 @@ impl Naive<'_> {
             Op::Call(_) | Op::Ret if top.at_call => {}
             Op::Jmp(to) => top.pc = to,
             Op::Jrcxz(to) if top.reg(RCX) == 0 => top.pc = to,
+            Op::Rep(..) if top.reg(RCX) != 0 => {}
             _ => top.pc += 1,
         }
         Ok(true)
@@ -121,6 +123,8 @@ impl Naive<'_> {
             Op::Load(..) | Op::Store(..) | Op::StoreImm(..) | Op::Rmw(..) => {
                 return self.access(state, cpu, op, pick);
             }
+            Op::Cmpxchg16b(locked, place) => return self.cmpxchg16b(state, cpu, locked, place),
+            Op::Rep(how, width) => return self.iterate(state, cpu, how, width),
             Op::Invlpg(_) | Op::Invpcid(..) | Op::ToCr(..) | Op::FromCr(..) => {
                 return self.control(state, cpu, op);
             }
@@ -170,7 +174,8 @@ impl Naive<'_> {
         let named = self.named(state, cpu, place);
         let (va, user) = match self.resolve(state, cpu, named, writes, pick)? {
             Some(va) => (va, named >> 63 == 0),
-            None => return Ok(false),
+            // It has set A or D, and the access comes next.
+            None => return Ok(true),
         };
         match op {
             Op::Load(reg, width, _) => {
@@ -185,10 +190,12 @@ impl Naive<'_> {
             Op::Store(reg, ..) => {
                 let value = state.cpus[cpu].top().reg(reg);
                 self.store(state, cpu, va, width, value, user)?;
+                state.cpus[cpu].top_mut().translated = None;
             }
             Op::StoreImm(value, ..) => {
                 let value = i64::from(value).cast_unsigned();
                 self.store(state, cpu, va, width, value, user)?;
+                state.cpus[cpu].top_mut().translated = None;
             }
             Op::Rmw(how, locked, reg, width, _) => {
                 return self.rmw(state, cpu, (how, locked, reg), (va, width, user));
@@ -207,7 +214,7 @@ impl Naive<'_> {
     }
 
     /// Performs one part of a load: none while it waits, then none while parts are missing.
-    fn load(
+    pub(crate) fn load(
         &self,
         state: &mut State,
         cpu: usize,
@@ -273,6 +280,7 @@ impl Naive<'_> {
             old
         };
         let top = state.cpus[cpu].top_mut();
+        top.translated = None;
         let new = modify(top, how, reg, width, old);
         if locked || how == Rmw::Xchg {
             for (va, width, shift) in parts(va, width) {
@@ -312,6 +320,9 @@ impl Naive<'_> {
         let shift = 8 * (va & 7);
         let bits = mask(width) << shift;
         state.memory[word] = state.memory[word] & !bits | value << shift & bits;
+        if self.program.tables.is_some() {
+            state.stored.push(word);
+        }
     }
 
     fn hypercall(&self, state: &mut State, cpu: usize, call: Hypercall, pick: usize) -> Made {
@@ -341,8 +352,9 @@ impl Naive<'_> {
             }
             Hypercall::UserRead | Hypercall::UserWrite | Hypercall::UserExecute => {
                 match self.user_call(state, cpu, call, pick)? {
-                    Some(status) => answer = status,
-                    None => return Ok(false),
+                    Called::Done(status) => answer = status,
+                    Called::Translated => return Ok(true),
+                    Called::Waits => return Ok(false),
                 }
             }
             Hypercall::FrameFree => self.free(state, cpu, first)?,

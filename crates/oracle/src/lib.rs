@@ -12,10 +12,11 @@
 //! |---|---|
 //! | `random` | random numbers |
 //! | `outcome` | what comes out of a program |
-//! | `rules` | where docs/model.md chooses |
+//! | `checks` | invariants and final checks |
 //! | `assemble` | from a program to an image |
 //! | `tlb`, `state` | states of the enumerator |
-//! | `naive`, `execute`, `paging` | what can come next |
+//! | `naive`, `execute`, `several`, `paging` | what can come next |
+//! | `switches` | the fewest context switches |
 //! | `enumerate` | all states |
 //! | `search` | the program on the searched machine |
 //! | `compare` | both |
@@ -26,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assemble;
+mod checks;
 mod compare;
 mod enumerate;
 mod execute;
@@ -36,14 +38,17 @@ mod paging;
 pub mod program;
 mod random;
 mod search;
+mod several;
 mod show;
 mod shrink;
 mod state;
+mod switches;
 mod tlb;
 
 pub use compare::{Compared, Disagreement, Limits, compare};
 pub use generate::{Class, generate};
 pub use outcome::{Bad, Outcome};
+pub use program::Program;
 pub use random::Random;
 pub use search::{Mode, heap};
 pub use show::{show, show_disagreement};

@@ -8,6 +8,7 @@ use crate::assemble::{Image, descriptor, stub};
 use crate::outcome::Bad;
 use crate::program::{Code, DATA, KEEPS, Op, Program, RESULTS, Reg, SHARED_WORDS, VALUES};
 use crate::state::{Buffered, Cpu, Level, Message, Shadow, State};
+use crate::switches::SERVES;
 use crate::tlb::Tlb;
 
 /// What CPUs start with: PCIDE, FSGSBASE, OSXMMEXCPT, OSFXSR, PGE, PAE.
@@ -24,6 +25,8 @@ pub(crate) enum Stopped {
 /// One step: where it leads.
 pub(crate) struct Step {
     pub(crate) state: State,
+    /// The CPU, and [`SERVES`] if it is its store buffer.
+    pub(crate) by: u8,
     /// An NMI that nobody sent: it need not come.
     pub(crate) unsent: bool,
     pub(crate) result: Result<(), Stopped>,
@@ -100,6 +103,7 @@ impl<'p> Naive<'p> {
             messages: Vec::new(),
             unsent: if program.nmi.is_some() { program.nmi_budget } else { 0 },
             freed: Vec::new(),
+            stored: Vec::new(),
         };
         // Nothing is free yet, so that nothing goes wrong.
         let cache = |first: &mut State| drop(self.cache(first));
@@ -108,7 +112,9 @@ impl<'p> Naive<'p> {
             cache(&mut first);
             for (frame, word, value) in &tables.later {
                 let at = self.heap + (4096 * frame + 8 * word) as u64;
+                self.anticipate(&mut first);
                 self.put(&mut first, at, 8, *value);
+                self.conclude(&mut first);
                 cache(&mut first);
             }
         }
@@ -123,13 +129,17 @@ impl<'p> Naive<'p> {
     /// Everything that can come next.
     pub(crate) fn successors(&self, state: &State, out: &mut Vec<Step>) {
         for (number, cpu) in state.cpus.iter().enumerate() {
-            let mut step = |unsent, act: &dyn Fn(&mut State) -> Result<(), Stopped>| {
+            let by = number as u8;
+            let mut step = |by, unsent, act: &dyn Fn(&mut State) -> Result<(), Stopped>| {
                 let mut after = state.clone();
-                let result = act(&mut after).and_then(|()| self.cache(&mut after));
-                out.push(Step { state: after, unsent, result });
+                self.anticipate(&mut after);
+                let result = act(&mut after);
+                self.conclude(&mut after);
+                let result = result.and_then(|()| self.cache(&mut after));
+                out.push(Step { state: after, by, unsent, result });
             };
             if !cpu.buffer.is_empty() {
-                step(false, &|after| {
+                step(by | SERVES, false, &|after| {
                     self.drain(after, number);
                     Ok(())
                 });
@@ -138,21 +148,21 @@ impl<'p> Naive<'p> {
             if cpu.between() && cpu.buffer.is_empty() {
                 let nmis = cpu.top().shadow != Shadow::All && !cpu.nmis_blocked;
                 if nmis && cpu.nmi_requested {
-                    step(false, &|after| {
+                    step(by, false, &|after| {
                         after.cpus[number].nmi_requested = false;
                         self.deliver_nmi(after, number);
                         Ok(())
                     });
                 }
                 if nmis && state.unsent > 0 {
-                    step(true, &|after| {
+                    step(by, true, &|after| {
                         after.unsent -= 1;
                         self.deliver_nmi(after, number);
                         Ok(())
                     });
                 }
                 if let Some(vector) = deliverable(cpu) {
-                    step(false, &|after| self.deliver(after, number, vector));
+                    step(by, false, &|after| self.deliver(after, number, vector));
                 }
             }
             if cpu.top().halted || cpu.top().ended {
@@ -160,12 +170,14 @@ impl<'p> Naive<'p> {
             }
             for pick in 0..self.picks(state, number) {
                 let mut after = state.clone();
+                self.anticipate(&mut after);
                 let result = self.execute(&mut after, number, pick);
                 if result == Ok(false) {
                     continue;
                 }
+                self.conclude(&mut after);
                 let result = result.and_then(|_| self.cache(&mut after));
-                out.push(Step { state: after, unsent: false, result });
+                out.push(Step { state: after, by, unsent: false, result });
             }
         }
         self.arrivals(state, out);
@@ -184,7 +196,7 @@ impl<'p> Naive<'p> {
                 Message::Vector(vector) => request(cpu, *vector),
                 Message::Nmi => cpu.nmi_requested = true,
             }
-            out.push(Step { state: after, unsent: false, result: Ok(()) });
+            out.push(Step { state: after, by: to | SERVES, unsent: false, result: Ok(()) });
         }
     }
 

@@ -22,6 +22,9 @@ pub struct Outcome {
     pub ends: BTreeSet<Vec<u64>>,
     /// What goes wrong in some run. The search stops at the first.
     pub bad: BTreeSet<Bad>,
+    /// The fewest context switches with which a run goes wrong otherwise than by going on for ever, and
+    /// whether that is claimed to be the fewest.
+    pub switches: Option<(u32, bool)>,
     /// States that were visited.
     pub states: usize,
 }

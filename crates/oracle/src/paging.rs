@@ -7,11 +7,13 @@ use crate::naive::{Naive, Stopped};
 use crate::outcome::Bad;
 use crate::program::{Op, Place, RDI, RDX, RSI};
 use crate::state::{Cpu, State};
-use crate::tlb::{Page, Rights, Upper, prefix};
+use crate::tlb::{Cached, Page, Rights, Upper, prefix};
 
 const P: u64 = 1;
 const RW: u64 = 1 << 1;
 const US: u64 = 1 << 2;
+const A: u64 = 1 << 5;
+const D: u64 = 1 << 6;
 const PS: u64 = 1 << 7;
 const G: u64 = 1 << 8;
 const XD: u64 = 1 << 63;
@@ -39,8 +41,43 @@ impl Access {
     }
 }
 
-/// What a translation may give: the virtual address in the direct map, or vector and error code.
-type Translated = Result<u64, (u8, u64)>;
+/// What a translation may give: the virtual address in the direct map and the words that it changes, or
+/// vector and error code.
+type Translated = Result<(u64, Vec<(usize, u64)>), (u8, u64)>;
+
+/// What a walk gives.
+#[derive(Default)]
+struct Walk {
+    /// The translation, unless an entry is not present.
+    page: Option<Page>,
+    /// What may be cached of the way: for each entry but the last.
+    uppers: Vec<Upper>,
+    /// The tables that it reads.
+    tables: Vec<u64>,
+    /// The entries that are present, by the numbers of their words, and what they hold.
+    entries: Vec<(usize, u64)>,
+}
+
+impl Walk {
+    /// A where it is clear, and D in the last entry for a write (SDM vol. 3 §4.8). What faults sets neither.
+    fn updates(&self, write: bool) -> Vec<(usize, u64)> {
+        let last = self.entries.len() - 1;
+        let set = |(at, (word, entry)): (usize, &(usize, u64))| {
+            let new = entry | A | if write && at == last { D } else { 0 };
+            (new != *entry).then_some((*word, new))
+        };
+        self.entries.iter().enumerate().filter_map(set).collect()
+    }
+}
+
+/// What became of an access at CPL 3.
+pub(crate) enum Called {
+    Waits,
+    /// It has been translated and has changed entries; the access itself comes next.
+    Translated,
+    /// It is done, with this status.
+    Done(u64),
+}
 
 impl Naive<'_> {
     /// How many results the translation of the next access of `op` has.
@@ -65,17 +102,21 @@ impl Naive<'_> {
             Op::Store(_, _, place) | Op::StoreImm(_, _, place) | Op::Rmw(_, _, _, _, place) => {
                 kernel(place, true)
             }
-            Op::Call(call) if top.at_call => {
-                let (write, fetch) = match call {
-                    Hypercall::UserRead => (false, false),
-                    Hypercall::UserWrite => (true, false),
-                    Hypercall::UserExecute => (false, true),
-                    _ => return None,
-                };
-                Some(Access { va: top.reg(RDI), write, fetch, user: true })
+            Op::Call(call) if top.at_call && top.translated.is_none() => {
+                Self::user_access(state, cpu, call)
             }
             _ => None,
         }
+    }
+
+    fn user_access(state: &State, cpu: usize, call: Hypercall) -> Option<Access> {
+        let (write, fetch) = match call {
+            Hypercall::UserRead => (false, false),
+            Hypercall::UserWrite => (true, false),
+            Hypercall::UserExecute => (false, true),
+            _ => return None,
+        };
+        Some(Access { va: Self::reg(state, cpu, RDI), write, fetch, user: true })
     }
 
     /// All that a translation may give: what may be cached, and faults that a walk may meet.
@@ -90,60 +131,59 @@ impl Naive<'_> {
         let pcid = pcid(cpu);
         let cached = cpu.tlb.pages.iter().filter(|page| page.page == va >> 12);
         for page in cached.filter(|page| page.pcid.is_none_or(|of| of == pcid)) {
-            results.push(match access.allowed(page.rights) {
-                true => Ok(page.frame - HEAP_PHYS + HEAP_BASE + (va & 0xfff)),
-                false => Err((14, code | 1)),
-            });
+            match access.allowed(page.rights) {
+                // To set D, it walks.
+                true if access.write && !page.dirty => {}
+                true => results.push(Ok((at(page, va), Vec::new()))),
+                false => results.push(Err((14, code | 1))),
+            }
         }
         for start in starts(cpu, va) {
-            if self.walk(state, cpu, start, va).0.is_none() {
-                results.push(Err((14, code)));
-            }
+            let walk = self.walk(state, cpu, start, va);
+            results.push(match walk.page {
+                None => Err((14, code)),
+                Some(page) if !access.allowed(page.rights) => Err((14, code | 1)),
+                Some(page) => Ok((at(&page, va), walk.updates(access.write))),
+            });
         }
         results.sort_unstable();
         results.dedup();
         results
     }
 
-    /// Walks from a table: the translation, unless an entry is not present, and what may be cached of the way.
-    fn walk(
-        &self,
-        state: &State,
-        cpu: &Cpu,
-        start: Upper,
-        va: u64,
-    ) -> (Option<Page>, Vec<Upper>, Vec<u64>) {
+    /// Walks from a table.
+    fn walk(&self, state: &State, cpu: &Cpu, start: Upper, va: u64) -> Walk {
         let Upper { pcid, level, mut table, mut rights, .. } = start;
-        let (mut uppers, mut tables) = (Vec::new(), Vec::new());
+        let mut walk = Walk::default();
         for level in (1..=level).rev() {
-            tables.push(table);
+            walk.tables.push(table);
             let index = (va >> (3 + 9 * u32::from(level)) & 0x1ff) * 8;
             let at = self.word((table + index).wrapping_sub(HEAP_PHYS).wrapping_add(HEAP_BASE));
-            let entry = at.map_or(0, |word| state.memory[word]);
-            if entry & P == 0 {
-                return (None, uppers, tables);
-            }
+            let Some(word) = at.filter(|word| state.memory[*word] & P != 0) else { break };
+            let entry = state.memory[word];
+            walk.entries.push((word, entry));
             rights.write &= entry & RW != 0;
             rights.user &= entry & US != 0;
             rights.execute &= entry & XD == 0;
             table = entry & ADDRESS;
             if level == 1 {
                 let global = entry & G != 0 && cpu.cr4 & PGE != 0;
-                let page =
-                    Page { pcid: (!global).then_some(pcid), page: va >> 12, frame: table, rights };
-                return (Some(page), uppers, tables);
+                let (pcid, dirty) = ((!global).then_some(pcid), entry & D != 0);
+                walk.page = Some(Page { pcid, page: va >> 12, frame: table, rights, dirty });
+                break;
             }
             debug_assert!(entry & PS == 0, "programs have no large pages");
             let (level, prefix) = (level - 1, prefix(va, level - 1));
-            uppers.push(Upper { pcid, level, prefix, table, rights });
+            walk.uppers.push(Upper { pcid, level, prefix, table, rights });
         }
-        (None, uppers, tables)
+        walk
     }
 
-    /// The address in the kernel half at which an access to `va` is performed.
+    /// The address in the kernel half at which an access to `va` is performed; none if the translation
+    /// alone was, as it has changed entries.
     pub(crate) fn resolve(
         &self,
-        state: &State,
+        state: &mut State,
         cpu: usize,
         va: u64,
         write: bool,
@@ -159,10 +199,27 @@ impl Naive<'_> {
             return Err(Stopped::NoRule("flat user memory"));
         }
         let access = Access { va, write, fetch: false, user: false };
-        match self.results(state, cpu, access)[pick] {
-            Ok(at) => self.used(state, at).map(|()| Some(at)),
+        match self.results(state, cpu, access).swap_remove(pick) {
+            Ok((at, updates)) => self.reached(state, cpu, at, updates),
             Err((vector, _)) => Err(Stopped::Bad(Bad::Fault(vector))),
         }
+    }
+
+    /// A translation is used: the address, unless it changes entries, which is a step of its own.
+    fn reached(
+        &self,
+        state: &mut State,
+        cpu: usize,
+        at: u64,
+        updates: Vec<(usize, u64)>,
+    ) -> Result<Option<u64>, Stopped> {
+        self.used(state, at)?;
+        if updates.is_empty() {
+            return Ok(Some(at));
+        }
+        updates.into_iter().for_each(|(word, entry)| state.memory[word] = entry);
+        state.cpus[cpu].top_mut().translated = Some(at);
+        Ok(None)
     }
 
     /// A translation to a free frame must not be used.
@@ -189,10 +246,14 @@ impl Naive<'_> {
                 changed = false;
                 for va in &tables.pages {
                     for start in starts(&state.cpus[number], *va) {
-                        let (page, uppers, walked) =
-                            self.walk(state, &state.cpus[number], start, *va);
-                        reaches_free |= walked.iter().any(|table| state.freed.contains(table));
-                        changed |= state.cpus[number].tlb.add(page, &uppers);
+                        let walk = self.walk(state, &state.cpus[number], start, *va);
+                        reaches_free |= walk.tables.iter().any(|table| state.freed.contains(table));
+                        // Nothing is cached before A is set (SDM vol. 3 §4.10.2.3, §4.10.3.1).
+                        let accessed = |(_, entry): &&(usize, u64)| entry & A != 0;
+                        let accessed = walk.entries.iter().take_while(accessed).count();
+                        let page = walk.page.filter(|_| accessed == walk.entries.len());
+                        let uppers = &walk.uppers[..accessed.min(walk.uppers.len())];
+                        changed |= state.cpus[number].tlb.add(page, uppers);
                     }
                 }
             }
@@ -203,28 +264,72 @@ impl Naive<'_> {
         }
     }
 
-    /// An access at CPL 3; none while it waits, otherwise its status.
+    /// A step begins. A processor may set A by itself and cache an entry at once. That this can be seen in
+    /// memory has no rule, so it is of interest only where it is overwritten: just before a store to the
+    /// entry.
+    pub(crate) fn anticipate(&self, state: &mut State) {
+        let Some(tables) = self.program.tables.as_ref().filter(|tables| tables.unaccessed) else {
+            return;
+        };
+        for number in 0..state.cpus.len() {
+            let mut pending = Vec::new();
+            for va in &tables.pages {
+                for start in starts(&state.cpus[number], *va) {
+                    let walk = self.walk(state, &state.cpus[number], start, *va);
+                    for (at, (word, _)) in walk.entries.iter().enumerate() {
+                        let below = walk.uppers[at.min(walk.uppers.len())..].iter();
+                        let below = below.map(|upper| Cached::Upper(*upper));
+                        let found = below.chain(walk.page.map(Cached::Page));
+                        pending.extend(found.map(|cached| (*word, cached)));
+                    }
+                }
+            }
+            state.cpus[number].tlb.pending = pending;
+        }
+    }
+
+    /// The step is made: what leads through an entry that was stored to may have been cached before.
+    pub(crate) fn conclude(&self, state: &mut State) {
+        let stored = std::mem::take(&mut state.stored);
+        for cpu in &mut state.cpus {
+            for (word, cached) in std::mem::take(&mut cpu.tlb.pending) {
+                match cached {
+                    _ if !stored.contains(&word) => false,
+                    Cached::Page(page) => cpu.tlb.add(Some(page), &[]),
+                    Cached::Upper(upper) => cpu.tlb.add(None, &[upper]),
+                };
+            }
+        }
+    }
+
+    /// An access at CPL 3.
     pub(crate) fn user_call(
         &self,
         state: &mut State,
         cpu: usize,
         call: Hypercall,
         pick: usize,
-    ) -> Result<Option<u64>, Stopped> {
-        let access = self.access_of(state, cpu, Op::Call(call));
+    ) -> Result<Called, Stopped> {
+        let access = Self::user_access(state, cpu, call);
         let access = access.filter(|access| access.va >> 63 == 0 && self.program.tables.is_some());
         let access = access.ok_or(Stopped::NoRule("such a user access"))?;
         if state.cpus[cpu].fenced > 0 && !access.write {
-            return Ok(None);
+            return Ok(Called::Waits);
         }
-        let at = match self.results(state, cpu, access)[pick] {
-            Ok(at) => at,
-            Err((vector, code)) => {
-                if vector == 14 {
-                    faulted(&mut state.cpus[cpu], access);
+        let at = match state.cpus[cpu].top().translated {
+            Some(at) => at,
+            None => match self.results(state, cpu, access).swap_remove(pick) {
+                Ok((at, updates)) => match self.reached(state, cpu, at, updates)? {
+                    Some(at) => at,
+                    None => return Ok(Called::Translated),
+                },
+                Err((vector, code)) => {
+                    if vector == 14 {
+                        faulted(&mut state.cpus[cpu], access);
+                    }
+                    return Ok(Called::Done(u64::from(vector) << 32 | code));
                 }
-                return Ok(Some(u64::from(vector) << 32 | code));
-            }
+            },
         };
         let (width, third) = (Self::reg(state, cpu, RSI) as u8, Self::reg(state, cpu, RDX));
         match call {
@@ -232,17 +337,16 @@ impl Naive<'_> {
                 if self.word(third).is_none() {
                     return Err(Stopped::NoRule("a value that has no place"));
                 }
-                self.used(state, at)?;
-                let Some(value) = self.read(state, cpu, at, width)? else { return Ok(None) };
+                let Some(value) = self.read(state, cpu, at, width)? else {
+                    return Ok(Called::Waits);
+                };
                 self.store(state, cpu, third, 8, value, false)?;
             }
-            Hypercall::UserWrite => {
-                self.used(state, at)?;
-                self.store(state, cpu, at, width, third, true)?;
-            }
-            _ => self.used(state, at)?,
+            Hypercall::UserWrite => self.store(state, cpu, at, width, third, true)?,
+            _ => {}
         }
-        Ok(Some(0))
+        state.cpus[cpu].top_mut().translated = None;
+        Ok(Called::Done(0))
     }
 
     /// A frame becomes free.
@@ -368,6 +472,11 @@ fn faulted(cpu: &mut Cpu, access: Access) {
 
 fn pcid(cpu: &Cpu) -> u64 {
     cpu.cr3 & 0xfff
+}
+
+/// Where `va` is in the direct map.
+fn at(page: &Page, va: u64) -> u64 {
+    page.frame - HEAP_PHYS + HEAP_BASE + (va & 0xfff)
 }
 
 /// Where a walk for `va` may start: at the root, and where the paging-structure caches lead.

@@ -65,6 +65,15 @@ pub enum Rmw {
     Cmpxchg,
 }
 
+/// A string instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strings {
+    /// STOS: of RAX, to where RDI points.
+    Stos,
+    /// MOVS: from where RSI points to where RDI points.
+    Movs,
+}
+
 /// One instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -82,6 +91,10 @@ pub enum Op {
     StoreImm(i32, u8, Place),
     /// A read-modify-write of so many bytes, LOCKed or not.
     Rmw(Rmw, bool, Reg, u8, Place),
+    /// CMPXCHG16B, LOCKed or not.
+    Cmpxchg16b(bool, Place),
+    /// A string instruction on so many bytes, repeated RCX times, upwards.
+    Rep(Strings, u8),
     /// MFENCE.
     Mfence,
     /// LFENCE.
@@ -155,6 +168,17 @@ pub struct Handler {
     pub code: Vec<Op>,
 }
 
+/// What an invariant or a final check asks for: where one shared word has a value, another has one, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Where this word has this value, ...
+    pub when: (u8, u32),
+    /// ... this one has this; it is not looked at otherwise.
+    pub then: (u8, u32),
+    /// The property that is violated if it has not; a run that is discarded, if there is none.
+    pub property: Option<u64>,
+}
+
 /// A whole program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
@@ -170,6 +194,10 @@ pub struct Program {
     pub nmi_budget: u8,
     /// Page tables.
     pub tables: Option<Tables>,
+    /// Invariants.
+    pub always: Vec<Check>,
+    /// Final checks.
+    pub finally: Vec<Check>,
 }
 
 /// Page tables of a program, in frames that set-up takes one after the other.
@@ -189,6 +217,8 @@ pub struct Tables {
     pub descriptors: Vec<(u64, u64)>,
     /// Linear addresses that the program uses: those for which something can be cached.
     pub pages: Vec<u64>,
+    /// Entries may have A clear.
+    pub unaccessed: bool,
 }
 
 /// Which code: each is a function of the image.

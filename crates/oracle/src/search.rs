@@ -9,7 +9,7 @@ use explore::{Options, Stop, Verdict, What, Why};
 use machine::{
     Accesses, Agent, Bad as MachineBad, Config, Gap, Halt, Machine, Segment, Violation, Word,
 };
-use system::{OwnNumbers, Recorder, System, Workload};
+use system::{FinalCheckAccesses, InvariantAccesses, OwnNumbers, Recorder, System, Workload};
 
 use crate::assemble::{DATA_BYTES, Image, assemble};
 use crate::outcome::{Bad, Outcome};
@@ -73,29 +73,32 @@ pub(crate) fn search(
         states,
         reduction: mode != Mode::NoReduction,
         every_access: mode == Mode::EveryAccess,
-        shorten_states: 0,
+        shorten_states: states,
         ..Options::default()
     };
     let found =
         explore::search(&mut System::new(&mut model), &options, &mut |_| ControlFlow::Continue(()));
     let states = found.stats.states as usize;
-    let bad = match found.verdict {
-        Verdict::Pass => None,
-        Verdict::Violated { what, .. } => Some(match what {
-            What::Deadlock => Bad::Deadlock,
-            What::Livelock => Bad::Livelock,
-            What::Bad(bad) => match bad.what {
-                Violation::Fault(fault) => Bad::Fault(fault.vector),
-                Violation::Endless => return Err(Undecided::Gap("endless".into())),
-                other => Bad::Failed(other.property().into()),
-            },
-        }),
+    let (bad, switches) = match found.verdict {
+        Verdict::Pass => (None, None),
+        Verdict::Violated { what, switches, shortest, .. } => {
+            let bad = match what {
+                What::Deadlock => Bad::Deadlock,
+                What::Livelock => Bad::Livelock,
+                What::Bad(bad) => match bad.what {
+                    Violation::Fault(fault) => Bad::Fault(fault.vector),
+                    Violation::Endless => return Err(Undecided::Gap("endless".into())),
+                    other => Bad::Failed(other.property().into()),
+                },
+            };
+            (Some(bad), Some((switches, shortest)))
+        }
         Verdict::Undecided { why: Why::Gap(gap, _), .. } => {
             return Err(Undecided::Gap(format!("{:?}", gap.what)));
         }
         Verdict::Undecided { .. } => return Err(Undecided::Large),
     };
-    Ok(Outcome { ends: model.ends, bad: bad.into_iter().collect(), states })
+    Ok(Outcome { ends: model.ends, bad: bad.into_iter().collect(), switches, states })
 }
 
 fn machine(image: &Image, config: Config) -> Result<Machine, String> {
@@ -197,9 +200,17 @@ impl Workload for Observed {
     fn inspect(
         &mut self,
         state: &machine::State,
-        _: &mut Recorder<'_, OwnNumbers>,
+        accesses: &mut Recorder<'_, OwnNumbers>,
     ) -> Result<(), Stop<MachineBad, Gap>> {
+        for entry in self.machine.registered().always.clone() {
+            let mut reads = InvariantAccesses(accesses);
+            self.machine.observe(state, entry, &mut reads, &mut ()).map_err(stop)?;
+        }
         if state.ended() {
+            for entry in self.machine.registered().finally.clone() {
+                let mut reads = FinalCheckAccesses(accesses);
+                self.machine.observe(state, entry, &mut reads, &mut ()).map_err(stop)?;
+            }
             let value = |va: &u64| self.machine.peek(state, *va, 8).unwrap_or(0);
             self.ends.insert(self.observed.iter().map(value).collect());
         }

@@ -13,6 +13,11 @@ pub fn show(program: &Program) -> String {
     if let Some(tables) = &program.tables {
         let _ = writeln!(text, "tables {tables:x?}");
     }
+    for (kind, checks) in [("always", &program.always), ("finally", &program.finally)] {
+        for check in checks {
+            let _ = writeln!(text, "{kind} {check:?}");
+        }
+    }
     for code in program.codes() {
         let title = match code {
             Code::Cpu(cpu) => format!("CPU {cpu}"),
@@ -40,7 +45,13 @@ pub fn show_disagreement(program: &Program, disagreement: &Disagreement) -> Stri
     let Disagreement { mode, naive, searched } = disagreement;
     let mut text = show(program);
     let mut side = |name: &str, this: &Outcome, other: &Outcome| {
-        let _ = writeln!(text, "{name}: {:?}, {} ends", this.bad, this.ends.len());
+        let _ = writeln!(
+            text,
+            "{name}: {:?}, switches {:?}, {} ends",
+            this.bad,
+            this.switches,
+            this.ends.len()
+        );
         for end in this.ends.difference(&other.ends).take(8) {
             let _ = writeln!(text, "  only here {end:x?}");
         }

@@ -29,6 +29,16 @@ fn candidates(program: &Program) -> Vec<Program> {
     if program.nmi_budget > 0 {
         all.push(Program { nmi_budget: program.nmi_budget - 1, ..program.clone() });
     }
+    for at in 0..program.always.len() {
+        let mut less = program.clone();
+        less.always.remove(at);
+        all.push(less);
+    }
+    for at in 0..program.finally.len() {
+        let mut less = program.clone();
+        less.finally.remove(at);
+        all.push(less);
+    }
     for at in 0..program.handlers.len() {
         let mut less = program.clone();
         less.handlers.remove(at);

@@ -133,6 +133,8 @@ pub(crate) struct State {
     pub(crate) unsent: u8,
     /// Frames that are free, by physical address.
     pub(crate) freed: Vec<u64>,
+    /// While a step is made: the words it has stored to.
+    pub(crate) stored: Vec<usize>,
 }
 
 impl State {

@@ -9,6 +9,8 @@ pub(crate) struct Page {
     pub(crate) page: u64,
     pub(crate) frame: u64,
     pub(crate) rights: Rights,
+    /// D of its entry: without it, it serves no write (SDM vol. 3 §4.8).
+    pub(crate) dirty: bool,
 }
 
 /// What all entries on the way allow together.
@@ -37,6 +39,16 @@ pub(crate) struct Tlb {
     pub(crate) pages: Vec<Page>,
     /// Sorted.
     pub(crate) uppers: Vec<Upper>,
+    /// While a step is made: what a walk could lead to before it that sets A first, with the word of an
+    /// entry on its way.
+    pub(crate) pending: Vec<(usize, Cached)>,
+}
+
+/// Something that may be cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Cached {
+    Page(Page),
+    Upper(Upper),
 }
 
 impl Tlb {
@@ -62,6 +74,10 @@ impl Tlb {
     pub(crate) fn drop(&mut self, page: impl Fn(&Page) -> bool, upper: impl Fn(&Upper) -> bool) {
         self.pages.retain(|entry| !page(entry));
         self.uppers.retain(|entry| !upper(entry));
+        self.pending.retain(|(_, cached)| match cached {
+            Cached::Page(entry) => !page(entry),
+            Cached::Upper(entry) => !upper(entry),
+        });
     }
 }
 

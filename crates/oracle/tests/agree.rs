@@ -100,3 +100,28 @@ fn rights() {
 fn cr2() {
     agrees(Class::Cr2);
 }
+
+#[test]
+fn several() {
+    agrees(Class::Several);
+}
+
+#[test]
+fn carried() {
+    agrees(Class::Carried);
+}
+
+#[test]
+fn checks() {
+    agrees(Class::Checks);
+}
+
+#[test]
+fn flags() {
+    agrees(Class::Flags);
+}
+
+#[test]
+fn switches() {
+    agrees(Class::Switches);
+}

@@ -1,9 +1,12 @@
 //! Programs by hand: both sides say the same of each, however it is searched.
 
+use std::collections::BTreeSet;
+
 use abi::hypercall::Hypercall;
 use oracle::assemble::frame_pa;
 use oracle::program::{
-    KEEPS, Op, Place, Program, R8, RDI, RDX, RSI, Rmw, SHARED_WORDS, Tables, VALUES,
+    Check, DATA, Handler, KEEPS, Op, Place, Program, R8, RAX, RCX, RDI, RDX, RSI, Rmw,
+    SHARED_WORDS, Strings, Tables, VALUES,
 };
 use oracle::{Bad, Compared, Limits, Mode, Outcome, compare, heap, show_disagreement};
 
@@ -105,4 +108,48 @@ fn younger_store_to_other_bytes_of_the_word() {
     let ends = agreed(&Program { cpus: vec![first, second], ..Program::default() }).ends;
     let results = |end: &Vec<u64>| (end[SHARED_WORDS], end[SHARED_WORDS + KEEPS]);
     assert!(ends.iter().any(|end| results(end) == (0, 0)), "{ends:x?}");
+}
+
+/// What an invariant discards is no run, though the search begins with steps so long that it passes by that
+/// state.
+#[test]
+fn invariant_discards_the_first_state() {
+    let program = Program {
+        cpus: vec![vec![Op::StoreImm(2, 8, Place::Data(0)), Op::Ret]],
+        always: vec![
+            Check { when: (0, 2), then: (1, 1), property: Some(0) },
+            Check { when: (0, 0), then: (1, 1), property: None },
+        ],
+        ..Program::default()
+    };
+    let outcome = agreed(&program);
+    assert!(outcome.bad.is_empty() && outcome.ends.is_empty(), "{outcome:?}");
+}
+
+/// Interrupts come between the iterations of a string instruction, and other CPUs see its stores one by one.
+#[test]
+fn string_is_interrupted_between_iterations() {
+    let string = vec![
+        Op::Set(RDI, DATA),
+        Op::Set(RCX, 2),
+        Op::Set(RAX, 7),
+        Op::Rep(Strings::Stos, 8),
+        Op::Ret,
+    ];
+    let handler = vec![
+        Op::Load(R8, 8, Place::Data(0)),
+        Op::Keep(R8, 0),
+        Op::Load(R8, 8, Place::Data(8)),
+        Op::Keep(R8, 1),
+        Op::Ret,
+    ];
+    let sender = vec![Op::Set(RDI, 0), Op::Set(RSI, 0x41), Op::Call(Hypercall::SendIpi), Op::Ret];
+    let handlers = vec![Handler { vector: 0x41, raw: false, code: handler }];
+    let program = Program { cpus: vec![string, sender], handlers, ..Program::default() };
+    let seen: BTreeSet<(u64, u64)> = agreed(&program)
+        .ends
+        .iter()
+        .map(|end| (end[SHARED_WORDS], end[SHARED_WORDS + 1]))
+        .collect();
+    assert_eq!(seen, BTreeSet::from([(0, 0), (7, 0), (7, 7)]));
 }

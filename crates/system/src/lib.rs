@@ -237,3 +237,46 @@ impl<N: Numbering> Accesses for Recorder<'_, N> {
         self.words.touch(agent.0, self.numbering.number(word), write);
     }
 }
+
+/// Accesses of an invariant, which runs on a copy of the state while everything else stands still: what it
+/// writes is thrown away, and what it reads is the observer's.
+pub struct InvariantAccesses<'a, A>(pub &'a mut A);
+
+impl<A: Accesses> Accesses for InvariantAccesses<'_, A> {
+    fn is_shared(&self, word: Word) -> bool {
+        word.is_about_keeping() && self.0.is_shared(word)
+    }
+
+    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
+        match word.is_about_keeping() {
+            true => self.0.touch(agent, word, write),
+            // A LOCKed access is told as a write, and reads.
+            false => observe(self.0, word),
+        }
+    }
+}
+
+/// Records that an invariant reads `word`.
+pub fn observe<A: Accesses>(accesses: &mut A, word: Word) {
+    accesses.touch(Agent::OBSERVER, word, false);
+    // Only stores to shared words are buffered, and an invariant sees them.
+    if let Some(made) = word.made().filter(|_| accesses.is_shared(word)) {
+        accesses.touch(Agent::OBSERVER, made, false);
+    }
+}
+
+/// Accesses of a final check, which runs when nothing else moves: they conflict with nothing. Only which
+/// dead bytes of stacks must be kept is learnt from it as from others.
+pub struct FinalCheckAccesses<'a, A>(pub &'a mut A);
+
+impl<A: Accesses> Accesses for FinalCheckAccesses<'_, A> {
+    fn is_shared(&self, word: Word) -> bool {
+        word.is_about_keeping() && self.0.is_shared(word)
+    }
+
+    fn touch(&mut self, agent: Agent, word: Word, write: bool) {
+        if word.is_about_keeping() {
+            self.0.touch(agent, word, write);
+        }
+    }
+}

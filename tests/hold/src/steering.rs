@@ -74,3 +74,38 @@ fn eight_cpus() {
         });
     }
 }
+
+/// What an invariant discards is no run, though at first, when no word is known to be shared, CPU 0 passes by
+/// that state.
+#[lamprey::scenario]
+fn invariant_discards() {
+    let word = lamprey::new(AtomicU64::new(0));
+    lamprey::always(move || {
+        lamprey::assume(word.load(SeqCst) != 1);
+        lamprey::require!(word.load(SeqCst) != 3, "after", "what was discarded");
+    });
+    lamprey::cpu(0, move || {
+        if lamprey::choose(2) == 0 {
+            lamprey::mark!("ends");
+            return;
+        }
+        word.store(1, SeqCst);
+        word.store(3, SeqCst);
+    });
+}
+
+/// The same, where the invariant holds again when something else goes wrong.
+#[lamprey::scenario]
+fn invariant_discards_before_a_failure() {
+    let word = lamprey::new(AtomicU64::new(0));
+    lamprey::always(move || lamprey::assume(word.load(SeqCst) != 1));
+    lamprey::cpu(0, move || {
+        if lamprey::choose(2) == 0 {
+            lamprey::mark!("ends");
+            return;
+        }
+        word.store(1, SeqCst);
+        word.store(0, SeqCst);
+        lamprey::require!(lamprey::choose(2) == 2, "after", "what was discarded");
+    });
+}

@@ -8,6 +8,8 @@ use crate::random::Random;
 
 /// Vectors of three priority classes, two of one.
 const VECTORS: [u8; 4] = [0x30, 0x41, 0x45, 0x62];
+/// The vector of programs that have one.
+pub(super) const SENT: u8 = VECTORS[1];
 /// SDM vol. 3 table 10-6: the x2APIC's EOI, ICR and SELF IPI.
 const EOI: u64 = 0x80b;
 const ICR: u64 = 0x830;
@@ -17,7 +19,7 @@ const SELF_IPI: u64 = 0x83f;
 const EQUAL: usize = 3;
 
 /// A handler whose entry code is not part of the program.
-fn called_code(random: &mut Random, words: u64) -> Vec<Op> {
+pub(super) fn called_code(random: &mut Random, words: u64) -> Vec<Op> {
     let mut build = Build::new(random, 0, words);
     for _ in 0..=build.random.below(2) {
         simple(&mut build);
@@ -52,7 +54,7 @@ fn simple(build: &mut Build<'_>) {
 }
 
 /// Accesses with interrupts on and off.
-fn window(build: &mut Build<'_>) {
+pub(super) fn window(build: &mut Build<'_>) {
     match build.random.below(9) {
         0 => {
             build.push(Op::Cli);
@@ -392,8 +394,37 @@ pub(super) fn raw(random: &mut Random) -> Program {
     program
 }
 
+/// Vectors that are in service together, as their handlers leave EOI to the code below: which one EOI ends
+/// shows in what is delivered then, and in what never is.
+fn in_service(random: &mut Random) -> Program {
+    let vectors = [VECTORS[0], VECTORS[1], VECTORS[3]];
+    let mut program = Program::default();
+    for (word, vector) in (0..).zip(vectors) {
+        let mut build = Build::new(random, 0, 2);
+        build.push(Op::StoreImm(1, 8, Place::Data(8 * word)));
+        let code = build.end_handler(true);
+        program.handlers.push(Handler { vector, raw: true, code });
+    }
+    let mut build = Build::new(random, 0, 2);
+    for number in [0, 2] {
+        build.wrmsr(SELF_IPI, u64::from(vectors[number]), 0);
+        build.wait(number as u16);
+    }
+    build.wrmsr(EOI, 0, 0);
+    let next = build.random.one(&[0, 1, 2]);
+    build.wrmsr(SELF_IPI, u64::from(vectors[next]), 0);
+    if build.random.percent(40) {
+        build.wrmsr(EOI, 0, 0);
+    }
+    program.cpus.push(build.end());
+    program
+}
+
 /// Messages by the x2APIC, priorities, EOI.
 pub(super) fn apic(random: &mut Random) -> Program {
+    if random.percent(6) {
+        return in_service(random);
+    }
     let mut program = Program::default();
     let first = random.one(&[0, 1, 1, 2]);
     let vectors = &VECTORS[first..first + 1 + random.below(2) as usize];
@@ -468,8 +499,47 @@ fn shadows(build: &mut Build<'_>) {
     simple(build);
 }
 
+/// Loads of SS one after the other, and where an NMI comes between them.
+fn loads_of_ss(random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 2);
+    build.push(Op::Push(RBX));
+    build.push(Op::Frame(RBX, 1));
+    build.push(Op::Store(RBX, 8, Place::Data(16)));
+    build.push(Op::Pop(RBX));
+    let nmi = Some(Handler { vector: 2, raw: true, code: build.end_handler(true) });
+    let mut build = Build::new(random, 0, 2);
+    build.push(Op::Set(RDX, 0x18));
+    for _ in 0..2 + build.random.below(2) {
+        build.push(Op::MovSs(RDX));
+    }
+    simple(&mut build);
+    Program { nmi, nmi_budget: 1, cpus: vec![build.end()], ..Program::default() }
+}
+
+/// A CPU waits for what an NMI does that nobody need send.
+fn waits_for_nmi(random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 2);
+    build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    let nmi = Some(Handler { vector: 2, raw: false, code: build.end_handler(false) });
+    let mut build = Build::new(random, 0, 2);
+    build.wait(0);
+    let mut cpus = vec![build.end()];
+    if random.percent(50) {
+        let mut build = Build::new(random, 1, 2);
+        let value = build.random.below(2) as i32;
+        build.push(Op::StoreImm(value, 8, Place::Data(0)));
+        cpus.push(build.end());
+    }
+    Program { nmi, nmi_budget: 1, cpus, ..Program::default() }
+}
+
 /// NMIs.
 pub(super) fn nmi(random: &mut Random) -> Program {
+    match random.below(100) {
+        0..4 => return loads_of_ss(random),
+        4..8 => return waits_for_nmi(random),
+        _ => {}
+    }
     let mut program = Program::default();
     let raw = random.percent(35);
     let code = if raw { raw_code(random, false) } else { called_code(random, 2) };

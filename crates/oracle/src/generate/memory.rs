@@ -108,8 +108,63 @@ fn late(random: &mut Random) -> Program {
     Program { cpus: vec![says, build.end()], ..Program::default() }
 }
 
+/// A CPU waits for a word that another one, which has something else to do, may never set.
+fn put_off(random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 3);
+    build.push(Op::StoreImm(1, 8, Place::Data(8)));
+    build.wait(0);
+    let waits = build.end();
+    let mut build = Build::new(random, 1, 3);
+    build.choose(2);
+    build.push(Op::Lea(RCX, RAX, 0));
+    build.push(Op::Jrcxz(6));
+    build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    debug_assert_eq!(build.ops.len(), 5, "where the jump leads");
+    build.push(Op::Jmp(0));
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(8)));
+    let value = build.random.one(&[5, 5, 1]);
+    build.require(to, value, 3);
+    let end = build.ops.len();
+    build.ops[5] = Op::Jmp(end);
+    Program { cpus: vec![waits, build.end()], ..Program::default() }
+}
+
+/// A loop of two accesses that is left from its top, and what is stored then.
+fn left_from_the_top(random: &mut Random) -> Program {
+    let mut build = Build::new(random, 0, 3);
+    let to = build.result();
+    build.push(Op::Load(RCX, 8, Place::Data(0)));
+    build.push(Op::Jrcxz(3));
+    build.push(Op::Jmp(5));
+    build.push(Op::Load(to, 8, Place::Data(8)));
+    build.push(Op::Jmp(0));
+    if build.random.percent(50) {
+        build.push(Op::StoreImm(1, 8, Place::Data(16)));
+    } else {
+        build.push(Op::Set(RDX, 1));
+        build.push(Op::Rmw(Rmw::Xchg, true, RDX, 8, Place::Data(16)));
+    }
+    let leaves = build.end();
+    let mut build = Build::new(random, 1, 3);
+    for word in build.random.one(&[[8, 0], [0, 8]]) {
+        build.push(Op::StoreImm(1, 8, Place::Data(word)));
+    }
+    if build.random.percent(30) {
+        build.push(Op::Mfence);
+    }
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(16)));
+    Program { cpus: vec![leaves, build.end()], ..Program::default() }
+}
+
 /// Locks, flags and what they guard.
 pub(super) fn locks(random: &mut Random) -> Program {
+    match random.below(100) {
+        0..4 => return put_off(random),
+        4..8 => return left_from_the_top(random),
+        _ => {}
+    }
     if random.percent(6) {
         return late(random);
     }

@@ -1,9 +1,12 @@
 //! Random programs, by class: each class makes what it is about likely.
 
 mod build;
+mod carried;
+mod flags;
 mod interrupts;
 mod memory;
 mod paging;
+mod several;
 
 use paging::Kind;
 
@@ -39,11 +42,21 @@ pub enum Class {
     Rights,
     /// CR2, which handlers overwrite.
     Cr2,
+    /// Repeated string instructions, CMPXCHG16B.
+    Several,
+    /// Values carried from word to word, behind conditions and choices.
+    Carried,
+    /// Invariants and final checks.
+    Checks,
+    /// Flags A and D of page-table entries.
+    Flags,
+    /// Ends that take certain switches.
+    Switches,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 13] = [
+    pub const ALL: [Class; 18] = [
         Class::Memory,
         Class::Widths,
         Class::Locks,
@@ -57,6 +70,11 @@ impl Class {
         Class::Lam,
         Class::Rights,
         Class::Cr2,
+        Class::Several,
+        Class::Carried,
+        Class::Checks,
+        Class::Flags,
+        Class::Switches,
     ];
 
     /// What it is called on a command line.
@@ -75,6 +93,11 @@ impl Class {
             Class::Lam => "lam",
             Class::Rights => "rights",
             Class::Cr2 => "cr2",
+            Class::Several => "several",
+            Class::Carried => "carried",
+            Class::Checks => "checks",
+            Class::Flags => "flags",
+            Class::Switches => "switches",
         }
     }
 }
@@ -98,5 +121,10 @@ pub fn generate(class: Class, seed: u64) -> Program {
         Class::Lam => paging::tables(&mut random, Kind::Lam),
         Class::Rights => paging::tables(&mut random, Kind::Rights),
         Class::Cr2 => paging::tables(&mut random, Kind::Cr2),
+        Class::Several => several::several(&mut random),
+        Class::Carried => carried::carried(&mut random),
+        Class::Checks => carried::checks(&mut random),
+        Class::Flags => flags::flags(&mut random),
+        Class::Switches => carried::switches(&mut random),
     }
 }

@@ -4,24 +4,27 @@ use abi::hypercall::Hypercall;
 
 use crate::assemble::{descriptor, frame_pa};
 use crate::generate::build::Build;
-use crate::program::{DATA, Handler, Op, Place, Program, RAX, RDI, RDX, RSI, Rmw, Tables, VALUES};
+use crate::program::{
+    DATA, Handler, Op, Place, Program, RAX, RBX, RCX, RDI, RDX, RSI, Rmw, Tables, VALUES,
+};
 use crate::random::Random;
 use crate::search::heap;
 
 const P: u64 = 1;
-const RW: u64 = 1 << 1;
+pub(super) const RW: u64 = 1 << 1;
 const US: u64 = 1 << 2;
-const A_D: u64 = 3 << 5;
+pub(super) const A: u64 = 1 << 5;
+pub(super) const D: u64 = 1 << 6;
 const G: u64 = 1 << 8;
 const XD: u64 = 1 << 63;
-const USER: u64 = P | RW | US | A_D;
+pub(super) const USER: u64 = P | RW | US | A | D;
 /// Frames: the tables from the root on, another page table, pages.
 const PD: usize = 2;
-const PT: usize = 3;
+pub(super) const PT: usize = 3;
 const OTHER_PT: usize = 4;
-const PAGES: [usize; 2] = [5, 6];
+pub(super) const PAGES: [usize; 2] = [5, 6];
 /// Two pages of one page table.
-const VAS: [u64; 2] = [0x40_0000, 0x40_1000];
+pub(super) const VAS: [u64; 2] = [0x40_0000, 0x40_1000];
 const VECTOR: u8 = 0x41;
 
 /// What of it a program uses.
@@ -72,7 +75,9 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
         ])],
         false => Vec::new(),
     };
-    let tables = Tables { frames: 7, entries, later, cr3, words, descriptors, pages: VAS.to_vec() };
+    let pages = VAS.to_vec();
+    let unaccessed = false;
+    let tables = Tables { frames: 7, entries, later, cr3, words, descriptors, pages, unaccessed };
     let mut program = Program { tables: Some(tables), ..Program::default() };
     if remote {
         let mut build = Build::new(random, 0, 1);
@@ -85,13 +90,8 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
         let code = build.end_handler(false);
         program.handlers.push(Handler { vector: VECTOR, raw: false, code });
     }
-    match kind {
-        Kind::Pages if random.percent(12) => return freed_by_request(program, random),
-        Kind::Pages if random.percent(8) => return stale_path(program, random),
-        Kind::Pages if random.percent(6) => return one_instruction(program, random),
-        Kind::Pages if random.percent(4) => return stored_entry(program, random),
-        Kind::Pcids if random.percent(5) => return spurious_fault(program, random),
-        _ => {}
+    if let Some(pattern) = pattern(random, kind) {
+        return pattern(program, random);
     }
     let mut build = Build::new(random, 0, 1);
     user(&mut build, kind, remote);
@@ -109,6 +109,24 @@ pub(super) fn tables(random: &mut Random, kind: Kind) -> Program {
         ]);
     }
     program
+}
+
+/// What makes a program of its own of tables.
+type Pattern = fn(Program, &mut Random) -> Program;
+
+/// Sometimes one of these.
+fn pattern(random: &mut Random, kind: Kind) -> Option<Pattern> {
+    let all: [(Kind, u64, Pattern); 7] = [
+        (Kind::Pages, 12, freed_by_request),
+        (Kind::Pages, 8, stale_path),
+        (Kind::Pages, 6, one_instruction),
+        (Kind::Pages, 4, stored_entry),
+        (Kind::Pages, 4, passing_table),
+        (Kind::Pages, 8, two_entries),
+        (Kind::Pcids, 5, spurious_fault),
+    ];
+    let mut of_kind = all.into_iter().filter(|(of, ..)| *of == kind);
+    of_kind.find(|(_, chances, _)| random.percent(*chances)).map(|(.., pattern)| pattern)
 }
 
 /// A CPU uses a page and then asks another one to free it; what it has stored may be on its way still.
@@ -192,6 +210,79 @@ fn stored_entry(mut program: Program, random: &mut Random) -> Program {
     let how = build.random.one(&[Rmw::Add, Rmw::Xadd, Rmw::Xchg]);
     build.push(Op::Rmw(how, locked || how == Rmw::Xchg, to, 8, Place::At(RDI)));
     program.cpus = vec![build.end()];
+    program
+}
+
+/// A table that comes and goes, with all that may be cached of it, while no other CPU looks.
+fn passing_table(mut program: Program, random: &mut Random) -> Program {
+    let pa = |frame| frame_pa(heap(), frame);
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = pa(0) | 1;
+        tables.entries.retain(|(frame, word, _)| (*frame, *word) != (OTHER_PT, 1));
+        tables.entries.push((OTHER_PT, 1, pa(PAGES[1]) | USER));
+    }
+    program.handlers.clear();
+    let mut build = Build::new(random, 0, 1);
+    let exchange = |build: &mut Build<'_>, frame, word, value| {
+        store(build, frame, word, value);
+        build.ops.pop();
+        build.push(Op::Rmw(Rmw::Xchg, true, RSI, 8, Place::At(RDX)));
+    };
+    exchange(&mut build, PD, 2, pa(OTHER_PT) | USER);
+    exchange(&mut build, OTHER_PT, 1, 0);
+    build.push(Op::Set(RDI, VAS[1]));
+    build.push(Op::Set(RSI, 8));
+    build.push(Op::Set(RDX, VALUES));
+    build.push(Op::Call(Hypercall::UserRead));
+    let to = build.result();
+    build.push(Op::Lea(to, RAX, 0));
+    exchange(&mut build, PD, 2, pa(PT) | USER);
+    let page = build.random.one(&VAS);
+    build.push(Op::Set(RSI, page));
+    build.push(Op::Invlpg(RSI));
+    program.cpus = vec![build.end()];
+    program
+}
+
+/// Two entries that change at once, by CMPXCHG16B, while another CPU uses the pages.
+fn two_entries(mut program: Program, random: &mut Random) -> Program {
+    let pa = |frame| frame_pa(heap(), frame);
+    let old = [pa(PAGES[0]) | USER, pa(PAGES[1]) | USER];
+    if let Some(tables) = &mut program.tables {
+        tables.later.clear();
+        tables.cr3 = pa(0) | 1;
+        tables.entries.retain(|(frame, _, _)| *frame != PT);
+        tables.entries.extend([(PT, 0, old[0]), (PT, 1, old[1])]);
+    }
+    program.handlers.clear();
+    let mut build = Build::new(random, 0, 1);
+    let to = build.result();
+    build.push(Op::Load(to, 8, Place::Data(0)));
+    if build.random.percent(30) {
+        access(&mut build, Kind::Pages, 0, true);
+    } else {
+        // The second of the two.
+        build.push(Op::Set(RDI, VAS[1]));
+        build.push(Op::Set(RSI, 8));
+        build.push(Op::Set(RDX, VALUES));
+        build.push(Op::Call(Hypercall::UserRead));
+        let to = build.result();
+        build.push(Op::Lea(to, RAX, 0));
+    }
+    let uses = build.end();
+    let mut build = Build::new(random, 1, 1);
+    let new = build.random.one(&[[0, 0], [0, 0], [old[1], old[0]], [old[0], 0]]);
+    let expected = if build.random.percent(85) { old } else { [old[0], 0] };
+    let values = [expected[0], expected[1], new[0], new[1]];
+    for (reg, value) in [RAX, RDX, RBX, RCX].into_iter().zip(values) {
+        build.push(Op::Set(reg, value));
+    }
+    build.push(Op::Set(RSI, heap() + 4096 * PT as u64));
+    let locked = build.random.percent(70);
+    build.push(Op::Cmpxchg16b(locked, Place::At(RSI)));
+    build.push(Op::StoreImm(1, 8, Place::Data(0)));
+    program.cpus = vec![uses, build.end()];
     program
 }
 
@@ -390,7 +481,7 @@ fn flush(build: &mut Build<'_>, kind: Kind) {
 }
 
 /// An access at CPL 3, or the kernel's own.
-fn access(build: &mut Build<'_>, kind: Kind, cpu: u64, results: bool) {
+pub(super) fn access(build: &mut Build<'_>, kind: Kind, cpu: u64, results: bool) {
     let mut va = build.random.one(&[VAS[0], VAS[0], VAS[1]]);
     if kind == Kind::Lam {
         va |= build.random.one(&[0, 0x2a << 57, 0x7f << 48, 1 << 47, 0x7fff << 48]);
