@@ -135,7 +135,7 @@ pub fn check(
     let mut model = match model::Model::new(guest, scenario, limits.config) {
         Ok(model) => model,
         Err(what) => {
-            return judge::cannot_start(guest, scenario, outcome::Why::NoStart { what });
+            return judge::cannot_start(guest, scenario, outcome::Cause::NoStart { what });
         }
     };
     let deadline = limits.seconds.and_then(|seconds| explore::deadline(start, seconds));

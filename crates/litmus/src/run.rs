@@ -8,7 +8,7 @@ use std::time::Instant;
 use abi::hypercall::Hypercall;
 use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
 use machine::{
-    Access, Accesses, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Missing,
+    Access, Accesses, Agent, Bad, Config, Entry, Flow, Gap, GapKind, Halt, Machine, MemoryModel,
     Seen, Watch, Word,
 };
 
@@ -351,10 +351,10 @@ fn agents(first: Agent) -> explore::Agents {
 }
 
 /// A test calls nothing, so it cannot call anything in the wrong way.
-fn not_modelled(what: Missing) -> String {
+fn not_modelled(what: GapKind) -> String {
     match what {
-        Missing::Model(what) => what,
-        Missing::Sense(misuse) => unreachable!("{misuse:?}"),
+        GapKind::NotModelled(what) => what,
+        GapKind::Misuse(misuse) => unreachable!("{misuse:?}"),
     }
 }
 
