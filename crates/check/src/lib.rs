@@ -1,7 +1,7 @@
 //! Scenario, image, machine, search and properties make a verdict and a trail.
 //!
 //! [`Guest::open`] reads an image and its scenarios; [`check`] searches one scenario and gives an
-//! [`Outcome`](outcome::Outcome), with a [`Trail`] where something was found; [`replay`] runs a trail
+//! [`Outcome`](outcome::Outcome), with a [`Trail`] where something was found; [`replay()`] runs a trail
 //! again and tells the same story. Apart from these, [`run`] boots a kernel on a machine of its own.
 //!
 //! # Invariants

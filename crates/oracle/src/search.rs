@@ -7,7 +7,8 @@ use abi::hypercall::Hypercall;
 use abi::layout::IMAGE_BASE;
 use explore::{Choice, Next, Options, Stop, Touch, Verdict, What, Why, Words};
 use machine::{
-    Accesses, Agent, Bad as MachineBad, Config, Gap, Halt, Machine, Segment, Violation, Word,
+    Accesses, Agent, Bad as MachineBad, Config, Gap, GapKind, Halt, Machine, Segment, Violation,
+    Word,
 };
 
 use crate::assemble::{DATA_BYTES, Image, assemble};
@@ -89,7 +90,10 @@ pub(crate) fn search(
             },
         }),
         Verdict::Undecided { why: Why::Gap(gap, _), .. } => {
-            return Err(Undecided::Gap(format!("{:?}", gap.what)));
+            return Err(Undecided::Gap(match gap.what {
+                GapKind::NotModelled(what) => what,
+                GapKind::Misuse(misuse) => format!("{misuse:?}"),
+            }));
         }
         Verdict::Undecided { .. } => return Err(Undecided::Large),
     };
