@@ -12,6 +12,8 @@ use crate::project;
 pub(crate) enum What {
     /// Reports: tests/ui
     Ui,
+    /// The schema of JSON reports, from the types: docs/check.schema.json
+    Schema,
     /// Figures and findings of the scenarios in tests/find, tests/hold and tests/undecided
     Cases,
     /// Findings of each --tlb and memory model: scenarios/tlb/policies.txt
@@ -31,6 +33,7 @@ impl What {
     fn test(self) -> (&'static str, &'static str) {
         match self {
             What::Ui => ("report", "ui"),
+            What::Schema => ("report", "schema"),
             What::Cases => ("check", "cases"),
             What::Policies => ("check", "policies"),
             What::LitmusErrors => ("litmus", "errors"),

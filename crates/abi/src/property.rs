@@ -16,7 +16,7 @@ macro_rules! properties {
                 match self { $(Property::$variant => $name),* }
             }
 
-            /// When it is violated, as `docs/scenarios.md` has it.
+            /// The condition under which it is violated, as `docs/scenarios.md` has it.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Property::$variant => $meaning),* }

@@ -7,7 +7,7 @@ use abi::layout::{IMAGE_BASE, VERSION};
 use abi::table::{BUILT_SECTION, SCENARIO_WORDS, SECTION};
 use image::{Image, ImageError};
 use machine::Segment;
-use outcome::{ImageId, Why};
+use outcome::{Cause, ImageId};
 
 /// For a byte of the image: an eighth of a word's entries.
 const BYTES_PER_BYTE: u64 = 7;
@@ -46,7 +46,7 @@ pub struct Scenario {
     pub(crate) entry: u64,
 }
 
-/// Why a file is no guest.
+/// Cause a file is no guest.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of a variant is its documentation")]
 pub enum LoadError {
@@ -148,12 +148,12 @@ impl Guest {
         }
     }
 
-    /// Why a check with this budget of memory should not begin, if the image alone would use it up.
+    /// Cause a check with this budget of memory should not begin, if the image alone would use it up.
     ///
     /// A search keeps entries by the number of a word, in vectors that double, for all words up to the
     /// last one touched; the image comes before the heap and the stacks. Of decoded code it keeps a number
     /// and a copy for each byte. What the file does not hold is zero, and shared until it is written.
-    pub(crate) fn too_large_for(&self, budget: u64) -> Option<Why> {
+    pub(crate) fn too_large_for(&self, budget: u64) -> Option<Cause> {
         let end = |segment: &Segment| segment.va.saturating_add(segment.size);
         let first = self.segments.iter().map(|segment| segment.va).min()?.min(IMAGE_BASE);
         let image = self.segments.iter().map(end).max()? - first;
@@ -163,7 +163,7 @@ impl Guest {
         (needed > budget.max(NOT_COUNTED)).then(|| {
             let [image, needed, budget] =
                 [image, needed, budget].map(|bytes| bytes.div_ceil(1 << 20));
-            Why::TooLarge { image, needed, budget }
+            Cause::TooLarge { image, needed, budget }
         })
     }
 

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use explore::Found;
-use machine::{Bad, Bound, Missing};
+use machine::{Bad, Bound, GapKind};
 use outcome::{
-    Bounds, Budget, Finding, Mark, Oddity, Outcome, Reason, Stats, Verdict, Warning, Why,
+    Bounds, Budget, Cause, Finding, Mark, Oddity, Outcome, Reason, Stats, Verdict, Warning,
 };
 
 use crate::guest::{Guest, Scenario};
@@ -93,7 +93,7 @@ fn violated(
         }
         Err(error) => {
             outcome.verdict = Verdict::Undecided;
-            outcome.reason = Some(anywhere(Why::NoReplay { error: error.to_string() }));
+            outcome.reason = Some(anywhere(Cause::NoReplay { error: error.to_string() }));
             None
         }
     }
@@ -103,19 +103,19 @@ fn no_violation(outcome: &mut Outcome, scenario: &Scenario, ends: u64) {
     let unreached = outcome.marks.iter().filter(|mark| !mark.reached);
     let marks: Vec<String> = unreached.map(|mark| mark.name.clone()).collect();
     let undecided = if outcome.cpus == 0 {
-        Some(Why::NoCpu)
+        Some(Cause::NoCpu)
     } else if ends == 0 {
-        Some(Why::Discarded)
+        Some(Cause::Discarded)
     } else if outcome.marks.is_empty() {
-        Some(Why::NoMark)
+        Some(Cause::NoMark)
     } else if !marks.is_empty() {
-        Some(Why::Unreached { marks })
+        Some(Cause::Unreached { marks })
     } else {
         None
     };
     if scenario.finds.is_some() {
         outcome.verdict = Verdict::Lost;
-        outcome.reason = Some(anywhere(Why::NothingViolated));
+        outcome.reason = Some(anywhere(Cause::NothingViolated));
     } else if let Some(why) = undecided {
         outcome.verdict = Verdict::Undecided;
         outcome.reason = Some(anywhere(why));
@@ -134,19 +134,19 @@ pub(crate) fn verdict_of(scenario: &Scenario, property: &str) -> Verdict {
 }
 
 fn undecided(guest: &Guest, why: &explore::Why<Obstacle>) -> Reason {
-    let used_up = |of| anywhere(Why::Budget { of });
+    let used_up = |of| anywhere(Cause::Budget { of });
     match why {
         explore::Why::Gap(Obstacle::CutOff { part, interrupted, rip }, _) => {
-            let why = Why::CutOff { part: *part, interrupted: *interrupted };
+            let why = Cause::CutOff { part: *part, interrupted: *interrupted };
             Reason { place: Some(place(&guest.image, *rip)), ..anywhere(why) }
         }
         explore::Why::Gap(Obstacle::Gap(gap), _) => match &gap.what {
-            Missing::Sense(misuse) => anywhere(Why::Misuse {
+            GapKind::Misuse(misuse) => anywhere(Cause::Misuse {
                 call: misuse.call.symbol().trim_start_matches("lamprey_").into(),
                 what: misuse.what.clone(),
             }),
-            Missing::Model(what) => Reason {
-                why: Why::NotModelled { what: what.clone() },
+            GapKind::NotModelled(what) => Reason {
+                cause: Cause::NotModelled { what: what.clone() },
                 place: Some(place(&guest.image, gap.rip)),
                 instruction: gap.instruction.clone(),
                 cpu: Some(gap.agent.cpu()),
@@ -155,13 +155,13 @@ fn undecided(guest: &Guest, why: &explore::Why<Obstacle>) -> Reason {
         explore::Why::States => used_up(Budget::States),
         explore::Why::Bytes => used_up(Budget::Memory),
         explore::Why::Time => used_up(Budget::Time),
-        explore::Why::Interrupted => anywhere(Why::Interrupted),
+        explore::Why::Interrupted => anywhere(Cause::Interrupted),
     }
 }
 
 /// A reason without a place.
-fn anywhere(why: Why) -> Reason {
-    Reason { why, place: None, instruction: None, cpu: None }
+fn anywhere(cause: Cause) -> Reason {
+    Reason { cause, place: None, instruction: None, cpu: None }
 }
 
 fn warning(guest: &Guest, rip: u64, what: machine::Warning) -> Warning {
@@ -191,19 +191,19 @@ pub(crate) fn blank(guest: &Guest, scenario: &Scenario) -> Outcome {
 }
 
 /// The outcome where the machine could not even be made.
-pub(crate) fn cannot_start(guest: &Guest, scenario: &Scenario, why: Why) -> Checked {
-    let outcome = Outcome { reason: Some(anywhere(why)), ..blank(guest, scenario) };
+pub(crate) fn cannot_start(guest: &Guest, scenario: &Scenario, cause: Cause) -> Checked {
+    let outcome = Outcome { reason: Some(anywhere(cause)), ..blank(guest, scenario) };
     Checked { outcome, trail: None }
 }
 
-/// How many CPUs run something.
+/// Counts the CPUs that run something.
 pub(crate) fn cpus(model: &Model) -> u8 {
     // One without a closure idles, and takes interrupts, if one with a higher number has one.
     let last = model.machine.registered().cpus.iter().rposition(Option::is_some);
     last.map_or(0, |last| u8::try_from(last + 1).expect("at most 8"))
 }
 
-/// What a verdict on this model holds for.
+/// The bounds of a verdict on this model.
 pub(crate) fn bounds(guest: &Guest, model: &Model) -> Bounds {
     let registered = model.machine.registered();
     let nmi_budget = registered.nmi.map(|nmi| nmi.budget);

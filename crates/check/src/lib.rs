@@ -1,7 +1,7 @@
 //! Scenario, image, machine, search and properties make a verdict and a trail.
 //!
 //! [`Guest::open`] reads an image and its scenarios; [`check`] searches one scenario and gives an
-//! [`Outcome`](outcome::Outcome), with a [`Trail`] where something was found; [`replay`] runs a trail
+//! [`Outcome`](outcome::Outcome), with a [`Trail`] where something was found; [`replay()`] runs a trail
 //! again and tells the same story. Apart from these, [`run`] boots a kernel on a machine of its own.
 //!
 //! # Invariants
@@ -135,7 +135,7 @@ pub fn check(
     let mut model = match model::Model::new(guest, scenario, limits.config) {
         Ok(model) => model,
         Err(what) => {
-            return judge::cannot_start(guest, scenario, outcome::Why::NoStart { what });
+            return judge::cannot_start(guest, scenario, outcome::Cause::NoStart { what });
         }
     };
     let deadline = limits.seconds.and_then(|seconds| explore::deadline(start, seconds));

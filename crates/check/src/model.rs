@@ -9,7 +9,7 @@ use machine::{
     Access, Accesses, Agent, Bad, Bound, Config, Cutoff, Entry, Flow, Gap, Halt, Machine, Seen,
     State, Warning, Watch, Word,
 };
-use outcome::Part;
+use outcome::SoloPart;
 use system::{FinalCheckAccesses, InvariantAccesses, OwnNumbers, Recorder, Workload};
 
 use crate::guest::{Guest, Scenario};
@@ -21,8 +21,8 @@ pub(crate) struct Model {
     pub(crate) marks: Marks,
     invariants: Memo,
     budget: Budget,
-    /// What of the scenario runs by itself now, or did last.
-    part: Part,
+    /// The part of the scenario that runs by itself now, or did last.
+    part: SoloPart,
     /// The set-up has ended once, and so takes as long each time.
     set_up: bool,
     /// Something was cut off.
@@ -40,26 +40,26 @@ pub(crate) fn property(what: &What<Bad>) -> &str {
     }
 }
 
-/// When what runs by itself is cut off.
+/// The limits of code that runs by itself.
 #[derive(Clone, Default)]
 pub(crate) struct Budget {
-    /// At this time.
+    /// The time at which it is cut off.
     pub(crate) deadline: Option<Instant>,
-    /// Or as soon as somebody wants it.
+    /// The wish of somebody that it be cut off.
     pub(crate) interrupted: Cutoff,
 }
 
-/// Why a run is not followed to its end.
+/// A reason not to follow a run to its end.
 #[derive(Clone, Debug)]
 pub(crate) enum Obstacle {
     /// Something that is not modelled.
     Gap(Gap),
     /// A part that runs by itself was cut off.
     CutOff {
-        part: Part,
+        part: SoloPart,
         /// By somebody; else because the time was used up.
         interrupted: bool,
-        /// Where.
+        /// The instruction.
         rip: u64,
     },
 }
@@ -72,7 +72,7 @@ impl Model {
             marks: Marks::default(),
             invariants: Memo::default(),
             budget: Budget::default(),
-            part: Part::SetUp,
+            part: SoloPart::SetUp,
             set_up: false,
             cut_off: false,
             finds: scenario.finds.clone(),
@@ -91,7 +91,7 @@ impl Model {
         accesses: &mut A,
         watch: &mut W,
     ) -> Result<State, Halt> {
-        self.part = Part::SetUp;
+        self.part = SoloPart::SetUp;
         self.machine.start(self.entry, accesses, watch)
     }
 
@@ -107,11 +107,11 @@ impl Model {
         let finally: Vec<Entry> =
             if self.is_end(state) { registered.finally.clone() } else { Vec::new() };
         for entry in always {
-            self.part = Part::Invariant;
+            self.part = SoloPart::Invariant;
             self.machine.observe(state, entry, accesses, watch)?;
         }
         for entry in finally {
-            self.part = Part::FinalCheck;
+            self.part = SoloPart::FinalCheck;
             self.machine.observe(state, entry, &mut FinalCheckAccesses(accesses), watch)?;
         }
         Ok(())

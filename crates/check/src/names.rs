@@ -1,8 +1,10 @@
 //! Names of what a run touches, attached to the numbers: objects, values, frames, control registers.
 
 use image::{Image, Place};
-use machine::{CR3_LAM_U48, CR3_LAM_U57, Layout, Machine, Named, Registered, Tag};
-use outcome::{Cr3, EntryLevel, Hex, Kept, Lam, Object, PhysicalFrame, Route, Value};
+use machine::{CR3_LAM_U48, CR3_LAM_U57, Layout, Machine, Named, Registered, Role, Tag};
+use outcome::{
+    Agent, Cr3, EntryLevel, Hex, Kept, Lam, Level, Object, PhysicalFrame, Region, Route, Value,
+};
 
 /// Bytes of a frame.
 const FRAME: u64 = 4096;
@@ -14,7 +16,7 @@ pub(crate) struct Names<'a> {
     layout: &'a Layout,
 }
 
-/// Where in the object that has a name an address is.
+/// The place of an address in the object that has a name.
 struct Part {
     offset: u64,
     /// Bytes of the object; 0 where that is not known.
@@ -39,7 +41,7 @@ impl<'a> Names<'a> {
         let end = part.offset + u64::from(size);
         let is_part =
             part.size != 0 && (end > part.size || part.offset == 0 && u64::from(size) < part.size);
-        let region = if name.is_none() { self.layout.describe(va) } else { None };
+        let region = if name.is_none() { self.layout.region(va).map(region) } else { None };
         Object { address: Hex(va), size, name, region, is_part }
     }
 
@@ -154,6 +156,32 @@ impl<'a> Names<'a> {
         let pcid = pcide.then(|| u16::try_from(value & 0xfff).expect("12 bits"));
         let (bits, mm, noflush) = (Hex(value), self.mm(root), value >> 63 == 1);
         Cr3 { bits, pcid, root: Hex(root), mm, lam, noflush }
+    }
+}
+
+fn region(region: machine::Region) -> Region {
+    match region {
+        machine::Region::SetUpHeap => Region::SetUpHeap,
+        machine::Region::Arena(owner) => Region::Arena { owner: agent(owner) },
+        machine::Region::Guard(owner) => Region::Guard { owner: agent(owner) },
+        machine::Region::Stack(owner) => Region::Stack { owner: agent(owner) },
+    }
+}
+
+/// The CPU and level of an agent that has a level: set-up and checks have none.
+fn agent(agent: machine::Agent) -> Option<Agent> {
+    match agent.role() {
+        Role::Observer | Role::Hardware(_) => None,
+        _ => Some(Agent { cpu: agent.cpu(), level: level(agent) }),
+    }
+}
+
+/// The level at which an agent runs; the hardware of a CPU counts as its thread.
+pub(crate) fn level(agent: machine::Agent) -> Level {
+    match agent.role() {
+        Role::Interrupt(_) => Level::Interrupt,
+        Role::Nmi(_) | Role::NestedNmi(_) => Level::Nmi,
+        Role::Thread(_) | Role::Observer | Role::Hardware(_) => Level::Thread,
     }
 }
 

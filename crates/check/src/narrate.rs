@@ -1,11 +1,11 @@
 //! A run told as events.
 
-use machine::{Access, Agent, CR4_PCIDE, Flow, Kind, Role, Seen, State, Watch};
-use outcome::{AccessKind, Event, Exception, Hex, Instruction, Level, What};
+use machine::{Access, Agent, CR4_PCIDE, Flow, Kind, Seen, State, Watch};
+use outcome::{AccessKind, Event, Exception, Hex, Instruction, What};
 
 use crate::guest::Guest;
 use crate::model::Model;
-use crate::names::Names;
+use crate::names::{Names, level};
 use crate::stacks::{Stacks, symbol};
 
 /// Watches a run and keeps what a reader must know of it.
@@ -32,7 +32,7 @@ pub(crate) struct Raw {
     pub(crate) access: Access,
 }
 
-/// What is told of a run.
+/// The story of a run.
 pub(crate) struct Story {
     /// The events, named.
     pub(crate) events: Vec<Event>,
@@ -162,7 +162,7 @@ impl<'a> Narrator<'a> {
         })
     }
 
-    /// Is this a store that became visible before anybody could notice that it was not?
+    /// Tells whether this is a store that became visible before anybody could notice that it was not.
     fn drains_unnoticed(&self, at: usize) -> bool {
         let Access::Drain { va, .. } = self.raw[at].access else { return false };
         let cpu = self.raw[at].agent.cpu();
@@ -177,7 +177,7 @@ impl<'a> Narrator<'a> {
         false
     }
 
-    /// Who sent the interrupt that `delivery` delivers, if only one CPU did since the last delivery.
+    /// Finds the CPU that sent the interrupt of `delivery`, if only one did since the last delivery.
     fn sender(&self, delivery: &Raw, vector: u8) -> Option<u8> {
         let target = delivery.agent.cpu();
         let mut senders = Vec::new();
@@ -262,14 +262,6 @@ impl Watch for Narrator<'_> {
         }
         self.instructions += 1;
         self.stacks.retired(agent, flow, rip, rsp_after);
-    }
-}
-
-pub(crate) fn level(agent: Agent) -> Level {
-    match agent.role() {
-        Role::Interrupt(_) => Level::Interrupt,
-        Role::Nmi(_) | Role::NestedNmi(_) => Level::Nmi,
-        Role::Thread(_) | Role::Observer | Role::Hardware(_) => Level::Thread,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use explore::{Choice, Switches, What, Words};
-use machine::{Agent, Bad, Halt, Missing, State, Violation};
+use machine::{Agent, Bad, GapKind, Halt, State, Violation};
 use outcome::{Finding, Place};
 
 use crate::guest::{Guest, Scenario};
@@ -26,7 +26,7 @@ pub(crate) struct Teller<'a> {
     pub(crate) guest: &'a Guest,
     pub(crate) scenario: &'a Scenario,
     pub(crate) model: &'a mut Model,
-    /// Which are shared.
+    /// The words that are shared.
     pub(crate) words: Words,
     pub(crate) changed: &'static str,
     /// The trail claims that from its last state no run ends.
@@ -36,7 +36,7 @@ pub(crate) struct Teller<'a> {
 /// A run on its way.
 struct Course<'a> {
     narrator: Narrator<'a>,
-    /// Which are shared, and what else the machine asks about.
+    /// The words that are shared, with what the machine asks about them.
     words: Words,
     runs: Vec<Run>,
     switches: Switches,
@@ -46,7 +46,7 @@ struct Course<'a> {
 const LIVELOCK_STATES: usize = 1 << 16;
 
 impl Teller<'_> {
-    /// Whether from `state` no end is reached, nor a violation or anything else that ends a run.
+    /// Tells whether from `state` no end is reached, nor a violation or anything else that ends a run.
     fn never_ends(&mut self, state: &State, words: &mut Words) -> bool {
         let mut seen = HashSet::from([state.fingerprint()]);
         let mut open = vec![state.clone()];
@@ -179,8 +179,8 @@ impl Teller<'_> {
             Halt::Bad(bad) => bad,
             Halt::Gap(gap) => {
                 return early(match gap.what {
-                    Missing::Model(what) => format!("not modelled: {what}"),
-                    Missing::Sense(misuse) => format!("{} {}", misuse.call.symbol(), misuse.what),
+                    GapKind::NotModelled(what) => format!("not modelled: {what}"),
+                    GapKind::Misuse(misuse) => format!("{} {}", misuse.call.symbol(), misuse.what),
                 });
             }
             Halt::Discarded => return early("`assume` does not hold".into()),
@@ -217,7 +217,7 @@ impl Teller<'_> {
         Ok(Told { finding, runs: course.runs })
     }
 
-    /// Where a violation shows. A check says its place itself, as far as it knows it.
+    /// Finds the place of a violation. A check says its place itself, as far as it knows it.
     fn place(&self, bad: &Bad, narrator: &Narrator<'_>) -> Option<Place> {
         let observed = bad.agent == Agent::OBSERVER;
         let at = match &bad.what {

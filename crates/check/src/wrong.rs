@@ -1,12 +1,12 @@
-//! What is wrong at the end of a run: the machine's violation with names, and the events that it refers to.
+//! Violations with names, and the events that they refer to.
 
 use explore::What;
 use machine::{Access, Agent, Bad, Kept, Machine, Route, State, Violation};
 use outcome::{AccessKind, Details, Exception, Waiting};
 
 use crate::guest::Guest;
-use crate::names::Names;
-use crate::narrate::{Narrator, Raw, Story, level};
+use crate::names::{Names, level};
+use crate::narrate::{Narrator, Raw, Story};
 
 /// Vector of a page fault.
 const PAGE_FAULT: u8 = 14;
@@ -66,10 +66,10 @@ pub(crate) fn is_about_interrupts(bad: &Bad) -> bool {
     matches!(bad.what, Violation::InterruptsOff)
 }
 
-/// Which events a finding refers to: their indices.
+/// The events that a finding refers to, by their indices.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct References {
-    /// Since when it is so.
+    /// The event since which it is so.
     pub(crate) since: Option<usize>,
     /// The last write to what it is about.
     pub(crate) write: Option<usize>,
@@ -83,15 +83,29 @@ pub(crate) fn references(bad: &Bad, narrator: &Narrator<'_>, story: &Story) -> R
     }
     let raw = &narrator.raw;
     let since = raw.iter().rposition(|raw| begins(&bad.what, bad.agent.cpu(), raw));
-    // Before the entry was left in a cache, its change was made.
     let write = since.and_then(|since| match raw[since].access {
-        Access::Cached { entry, .. } => raw[..=since]
-            .iter()
-            .rposition(|raw| matches!(raw.access, Access::Store { va, .. } if va & !7 == entry)),
+        Access::Cached { entry, .. } => change(&raw[..since], entry),
         _ => None,
     });
     let event = |raw: Option<usize>| raw.and_then(|raw| story.event_of(raw));
     References { since: event(since), write: event(write) }
+}
+
+/// Finds the store that has changed a paging-structure entry last. One that was buffered has changed it when it
+/// left the store buffer, and others may have been made since.
+fn change(raw: &[Raw], entry: u64) -> Option<usize> {
+    let is_there = |va: u64| va & !7 == entry;
+    let drains = |raw: &Raw| matches!(raw.access, Access::Drain { va, .. } if is_there(va));
+    let stores = |raw: &Raw, in_buffer: bool| matches!(raw.access, Access::Store { va, buffered, .. } if is_there(va) && buffered == in_buffer);
+    let last = raw.iter().rposition(|raw| drains(raw) || stores(raw, false))?;
+    if !drains(&raw[last]) {
+        return Some(last);
+    }
+    // A store buffer is emptied in order.
+    let cpu = raw[last].agent.cpu();
+    let of_cpu = || raw[..=last].iter().enumerate().filter(|(_, raw)| raw.agent.cpu() == cpu);
+    let before = of_cpu().filter(|(_, raw)| drains(raw)).count() - 1;
+    of_cpu().filter(|(_, raw)| stores(raw, true)).nth(before).map(|(at, _)| at)
 }
 
 /// Tells whether what is violated, on `cpu`, is so since `raw` at the latest.
@@ -148,7 +162,8 @@ fn mentions(text: &str, object: &str) -> bool {
         })
 }
 
-/// What no CPU gets out of: the CPUs that have not ended; and the agent at which it shows.
+/// Lists the CPUs that have not ended, in a state that no run leaves to an end. Returns the agent at which it
+/// shows as well.
 pub(crate) fn hang(
     guest: &Guest,
     hang: &What<Bad>,

@@ -22,7 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use check::{Checked, Config, Guest, Limits, MemoryModel, Scenario, Trail};
-use outcome::{Budget, Outcome, Reason, Verdict, Why};
+use outcome::{Budget, Cause, Outcome, Reason, Verdict};
 
 #[test]
 fn find() {
@@ -70,6 +70,8 @@ struct Wanted {
     found: Option<String>,
     /// `names`: part of it.
     names: Option<String>,
+    /// `writes`: the object of the write that the finding is about.
+    writes: Option<String>,
     /// `only`: `tso` if there must be nothing to find under sequential consistency.
     only_tso: bool,
     /// `limits`: `states N`, `bytes N` or `seconds N`.
@@ -205,6 +207,7 @@ impl Wanted {
             "cpu" => self.cpu = Some(value.parse().expect("a CPU")),
             "found" => self.found = text,
             "names" => self.names = text,
+            "writes" => self.writes = text,
             "warns" => self.warns = text,
             "bound" => self.bound = text,
             "only" => self.only_tso = value == "tso",
@@ -260,7 +263,7 @@ impl Case<'_> {
         let property = |o: &Outcome| o.finding.as_ref().map(|finding| finding.property.clone());
         let short = |outcome: &Outcome| (outcome.verdict, property(outcome));
         let untold =
-            every.reason.as_ref().is_some_and(|why| matches!(why.why, Why::NoReplay { .. }));
+            every.reason.as_ref().is_some_and(|why| matches!(why.cause, Cause::NoReplay { .. }));
         complain(
             "with every access a scheduling point",
             untold.then(|| format!("{:?}", every.reason)),
@@ -334,6 +337,18 @@ impl Case<'_> {
                 && !found.contains(wanted)
             {
                 return unlike("found", found, wanted);
+            }
+            let write = finding.write.and_then(|index| finding.events.get(index));
+            let written = write.and_then(|event| match &event.what {
+                outcome::What::Write { object, .. } | outcome::What::Update { object, .. } => {
+                    object.name.as_deref()
+                }
+                _ => None,
+            });
+            if let Some(wanted) = &wanted.writes
+                && written != Some(&**wanted)
+            {
+                return unlike("the write", format!("{write:?}"), wanted);
             }
             if finding.events.last().map(|event| &event.what) != Some(&outcome::What::Violation) {
                 return Some("the last event is not the violation".into());
@@ -410,7 +425,7 @@ fn differs(left: &Outcome, right: &Outcome) -> Option<String> {
     let short = |outcome: &Outcome| {
         let finding = outcome.finding.as_ref();
         let finding = finding.map(|finding| (finding.property.clone(), finding.switches));
-        let reason = outcome.reason.as_ref().map(|reason| reason.why.clone());
+        let reason = outcome.reason.as_ref().map(|reason| reason.cause.clone());
         (outcome.verdict, finding, reason, outcome.marks.clone())
     };
     // A search that ends early has not reached what another has.
@@ -437,7 +452,10 @@ fn timeless(checked: &Checked) -> String {
 
 /// Is the time used up?
 fn is_by_time(reason: &Reason) -> bool {
-    matches!(reason.why, Why::Budget { of: Budget::Time } | Why::CutOff { interrupted: false, .. })
+    matches!(
+        reason.cause,
+        Cause::Budget { of: Budget::Time } | Cause::CutOff { interrupted: false, .. }
+    )
 }
 
 /// An outcome as a line of `expected.txt`.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use abi::hypercall::Hypercall;
 use explore::{Options, Stop, Verdict, What, Why};
 use machine::{
-    Access, Agent, Bad, Config, Entry, Flow, Gap, Halt, Machine, MemoryModel, Missing, Seen, Watch,
+    Access, Agent, Bad, Config, Entry, Flow, Gap, GapKind, Halt, Machine, MemoryModel, Seen, Watch,
 };
 use system::{DenseNumbers, Recorder, System, Workload};
 
@@ -307,10 +307,10 @@ impl Workload for Searched<'_> {
 }
 
 /// A test calls nothing, so it cannot call anything in the wrong way.
-fn not_modelled(what: Missing) -> String {
+fn not_modelled(what: GapKind) -> String {
     match what {
-        Missing::Model(what) => what,
-        Missing::Sense(misuse) => unreachable!("{misuse:?}"),
+        GapKind::NotModelled(what) => what,
+        GapKind::Misuse(misuse) => unreachable!("{misuse:?}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a run does not go on.
+//! Ends of runs: violations and gaps.
 
 use abi::hypercall::Hypercall;
 use abi::property::Property;
@@ -10,18 +10,18 @@ use crate::route::Route;
 /// A property is violated by what an agent did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bad {
-    /// Who.
+    /// The agent at work.
     pub agent: Agent,
-    /// At this instruction.
+    /// The address of the instruction.
     pub rip: u64,
-    /// What.
+    /// The violation.
     pub what: Violation,
 }
 
-/// How a property is violated.
+/// The violation of a property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// The guest said so.
+    /// The guest's own report.
     Failure(Box<Failure>),
     /// A fault nobody handles.
     Fault(Fault),
@@ -96,23 +96,23 @@ impl Violation {
 /// The model ends here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Who.
+    /// The agent at work.
     pub agent: Agent,
-    /// At this instruction.
+    /// The address of the instruction.
     pub rip: u64,
     /// The reason.
-    pub what: Missing,
+    pub what: GapKind,
     /// The instruction, disassembled.
     pub instruction: Option<String>,
 }
 
-/// Why the model ends.
+/// The kinds of gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub enum GapKind {
     /// Something that is not modelled: a noun phrase.
-    Model(String),
+    NotModelled(String),
     /// A call that makes no sense: nothing follows for the code that the scenario runs.
-    Sense(Misuse),
+    Misuse(Misuse),
 }
 
 /// A call of Lamprey that makes no sense.
@@ -124,7 +124,7 @@ pub struct Misuse {
     pub what: String,
 }
 
-/// Why a run does not go on.
+/// The reason that a run does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
     /// A violation.
@@ -145,11 +145,11 @@ pub enum Halt {
 pub struct Failure {
     /// The property, in kebab-case.
     pub property: String,
-    /// What is wrong.
+    /// The sentence that says what is wrong.
     pub sentence: String,
-    /// What the property asks for; may be empty.
+    /// The value that the property asks for; may be empty.
     pub expected: String,
-    /// What there is; may be empty.
+    /// The value that there is; may be empty.
     pub found: String,
     /// Source file of the check; may be empty.
     pub file: String,

@@ -52,6 +52,19 @@ pub(crate) enum Want {
     Write,
 }
 
+/// A region of kernel memory outside the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// The heap of set-up.
+    SetUpHeap,
+    /// The memory that an agent allocates from while it runs.
+    Arena(Agent),
+    /// The page below the stack of an agent, which is not mapped.
+    Guard(Agent),
+    /// The stack of an agent.
+    Stack(Agent),
+}
+
 impl Layout {
     /// The map for an image of these segments.
     ///
@@ -188,25 +201,16 @@ impl Layout {
         (page < self.image_pages && self.permissions[index(page)] & EXECUTE != 0).then_some(offset)
     }
 
-    /// What a kernel address outside the image is, for reports: `the stack of CPU0`.
-    pub fn describe(&self, va: u64) -> Option<String> {
+    /// Finds the region of a kernel address outside the image.
+    pub fn region(&self, va: u64) -> Option<Region> {
         let offset = va.checked_sub(HEAP_BASE).filter(|offset| *offset < self.heap_pages * PAGE)?;
-        let Some(offset) = offset.checked_sub(SETUP_BYTES) else {
-            return Some("the set-up's heap".into());
-        };
-        let agent = Agent(u8::try_from(offset / SLOT_BYTES).ok()?);
-        let owner = match agent.role() {
-            Role::Thread(cpu) => format!("CPU{cpu}"),
-            Role::Interrupt(cpu) => format!("CPU{cpu}'s interrupts"),
-            Role::Nmi(cpu) | Role::NestedNmi(cpu) => format!("CPU{cpu}'s NMIs"),
-            Role::Observer | Role::Hardware(_) => "the observer".into(),
-        };
-        let part = match offset % SLOT_BYTES {
-            at if at < ARENA_BYTES => "arena",
-            at if at < ARENA_BYTES + PAGE => "guard page below the stack",
-            _ => "stack",
-        };
-        Some(format!("the {part} of {owner}"))
+        let Some(offset) = offset.checked_sub(SETUP_BYTES) else { return Some(Region::SetUpHeap) };
+        let owner = Agent(u8::try_from(offset / SLOT_BYTES).ok()?);
+        Some(match offset % SLOT_BYTES {
+            at if at < ARENA_BYTES => Region::Arena(owner),
+            at if at < ARENA_BYTES + PAGE => Region::Guard(owner),
+            _ => Region::Stack(owner),
+        })
     }
 
     /// The address a location stands for: the inverse of the translations.

@@ -13,7 +13,7 @@ use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
 use crate::cutoff::{ASK_EVERY, Cutoff};
 use crate::exec::{Accesses, Changes, Exec, Stop};
 use crate::gone;
-use crate::halt::{Bad, Gap, Halt, Missing, Violation};
+use crate::halt::{Bad, Gap, GapKind, Halt, Violation};
 use crate::hypercall::{Context, Outcome};
 use crate::layout::Want;
 use crate::look::{Look, look};
@@ -301,7 +301,7 @@ impl Machine {
             Stop::Unmodelled(what) => return self.gap(agent, rip, what),
             Stop::UnmodelledAt(rip, what) => return self.gap(agent, rip, what),
             Stop::Wrong(misuse) => {
-                let what = Missing::Sense(misuse);
+                let what = GapKind::Misuse(misuse);
                 return Halt::Gap(Gap { agent, rip, what, instruction: None });
             }
             Stop::Yield => unreachable!("it is the end of a step"),
@@ -311,7 +311,7 @@ impl Machine {
 
     pub(crate) fn gap(&self, agent: Agent, rip: u64, what: String) -> Halt {
         let instruction = self.disassembly(rip);
-        Halt::Gap(Gap { agent, rip, what: Missing::Model(what), instruction })
+        Halt::Gap(Gap { agent, rip, what: GapKind::NotModelled(what), instruction })
     }
 }
 

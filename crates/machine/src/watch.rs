@@ -1,4 +1,4 @@
-//! What a caller may watch while a step runs: the events of a report.
+//! Events that a caller may watch while a step runs.
 //!
 //! The search watches nothing (`()`), and the calls vanish.
 
@@ -70,7 +70,7 @@ pub enum Access {
     /// A store to a paging-structure entry leaves something in a CPU's caches that memory no longer has;
     /// told of that CPU's hardware.
     Cached {
-        /// What may be left.
+        /// The entry that may be left.
         kept: Kept,
         /// Linear address of the entry, in the direct map.
         entry: u64,
@@ -95,7 +95,7 @@ pub enum Access {
     },
     /// RFLAGS.IF changes.
     InterruptFlag {
-        /// To this.
+        /// The new value.
         on: bool,
     },
     /// An IPI is sent.
@@ -166,15 +166,15 @@ pub enum Bound {
 /// One [`Access`] with where it happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Who.
+    /// The agent.
     pub agent: Agent,
     /// Address of the instruction.
     pub rip: u64,
-    /// What.
+    /// The event.
     pub access: Access,
 }
 
-/// What an instruction does to the call stack.
+/// The effect of an instruction on the call stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// CALL.

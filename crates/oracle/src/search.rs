@@ -7,7 +7,8 @@ use abi::hypercall::Hypercall;
 use abi::layout::IMAGE_BASE;
 use explore::{Options, Stop, Verdict, What, Why};
 use machine::{
-    Accesses, Agent, Bad as MachineBad, Config, Gap, Halt, Machine, Segment, Violation, Word,
+    Accesses, Agent, Bad as MachineBad, Config, Gap, GapKind, Halt, Machine, Segment, Violation,
+    Word,
 };
 use system::{FinalCheckAccesses, InvariantAccesses, OwnNumbers, Recorder, System, Workload};
 
@@ -94,7 +95,10 @@ pub(crate) fn search(
             (Some(bad), Some((switches, shortest)))
         }
         Verdict::Undecided { why: Why::Gap(gap, _), .. } => {
-            return Err(Undecided::Gap(format!("{:?}", gap.what)));
+            return Err(Undecided::Gap(match gap.what {
+                GapKind::NotModelled(what) => what,
+                GapKind::Misuse(misuse) => format!("{misuse:?}"),
+            }));
         }
         Verdict::Undecided { .. } => return Err(Undecided::Large),
     };

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Cr3, Exception, Hex, Kept, Object, PhysicalFrame, Route, Value};
+use crate::value::{Cr3, Exception, Hex, Kept, Level, Object, PhysicalFrame, Route, Value};
 
 /// A position in the guest's code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,31 +17,7 @@ pub struct Place {
     pub line: Option<u32>,
 }
 
-/// The level at which a CPU runs.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// The code `lamprey::cpu` registered.
-    Thread,
-    /// An interrupt handler.
-    Interrupt,
-    /// An NMI handler.
-    Nmi,
-}
-
-/// A CPU at one of its levels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Agent {
-    /// The CPU.
-    pub cpu: u8,
-    /// Its level.
-    pub level: Level,
-}
-
-/// Something another CPU could notice, or that a reader must know.
+/// A step of the story: something that another CPU could notice, or that a reader must know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
@@ -55,7 +31,7 @@ pub struct Event {
     pub stack: Vec<Frame>,
     /// Instruction address and disassembly.
     pub instruction: Option<Instruction>,
-    /// What happens.
+    /// The event itself.
     pub what: What,
 }
 
@@ -97,7 +73,7 @@ pub enum AccessKind {
     Execute,
 }
 
-/// What happens in an [`Event`].
+/// The kinds of events, with their facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
 pub enum What {
@@ -137,14 +113,14 @@ pub enum What {
     },
     /// From here on the CPU's caches may keep an entry that memory no longer has.
     Cached {
-        /// What they may keep.
+        /// The entry that they may keep.
         entry: Kept,
         /// The paging-structure entry whose change leaves it there.
         of: Object,
     },
     /// The next access uses something else than a walk from CR3 gives.
     Stale {
-        /// What it uses.
+        /// The way it goes.
         route: Route,
     },
     /// CR3 is written.
@@ -186,7 +162,7 @@ pub enum What {
     },
     /// RFLAGS.IF changes.
     Interrupts {
-        /// To this.
+        /// The new value.
         on: bool,
     },
     /// An IPI is sent.

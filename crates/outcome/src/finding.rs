@@ -1,10 +1,10 @@
-//! A counterexample, and what is wrong with it.
+//! Counterexamples, and the facts of a violation.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{AccessKind, Agent, Event, Place};
-use crate::value::{Exception, Object, PhysicalFrame, Route};
+use crate::event::{AccessKind, Event, Place};
+use crate::value::{Agent, Exception, Object, PhysicalFrame, Route};
 
 /// A counterexample.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -12,18 +12,19 @@ use crate::value::{Exception, Object, PhysicalFrame, Route};
 pub struct Finding {
     /// The violated property, in kebab-case.
     pub property: String,
-    /// What is wrong.
+    /// The facts of the violation.
     pub details: Details,
     /// The event since which it is so: its index among `events`. For an entry that caches may keep this is
     /// where they come to keep it; for a walk, the write of CR3; for a frame, that it was freed.
     pub since: Option<usize>,
-    /// The last write to what this is about: its index among `events`.
+    /// The write that this is about, its index among `events`: of the paging-structure entry that caches may
+    /// keep as it was before, or the last one to an object that a check's words mention.
     pub write: Option<usize>,
     /// The CPU on which it shows; `None` for a property of a whole state.
     pub cpu: Option<u8>,
-    /// Where it shows.
+    /// The place where it shows.
     pub place: Option<Place>,
-    /// How often a CPU is interrupted by another's step.
+    /// Context switches: steps at which another CPU goes on although the last one could have.
     pub switches: u32,
     /// Steps of the trail: scheduling decisions.
     pub steps: u32,
@@ -38,24 +39,24 @@ pub struct Finding {
     pub folded: u64,
 }
 
-/// What is wrong at the end of a counterexample.
+/// The kinds of violations, with their facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
 pub enum Details {
     /// A check of the guest failed, in the guest's words.
     Check {
-        /// What is wrong.
+        /// The sentence that says what is wrong.
         sentence: String,
-        /// What the property asks for.
+        /// The value that the property asks for.
         expected: Option<String>,
-        /// What there is instead.
+        /// The value that there is instead.
         found: Option<String>,
     },
     /// An exception that nothing handles.
     Fault {
         /// The exception.
         exception: Exception,
-        /// What a page fault was taken for.
+        /// The address of a page fault.
         address: Option<Object>,
         /// The instruction, disassembled.
         instruction: Option<String>,
@@ -103,7 +104,7 @@ pub enum Details {
     },
     /// A stack frame is accessed that its owner has left.
     StackUseAfterReturn {
-        /// Who accesses it. For a store that leaves a store buffer, the thread of that CPU.
+        /// The agent that accesses it. For a store that leaves a store buffer, the thread of that CPU.
         by: Agent,
         /// Read or write.
         access: AccessKind,
@@ -134,6 +135,6 @@ pub struct Waiting {
     pub cpu: u8,
     /// It is halted.
     pub is_halted: bool,
-    /// Where it is.
+    /// The place where it is.
     pub place: Option<Place>,
 }

@@ -1,6 +1,6 @@
 //! Verdicts and the events of a run: what `check` makes and `report` renders.
 //!
-//! What is there are facts with names beside them, for `report` to put into words and for tools to read.
+//! Everything is a fact with names beside it, for `report` to put into words and for tools to read.
 //! Invariant: only shapes and their meaning, no behaviour. Apart from `abi` because a guest must not
 //! link what these need.
 
@@ -14,12 +14,15 @@ mod value;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use event::{AccessKind, Agent, Event, Frame, Instruction, Level, Place, What};
+pub use event::{AccessKind, Event, Frame, Instruction, Place, What};
 pub use finding::{Details, Finding, Waiting};
-pub use reason::{Budget, Oddity, Part, Reason, Warning, Why};
-pub use value::{Cr3, EntryLevel, Exception, Hex, Kept, Lam, Object, PhysicalFrame, Route, Value};
+pub use reason::{Budget, Cause, Oddity, Reason, SoloPart, Warning};
+pub use value::{
+    Agent, Cr3, EntryLevel, Exception, Hex, Kept, Lam, Level, Object, PhysicalFrame, Region, Route,
+    Value,
+};
 
-/// What is known of a scenario after its check.
+/// The verdict on a scenario, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -46,11 +49,11 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The property it declares to violate.
     pub finds: Option<String>,
-    /// How many CPUs run something.
+    /// Number of CPUs that run something.
     pub cpus: u8,
-    /// What the verdict holds for beside that number; `None` where no machine could be made.
+    /// The bounds of the verdict beside that number; `None` where no machine could be made.
     pub bounds: Option<Bounds>,
-    /// What is legal, but probably a mistake, whatever the verdict.
+    /// Legal actions of the guest that are probably mistakes, whatever the verdict.
     #[serde(default)]
     pub warnings: Vec<Warning>,
     /// Figures of the search.
@@ -59,19 +62,19 @@ pub struct Outcome {
     pub marks: Vec<Mark>,
     /// The counterexample, for `Fail` and `Found`, and for `Lost` where another property is violated.
     pub finding: Option<Finding>,
-    /// Why nothing is claimed, for `Undecided`; for `Lost` without counterexample.
+    /// The reason to claim nothing, for `Undecided`; for `Lost` without counterexample.
     pub reason: Option<Reason>,
-    /// What was run.
+    /// The image that was run.
     pub image: ImageId,
 }
 
-/// What a verdict holds for, beside the number of CPUs.
+/// The bounds within which a verdict holds, beside the number of CPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// The memory ordering.
     pub memory_model: MemoryModel,
-    /// What the guest was built for: `x86_64-unknown-none at opt-level 3`. Empty where nothing was run.
+    /// The target and settings of the guest's build: `x86_64-unknown-none at opt-level 3`.
     #[serde(default)]
     pub built_for: String,
     /// NMIs that nobody sends, in each run; `None` where none is handled.
@@ -83,7 +86,7 @@ pub struct Bounds {
     pub equal_interrupts: Option<u8>,
 }
 
-/// In which order stores become visible.
+/// The order in which stores become visible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MemoryModel {
@@ -94,7 +97,7 @@ pub enum MemoryModel {
     Sc,
 }
 
-/// What user memory is.
+/// The kinds of user memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UserMemory {
@@ -146,11 +149,11 @@ pub struct Stats {
 pub struct Mark {
     /// Its text.
     pub name: String,
-    /// Did some run reach it?
+    /// Some run reached it.
     pub reached: bool,
 }
 
-/// What was run.
+/// The identity of the image that was run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageId {
     /// File name.

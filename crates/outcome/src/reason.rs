@@ -1,4 +1,4 @@
-//! Why nothing is claimed; and what is legal, but probably a mistake.
+//! Reasons to claim nothing, and warnings.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::event::Place;
 use crate::value::Hex;
 
-/// Why nothing is claimed.
+/// The reason to claim nothing, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// The reason.
-    pub why: Why,
-    /// Where, if at an instruction.
+    /// The cause.
+    pub cause: Cause,
+    /// The place, if it is an instruction's.
     pub place: Option<Place>,
     /// The instruction, disassembled.
     pub instruction: Option<String>,
@@ -20,10 +20,10 @@ pub struct Reason {
     pub cpu: Option<u8>,
 }
 
-/// A reason to claim nothing.
+/// The kinds of reasons to claim nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum Why {
+pub enum Cause {
     /// Something that is not modelled was reached.
     NotModelled {
         /// A noun phrase.
@@ -46,7 +46,7 @@ pub enum Why {
     /// A part of the scenario that runs by itself was cut off.
     CutOff {
         /// The part.
-        part: Part,
+        part: SoloPart,
         /// By somebody; else because the time was used up.
         interrupted: bool,
     },
@@ -65,7 +65,7 @@ pub enum Why {
     NothingViolated,
     /// A violation was found, but its trail does not replay: a defect of Lamprey.
     NoReplay {
-        /// What replaying says.
+        /// The error of the replay.
         error: String,
     },
     /// The image alone would use up the budget of memory.
@@ -79,7 +79,7 @@ pub enum Why {
     },
     /// The machine does not start with this image.
     NoStart {
-        /// Why not.
+        /// The error.
         what: String,
     },
 }
@@ -99,7 +99,7 @@ pub enum Budget {
 /// A part of a scenario that runs by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Part {
+pub enum SoloPart {
     /// The set-up.
     SetUp,
     /// An invariant.
@@ -114,11 +114,11 @@ pub enum Part {
 pub struct Warning {
     /// The instruction: `symbol+0x1a`.
     pub symbol: String,
-    /// What it does.
+    /// The action.
     pub what: Oddity,
 }
 
-/// What a [`Warning`] warns of.
+/// An action that a [`Warning`] is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
 pub enum Oddity {

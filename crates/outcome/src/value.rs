@@ -52,9 +52,57 @@ pub struct Object {
     /// `mm_a.lam_cr3_mask`.
     pub name: Option<String>,
     /// The region of memory, where nothing there has a name.
-    pub region: Option<String>,
+    pub region: Option<Region>,
     /// The bytes are not just those of what has the name: more of them, or fewer.
     pub is_part: bool,
+}
+
+/// A region of kernel memory outside the image. Those without an owner are of set-up, invariants and final
+/// checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum Region {
+    /// The heap of set-up.
+    SetUpHeap,
+    /// The memory that an agent allocates from while it runs.
+    Arena {
+        /// The agent.
+        owner: Option<Agent>,
+    },
+    /// The page below the stack of an agent, which is not mapped.
+    Guard {
+        /// The agent.
+        owner: Option<Agent>,
+    },
+    /// The stack of an agent.
+    Stack {
+        /// The agent.
+        owner: Option<Agent>,
+    },
+}
+
+/// The level at which a CPU runs.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The code `lamprey::cpu` registered.
+    Thread,
+    /// An interrupt handler.
+    Interrupt,
+    /// An NMI handler.
+    Nmi,
+}
+
+/// A CPU at one of its levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// The CPU.
+    pub cpu: u8,
+    /// Its level.
+    pub level: Level,
 }
 
 /// A value in memory or in a register.

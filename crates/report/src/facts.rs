@@ -1,8 +1,8 @@
 //! Facts in words: objects, values, frames, ways to a frame, exceptions.
 
 use outcome::{
-    AccessKind, Agent, Cr3, EntryLevel, Kept, Lam, Level, Object, PhysicalFrame, Place, Route,
-    Value,
+    AccessKind, Agent, Cr3, EntryLevel, Kept, Lam, Level, Object, PhysicalFrame, Place, Region,
+    Route, Value,
 };
 
 use crate::numbers::count;
@@ -12,10 +12,27 @@ pub(crate) fn object(object: &Object) -> String {
     let Object { address, size, name, region, is_part } = object;
     let what = match (name, region) {
         (Some(name), _) => name.clone(),
-        (None, Some(region)) => format!("{address} in {region}"),
+        (None, Some(region)) => format!("{address} in {}", region_name(region)),
         (None, None) => address.to_string(),
     };
     if *is_part { format!("{} at {what}", count((*size).into(), "byte")) } else { what }
+}
+
+/// `the stack of CPU0`.
+fn region_name(region: &Region) -> String {
+    let (part, owner) = match region {
+        Region::SetUpHeap => return "the set-up's heap".into(),
+        Region::Arena { owner } => ("arena", owner),
+        Region::Guard { owner } => ("guard page below the stack", owner),
+        Region::Stack { owner } => ("stack", owner),
+    };
+    let owner = match owner {
+        Some(Agent { cpu, level: Level::Thread }) => format!("CPU{cpu}"),
+        Some(Agent { cpu, level: Level::Interrupt }) => format!("CPU{cpu}'s interrupts"),
+        Some(Agent { cpu, level: Level::Nmi }) => format!("CPU{cpu}'s NMIs"),
+        None => "the observer".into(),
+    };
+    format!("the {part} of {owner}")
 }
 
 /// A value's name, or its number: small ones in decimal.
@@ -73,7 +90,7 @@ pub(crate) fn may_keep(entry: &Kept) -> String {
     }
 }
 
-/// By which way a CPU comes, or may come, to a frame.
+/// The way on which a CPU comes, or may come, to a frame.
 pub(crate) fn leads(cpu: u8, route: &Route) -> String {
     match route {
         Route::Walk { va } => format!("CPU{cpu}'s CR3 leads there for {va}"),
@@ -87,7 +104,7 @@ pub(crate) fn leads(cpu: u8, route: &Route) -> String {
     }
 }
 
-/// What an access uses that is not what a walk from CR3 gives.
+/// The use of an entry by an access that a walk from CR3 would not give it.
 pub(crate) fn uses(route: &Route) -> String {
     match route {
         Route::Kept { entry: Kept::Page { va, frame: to, .. } } => {

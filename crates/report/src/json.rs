@@ -13,7 +13,7 @@ use crate::{Context, first_line};
 /// Version of all objects that are printed: raised where a key is removed or changes its meaning.
 pub const VERSION: u32 = 2;
 
-/// What `lamprey check --format json` prints of one scenario.
+/// The object that `lamprey check --format json` prints of one scenario.
 ///
 /// All keys are always there, and `null` where there is nothing to say. Keys may be added; none changes its
 /// meaning within a version.
@@ -64,17 +64,17 @@ struct Document<'a> {
     peak_memory: u64,
     /// Bytes per stored state.
     bytes_per_state: f64,
-    /// What is legal, but probably a mistake, whatever the verdict.
+    /// Legal actions of the guest that are probably mistakes, whatever the verdict.
     warnings: &'a [Warning],
     /// Marks declared or reached.
     marks: &'a [Mark],
-    /// What the verdict holds for; null where no machine could be made.
+    /// The bounds of the verdict; null where no machine could be made.
     bounds: Option<&'a Bounds>,
-    /// Why nothing is claimed.
+    /// The reason to claim nothing.
     reason: Option<&'a Reason>,
     /// The counterexample.
     finding: Option<&'a Finding>,
-    /// What was run.
+    /// The image that was run.
     image: &'a ImageId,
     /// The name of the trail.
     trail: Option<&'a str>,
@@ -87,15 +87,15 @@ struct Document<'a> {
 /// Sentences of the text form.
 #[derive(Serialize, JsonSchema)]
 struct Words {
-    /// What is wrong.
+    /// The violation.
     sentence: Option<String>,
-    /// What the property asks for.
+    /// The value that the property asks for.
     expected: Option<String>,
-    /// What there is instead.
+    /// The value that there is instead.
     found: Option<String>,
-    /// Why nothing is claimed.
+    /// The reason to claim nothing.
     reason: Option<String>,
-    /// What the verdict holds for.
+    /// The bounds of the verdict.
     bounds: Vec<String>,
     /// Warnings.
     warnings: Vec<String>,

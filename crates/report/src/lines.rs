@@ -1,6 +1,6 @@
 //! One line per scenario, and the lines below it that say why nothing is claimed.
 
-use outcome::{Outcome, Place, Reason, Verdict, Why};
+use outcome::{Cause, Outcome, Place, Reason, Verdict};
 
 use crate::Options;
 use crate::numbers::{count, seconds};
@@ -123,7 +123,8 @@ fn violated(text: &mut Text, outcome: &Outcome, options: &Options) {
 }
 
 fn unreached(text: &mut Text, outcome: &Outcome, options: &Options) {
-    if outcome.reason.as_ref().is_some_and(|reason| matches!(reason.why, Why::Unreached { .. })) {
+    if outcome.reason.as_ref().is_some_and(|reason| matches!(reason.cause, Cause::Unreached { .. }))
+    {
         return;
     }
     for mark in outcome.marks.iter().filter(|mark| !mark.reached) {
@@ -138,7 +139,7 @@ fn why(text: &mut Text, outcome: &Outcome, place: &Reason, options: &Options) {
     at(text, place, options);
 }
 
-/// Why nothing is claimed, without a full stop.
+/// Cause nothing is claimed, without a full stop.
 fn reason(outcome: &Outcome) -> String {
     let sentence = sentences::reason(outcome).unwrap_or_default();
     sentence.trim().trim_end_matches('.').to_owned()

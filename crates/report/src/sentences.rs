@@ -1,8 +1,8 @@
-//! What is wrong, and why nothing is claimed, in sentences.
+//! Sentences: violations, reasons to claim nothing, warnings, bounds.
 
 use outcome::{
-    AccessKind, Bounds, Budget, Details, Event, Finding, MemoryModel, Oddity, Outcome, Part, Route,
-    Stats, UserMemory, Waiting, Warning, Why,
+    AccessKind, Bounds, Budget, Cause, Details, Event, Finding, MemoryModel, Oddity, Outcome,
+    Route, SoloPart, Stats, UserMemory, Waiting, Warning,
 };
 
 use crate::facts::{agent, exception, frame, leads, object, position, the_frame};
@@ -125,67 +125,67 @@ fn waits(waiting: &Waiting) -> String {
 /// Says why nothing is claimed, in one sentence; of a search that was cut short, how far it came if that is
 /// not far.
 pub fn reason(outcome: &Outcome) -> Option<String> {
-    let why = &outcome.reason.as_ref()?.why;
-    let up_to = if is_cut_short(why) { up_to(&outcome.stats) } else { "" };
-    Some(format!("{}{up_to}", stated(why)))
+    let cause = &outcome.reason.as_ref()?.cause;
+    let up_to = if is_cut_short(cause) { up_to(&outcome.stats) } else { "" };
+    Some(format!("{}{up_to}", stated(cause)))
 }
 
-fn stated(why: &Why) -> String {
-    let plain = match why {
-        Why::NotModelled { what } => {
+fn stated(cause: &Cause) -> String {
+    let plain = match cause {
+        Cause::NotModelled { what } => {
             return format!("stopped at something that is not modelled: {what}");
         }
-        Why::Misuse { call, what } => {
+        Cause::Misuse { call, what } => {
             return format!("the scenario is wrong: lamprey::{call} {what}");
         }
-        Why::CutOff { part, interrupted } => {
+        Cause::CutOff { part, interrupted } => {
             let why = if *interrupted { "interrupted" } else { "the time is used up" };
             let part = match part {
-                Part::SetUp => "the set-up",
-                Part::Invariant => "an invariant",
-                Part::FinalCheck => "a final check",
+                SoloPart::SetUp => "the set-up",
+                SoloPart::Invariant => "an invariant",
+                SoloPart::FinalCheck => "a final check",
             };
             return format!("{why} in {part}");
         }
-        Why::Unreached { marks } => {
+        Cause::Unreached { marks } => {
             return format!("marks that no run reached: {}", marks.join(", "));
         }
-        Why::NoReplay { error } => {
+        Cause::NoReplay { error } => {
             return format!(
                 "a violation was found, but its trail does not replay ({error}); this is a defect of lamprey"
             );
         }
-        Why::TooLarge { image, needed, budget } => {
+        Cause::TooLarge { image, needed, budget } => {
             return format!(
                 "the image takes {image} MiB of the guest's memory, and to search it about {needed} MiB of \
                  yours; the budget of a scenario is {budget} MiB: make its segments smaller, or give a larger \
                  --memory"
             );
         }
-        Why::NoStart { what } => what,
-        Why::Budget { of: Budget::States } => "the budget of states is used up",
-        Why::Budget { of: Budget::Memory } => "the budget of memory is used up",
-        Why::Budget { of: Budget::Time } => "the time is used up",
-        Why::Interrupted => "interrupted",
-        Why::NoCpu => "no CPU does anything: the set-up calls `lamprey::cpu` for none",
-        Why::Discarded => "every run was discarded by `assume`: nothing was checked",
-        Why::NoMark => {
+        Cause::NoStart { what } => what,
+        Cause::Budget { of: Budget::States } => "the budget of states is used up",
+        Cause::Budget { of: Budget::Memory } => "the budget of memory is used up",
+        Cause::Budget { of: Budget::Time } => "the time is used up",
+        Cause::Interrupted => "interrupted",
+        Cause::NoCpu => "no CPU does anything: the set-up calls `lamprey::cpu` for none",
+        Cause::Discarded => "every run was discarded by `assume`: nothing was checked",
+        Cause::NoMark => {
             "no mark was reached: nothing shows that the scenario did what it is about; add \
              `lamprey::mark!(\"…\")`"
         }
-        Why::NothingViolated => "no run within the bounds violates anything",
+        Cause::NothingViolated => "no run within the bounds violates anything",
     };
     plain.into()
 }
 
 /// Tells whether the search ended before its time.
-fn is_cut_short(why: &Why) -> bool {
-    matches!(why, Why::Budget { .. } | Why::Interrupted | Why::CutOff { .. })
+fn is_cut_short(cause: &Cause) -> bool {
+    matches!(cause, Cause::Budget { .. } | Cause::Interrupted | Cause::CutOff { .. })
 }
 
 /// Tells whether a reason says that all runs without a switch are known.
 pub(crate) fn knows_without_switch(outcome: &Outcome) -> bool {
-    let cut_short = outcome.reason.as_ref().is_some_and(|reason| is_cut_short(&reason.why));
+    let cut_short = outcome.reason.as_ref().is_some_and(|reason| is_cut_short(&reason.cause));
     cut_short && outcome.stats.switches == Some(0)
 }
 

@@ -1,15 +1,15 @@
 //! `docs/check.schema.json` describes what `lamprey check --format json` prints.
 //!
-//! `BLESS=1 cargo test -p report --test schema` writes it from the types.
+//! `cargo xtask bless schema` writes it from the types.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use outcome::{
-    AccessKind, Agent, Budget, Cr3, Details, EntryLevel, Exception, Hex, Kept, Lam, Level, Object,
-    Oddity, Outcome, Part, PhysicalFrame, Reason, Route, UserMemory, Verdict, Waiting, Warning,
-    What, Why,
+    AccessKind, Agent, Budget, Cause, Cr3, Details, EntryLevel, Exception, Hex, Kept, Lam, Level,
+    Object, Oddity, Outcome, PhysicalFrame, Reason, Region, Route, SoloPart, UserMemory, Verdict,
+    Waiting, Warning, What,
 };
 use serde_json::{Map, Value};
 
@@ -21,11 +21,7 @@ fn root() -> PathBuf {
 fn the_schema_in_the_documentation_is_that_of_the_types() {
     let path = root().join("docs/check.schema.json");
     let now = format!("{:#}\n", report::schema().as_value());
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, &now).expect("docs can be written");
-    }
-    let then = fs::read_to_string(&path).expect("docs/check.schema.json");
-    assert!(then == now, "{}: BLESS=1 writes it anew", path.display());
+    snapshot::assert_none(snapshot::difference(&path, &now).as_slice(), "schema");
 }
 
 /// Every outcome of `tests/ui`, and one for each kind of fact that is not among them, has exactly the keys of
@@ -107,9 +103,9 @@ fn made(example: &Outcome) -> Vec<Outcome> {
     let warning = |what| Warning { symbol: "flush+0x1".into(), what };
     let warnings = [Oddity::FastString, Oddity::Invlpg { va: Hex(1 << 62) }].map(warning).into();
     all.push(Outcome { finding: Some(finding), warnings, ..example.clone() });
-    for why in all_reasons() {
+    for cause in all_causes() {
         let place = outcome::Place { symbol: "f+0x1".into(), file: None, line: None };
-        let reason = Reason { why, place: Some(place), instruction: None, cpu: Some(1) };
+        let reason = Reason { cause, place: Some(place), instruction: None, cpu: Some(1) };
         let verdict = Verdict::Undecided;
         all.push(Outcome { reason: Some(reason), finding: None, verdict, ..example.clone() });
     }
@@ -121,7 +117,11 @@ fn frame() -> PhysicalFrame {
 }
 
 fn object() -> Object {
-    let region = Some("the stack of CPU0".into());
+    object_in(Region::Stack { owner: None })
+}
+
+fn object_in(region: Region) -> Object {
+    let region = Some(region);
     Object { address: Hex(u64::MAX), size: 4, name: None, region, is_part: false }
 }
 
@@ -198,27 +198,30 @@ fn all_events() -> impl Iterator<Item = What> {
         What::Halt,
         What::End,
     ];
-    simple.into_iter().chain(routes().map(|route| What::Stale { route }))
+    let owner = Some(Agent { cpu: 1, level: Level::Interrupt });
+    let regions = [Region::SetUpHeap, Region::Arena { owner }, Region::Guard { owner }];
+    let reads = regions.map(|at| What::Read { object: object_in(at), value: value() });
+    simple.into_iter().chain(reads).chain(routes().map(|route| What::Stale { route }))
 }
 
-fn all_reasons() -> Vec<Why> {
+fn all_causes() -> Vec<Cause> {
     let text = || "text".to_owned();
     let mut all = vec![
-        Why::NotModelled { what: text() },
-        Why::Misuse { call: text(), what: text() },
-        Why::Interrupted,
-        Why::NoCpu,
-        Why::Discarded,
-        Why::NoMark,
-        Why::Unreached { marks: vec![text()] },
-        Why::NothingViolated,
-        Why::NoReplay { error: text() },
-        Why::TooLarge { image: 1, needed: 2, budget: 1 },
-        Why::NoStart { what: text() },
+        Cause::NotModelled { what: text() },
+        Cause::Misuse { call: text(), what: text() },
+        Cause::Interrupted,
+        Cause::NoCpu,
+        Cause::Discarded,
+        Cause::NoMark,
+        Cause::Unreached { marks: vec![text()] },
+        Cause::NothingViolated,
+        Cause::NoReplay { error: text() },
+        Cause::TooLarge { image: 1, needed: 2, budget: 1 },
+        Cause::NoStart { what: text() },
     ];
-    all.extend([Budget::States, Budget::Memory, Budget::Time].map(|of| Why::Budget { of }));
-    let parts = [Part::SetUp, Part::Invariant, Part::FinalCheck];
-    all.extend(parts.map(|part| Why::CutOff { part, interrupted: false }));
+    all.extend([Budget::States, Budget::Memory, Budget::Time].map(|of| Cause::Budget { of }));
+    let parts = [SoloPart::SetUp, SoloPart::Invariant, SoloPart::FinalCheck];
+    all.extend(parts.map(|part| Cause::CutOff { part, interrupted: false }));
     all
 }
 

@@ -331,6 +331,28 @@ fn table_cached_in_set_up() {
     lamprey::cpu(0, move || lamprey::frame_free(table));
 }
 
+/// A page is freed while another CPU may keep the translation. Page and PTE are told by their names.
+// found: CPU0 may keep 0x
+// names: -> frame of page (pcid 1) since step
+// writes: pte
+#[lamprey::scenario(finds = "freed-frame")]
+fn named_page_is_freed_without_a_flush() {
+    lamprey::page_tables(4);
+    let tables = PageTables::new();
+    let page = frame(OLD);
+    let pte = tables.map(VA, page.pa(), USER);
+    lamprey::name(pte, "pte");
+    lamprey::name(page.words(), "page");
+    lamprey::cpu(0, move || {
+        load_cr3(tables.root() | 1);
+        let _ = user::read::<u64>(VA);
+    });
+    lamprey::cpu(1, move || {
+        pte.swap(0, SeqCst);
+        lamprey::frame_free(page.pa());
+    });
+}
+
 /// Two CPUs drop what each takes for the last reference.
 // found: frame 0x
 #[lamprey::scenario(finds = "freed-twice")]

@@ -103,8 +103,8 @@ fn search(threads: &[Thread], config: Config, options: &Options) -> Option<(Outc
         Verdict::Pass => Outcome::Ends(program.ends),
         Verdict::Violated { what, switches, shortest, .. } => {
             let what = match what {
-                What::Bad(Bad { what: Violation::Failure(failure), .. }) => failure.property,
-                What::Bad(Bad { what, .. }) => format!("{what:?}"),
+                What::Bad(Bad { what: Violation::Fault(fault), .. }) => format!("{fault:?}"),
+                What::Bad(Bad { what, .. }) => what.property().to_owned(),
                 other => format!("{other:?}"),
             };
             Outcome::Violates(what, shortest.then_some(switches))
