@@ -3,7 +3,7 @@
 //! SDM vol. 3 §2.5 and §4.10, vol. 2 on MOV to CR, INVPCID, CPUID; LAM chapter §7.1.
 
 use abi::layout::HEAP_PHYS;
-use x86::Fault;
+use x86::{Fault, Refusal};
 
 use mmu::bits::{
     CR0_PG, CR0_WP, CR3_LAM_U48, CR3_LAM_U57, CR3_NOFLUSH, CR4_LA57, CR4_PAE, CR4_PCIDE,
@@ -11,13 +11,6 @@ use mmu::bits::{
 };
 
 use crate::bits::{CR0_CD, CR0_DEFINED, CR0_EM, CR0_NW, CR0_PE, CR0_TS, CR4_FSGSBASE, CR4_OSFXSR};
-
-/// Either what the architecture does, or a place where the model ends.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    Fault(Fault),
-    Unmodelled(String),
-}
 
 /// The value of CR3 after MOV to CR3 of `value`. Bit 63 is not stored.
 pub(crate) fn new_cr3(value: u64, cr4: u64) -> Result<u64, Refusal> {

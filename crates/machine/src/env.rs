@@ -1,15 +1,15 @@
 //! What the interpreter asks of the machine, answered by one agent at work.
 
+use interrupts::{Shadow, x2apic};
 use mmu::Invpcid;
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
 
-use crate::apic::{self, Direction};
+use crate::apic::Direction;
 use crate::control;
 use crate::exec::{Accesses, Exec, Stop};
-use crate::frame::{KERNEL_CS, KERNEL_SS};
+use crate::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::layout::Want;
 use crate::msr;
-use crate::shadow::Shadow;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
@@ -205,13 +205,13 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             msr::KERNEL_GS_BASE => regs.kernel_gs_base,
             msr::TSC_AUX => self.system.tsc_aux,
             msr::EFER => control::EFER_ALL,
-            apic::msr::FIRST..=apic::msr::LAST => return self.read_apic(number),
+            _ if x2apic::REGISTERS.contains(&number) => return self.read_apic(number),
             _ => return Err(msr::refusal(number, Direction::Read).into()),
         })
     }
 
     fn wrmsr(&mut self, regs: &mut Regs, number: u32, value: u64) -> Result<(), Stop> {
-        if (apic::msr::FIRST..=apic::msr::LAST).contains(&number) {
+        if x2apic::REGISTERS.contains(&number) {
             return self.write_apic(number, value);
         }
         self.drain()?;

@@ -14,12 +14,12 @@
 
 use std::sync::Arc;
 
+use interrupts::Shadow;
 use mmu::Fill;
-use x86::Fault;
+use x86::{Fault, Refusal};
 
 use crate::agent::Agent;
 use crate::apic::{Apic, Sending};
-use crate::control::Refusal;
 use crate::cpu::System;
 use crate::frames::{Depth, Frames};
 use crate::halt::Failure;
@@ -27,7 +27,6 @@ use crate::layout::Layout;
 use crate::look::Look;
 use crate::memory::Memory;
 use crate::next::{NextOperation, Wait};
-use crate::shadow::Shadow;
 use crate::walker::UserAccess;
 use crate::watch::{Access, Seen, Watch};
 use crate::word::{Part, Word};

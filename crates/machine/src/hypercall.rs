@@ -2,11 +2,12 @@
 
 use abi::hypercall::{FAILURE_WORDS, Hypercall};
 use abi::layout::{FIRST_VECTOR, MAX_CPUS};
+use interrupts::NMI;
 use mmu::Kind;
 use x86::{R8, R9, RAX, RCX, RDI, RDX, RSI, RSP, Regs};
 
 use crate::agent::Agent;
-use crate::apic::{Message, NMI_VECTOR, Sending};
+use crate::apic::{Message, Sending};
 use crate::cpu::System;
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Failure;
@@ -180,7 +181,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             Hypercall::Nmi | Hypercall::RawNmi => {
                 let raw = call == Hypercall::RawNmi;
                 let entry = Entry { function: b, data: if raw { 0 } else { c } };
-                let handler = Handler { vector: NMI_VECTOR, entry, raw };
+                let handler = Handler { vector: NMI, entry, raw };
                 if registered.nmi.replace(NmiHandler { handler, budget: a }).is_some() {
                     return Ok(misuse(call, "was called twice, or with lamprey::nmi"));
                 }

@@ -13,8 +13,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `agent`, `word` | who acts, and on what |
-//! | `bits`, `frame`, `registered` | parts of numbers; the frame of an interrupt; what set-up said |
-//! | `shadow` | what holds interrupts back for one instruction: pure |
+//! | `bits`, `gdt`, `registered` | parts of numbers; the kernel's segments; what set-up said |
 //! | `control`, `layout` | rules of values in control registers, IA32_EFER and CPUID, pure; where things are, permissions |
 //! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
 //! | `frames` | which stack frames are gone: pure |
@@ -59,8 +58,8 @@ mod dead;
 mod deliver;
 mod env;
 mod exec;
-mod frame;
 mod frames;
+mod gdt;
 mod gone;
 mod halt;
 mod hypercall;
@@ -74,7 +73,6 @@ mod next;
 mod registered;
 mod requests;
 mod send;
-mod shadow;
 mod state;
 mod step;
 mod translation;

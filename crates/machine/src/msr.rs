@@ -5,10 +5,9 @@
 //! families that kernels are known to use. All others do not exist: an access is #GP(0), as it is to those
 //! that go with a feature that CPUID does not enumerate (IA32_TSC_ADJUST, IA32_SPEC_CTRL, …).
 
-use x86::Fault;
+use x86::{Fault, Refusal};
 
 use crate::apic::{self, Direction};
-use crate::control::Refusal;
 
 pub(crate) const APIC_BASE: u32 = 0x1b;
 pub(crate) const EFER: u32 = 0xc000_0080;

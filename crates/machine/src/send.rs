@@ -1,13 +1,13 @@
 //! What an instruction does to interrupts: sends them, returns from them, holds them back.
 
-use x86::{FarReturn, Fault, Regs, Segment, flags};
+use interrupts::{Shadow, frame, x2apic};
+use x86::{FarReturn, Regs, Segment, flags};
 
 use crate::agent::{Agent, Role};
-use crate::apic::{self, Direction, Message, Sending};
+use crate::apic::{Direction, Message, Sending};
 use crate::exec::{Accesses, Exec, Stop};
-use crate::frame::{KERNEL_CS, KERNEL_SS};
+use crate::gdt::{KERNEL_CS, KERNEL_SS, descriptor};
 use crate::msr;
-use crate::shadow::Shadow;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
@@ -34,10 +34,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         let own = self.agent.cpu();
         let sending = match number {
-            apic::msr::EOI if value == 0 => return self.end_of_interrupt(),
-            apic::msr::EOI => return Err(Fault::GP.into()),
-            apic::msr::ICR => self.apic.icr(value, own)?,
-            apic::msr::SELF_IPI => self.apic.self_ipi(value, own)?,
+            x2apic::EOI => {
+                x2apic::check_value(number, value)?;
+                return self.end_of_interrupt();
+            }
+            x2apic::ICR => self.apic.icr(value, own)?,
+            x2apic::SELF_IPI => self.apic.self_ipi(value, own)?,
             _ => return Err(msr::refusal(number, Direction::Write).into()),
         };
         self.send(sending)
@@ -50,9 +52,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             if W::ON {
                 self.report(Access::Note("end of interrupt".into()));
             }
-            if let Some(highest) = self.system.in_service.checked_ilog2() {
-                self.system.in_service &= !(1 << highest);
-            }
+            self.system.in_service.end();
         }
         Ok(())
     }
@@ -60,7 +60,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// RDMSR of an x2APIC register.
     pub(crate) fn read_apic(&self, number: u32) -> Result<u64, Stop> {
         match number {
-            apic::msr::ID => Ok(u64::from(self.agent.cpu())),
+            x2apic::ID => Ok(u64::from(self.agent.cpu())),
             _ => Err(msr::refusal(number, Direction::Read).into()),
         }
     }
@@ -74,9 +74,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let what = format!("an IRETQ to CS {:#x} and SS {ss:#x}; {wanted}", to.cs);
             return Err(Stop::Unmodelled(what));
         }
-        if !mmu::lam::canonical(to.rip, false) {
-            return Err(Fault::GP.into());
-        }
+        frame::check_return(to, 0, |selector| Ok::<_, Stop>(descriptor(selector)))?;
         self.drain()?;
         let ends = self.returns_to == Some(to.rsp);
         let on = to.rflags & flags::IF != 0;
@@ -94,7 +92,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             self.report(Access::InterruptFlag { on });
         }
         if self.agent.is_nmi() {
-            self.system.nmi_blocked = false;
+            self.system.nmis.iret();
             if !ends {
                 may_start(Agent::nested_nmi(self.agent.cpu()), self.accesses);
             }

@@ -320,7 +320,7 @@ impl Machine {
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Can something interrupt before the next instruction?
     fn is_open(&self, regs: &Regs) -> bool {
-        let nmi = self.apic.nmi() && !self.system.nmi_blocked;
+        let nmi = self.apic.nmi() && !self.system.nmis.is_blocked();
         self.interruptible && (nmi || regs.rflags & x86::flags::IF != 0)
     }
 
@@ -329,7 +329,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn is_watched(&self, regs: &Regs) -> bool {
         let (by_interrupt, by_nmi) = self.raw;
         let interrupt = by_interrupt && regs.rflags & x86::flags::IF != 0;
-        self.interruptible && (interrupt || (by_nmi && !self.system.nmi_blocked))
+        self.interruptible && (interrupt || (by_nmi && !self.system.nmis.is_blocked()))
     }
 
     /// Executes instructions up to a scheduling point, or `limit` of them. It may already be at one, unless

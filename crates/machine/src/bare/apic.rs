@@ -1,73 +1,28 @@
-//! A local APIC in x2APIC mode (SDM vol. 3 §10.4 to §10.8 and §10.12): requests, priorities, and who an
-//! interprocessor interrupt is for.
+//! A local APIC in x2APIC mode (SDM vol. 3 §10.4 to §10.8 and §10.12): its registers and what it
+//! sends, by the rules of `interrupts`.
 //!
 //! Only other CPUs and the CPU itself send interrupts; all are edge-triggered. The local vector table is
 //! kept and read back, since nothing arrives at its pins; the timer cannot be started.
 
-use x86::Fault;
-
-use super::bits::{low8, low32};
-use crate::apic::msr::{EOI, FIRST, ICR, ID, LAST, SELF_IPI};
-use crate::control::Refusal;
-
-/// The MSRs of x2APIC registers.
-pub(super) const REGISTERS: std::ops::RangeInclusive<u32> = FIRST..=LAST;
+use interrupts::icr::{self, Command, DeliveryMode, Destination, logical_id};
+use interrupts::x2apic::{
+    CURRENT_COUNT, DIVIDE, EOI, ESR, ICR, ID, INITIAL_COUNT, IRR, ISR, LDR, LVT_FIRST, LVT_LAST,
+    PPR, SELF_IPI, SVR, TMR, TPR, VERSION, check_read, check_value,
+};
+use interrupts::{FIRST_LEGAL, InService, Vectors, deliverable, processor_priority};
+use x86::num::{low8, low32};
+use x86::{Fault, Refusal};
 
 const BASE_ADDRESS: u64 = 0xfee0_0000;
 const BASE_BSP: u64 = 1 << 8;
 const BASE_X2APIC: u64 = 1 << 10;
 const BASE_ENABLED: u64 = 1 << 11;
 
-const VERSION: u32 = 0x803;
-const TPR: u32 = 0x808;
-const PPR: u32 = 0x80a;
-const LDR: u32 = 0x80d;
-const SVR: u32 = 0x80f;
-const ISR: u32 = 0x810;
-const TMR: u32 = 0x818;
-const IRR: u32 = 0x820;
-const ESR: u32 = 0x828;
-const LVT_FIRST: u32 = 0x832;
-const LVT_LAST: u32 = 0x837;
-const INITIAL_COUNT: u32 = 0x838;
-const CURRENT_COUNT: u32 = 0x839;
-const DIVIDE: u32 = 0x83e;
-
 /// An integrated APIC; the last of 6 entries of the local vector table.
 const VERSION_VALUE: u64 = 0x14 | 5 << 16;
 const SOFTWARE_ENABLED: u32 = 1 << 8;
-/// Focus checking, and the vector.
-const SVR_DEFINED: u64 = 0x3ff;
 const LVT_MASKED: u32 = 1 << 16;
-const LVT_DEFINED: u64 = 0x7_f7ff;
 const SEND_ILLEGAL_VECTOR: u32 = 1 << 5;
-const BROADCAST: u32 = u32::MAX;
-
-/// 256 bits, one for each vector.
-type Vectors = [u64; 4];
-
-/// The highest vector in `set`.
-fn highest(set: &Vectors) -> Option<u8> {
-    (0u8..4).rev().find_map(|word| {
-        let bits = set[usize::from(word)];
-        (bits != 0).then(|| 64 * word + low8(63 - u64::from(bits.leading_zeros())))
-    })
-}
-
-fn place(vector: u8) -> (usize, u64) {
-    (usize::from(vector / 64), 1 << (vector % 64))
-}
-
-/// 32 bits of `set`, as registers show it.
-fn part(set: &Vectors, number: u32) -> u64 {
-    let word = set[usize::try_from(number / 2 % 4).expect("below 4")];
-    word >> (32 * (number % 2)) & 0xffff_ffff
-}
-
-/// Priority class: bits 7:4.
-fn class(vector: u8) -> u8 {
-    vector >> 4
-}
 
 /// One local APIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +36,7 @@ pub(super) struct Apic {
     divide: u32,
     icr: u64,
     requested: Vectors,
-    in_service: Vectors,
+    in_service: InService,
     /// An NMI waits. There is one latch: further ones are lost (SDM vol. 3 §6.7.1).
     pub(super) nmi: bool,
 }
@@ -99,8 +54,8 @@ impl Apic {
             lvt: [LVT_MASKED; 6],
             divide: 0,
             icr: 0,
-            requested: [0; 4],
-            in_service: [0; 4],
+            requested: Vectors::default(),
+            in_service: InService::default(),
             nmi: false,
         }
     }
@@ -148,42 +103,27 @@ impl Apic {
         Ok(())
     }
 
-    /// Processor priority (SDM vol. 3 §10.8.3.1).
+    /// The processor priority.
     fn ppr(&self) -> u8 {
-        let service = highest(&self.in_service).unwrap_or(0);
-        if class(self.tpr) >= class(service) { self.tpr } else { service & 0xf0 }
+        processor_priority(self.tpr, self.in_service)
     }
 
     /// The interrupt it would deliver.
     pub(super) fn deliverable(&self) -> Option<u8> {
-        highest(&self.requested).filter(|vector| class(*vector) > class(self.ppr()))
+        deliverable(self.requested, self.ppr())
     }
 
     /// The CPU takes `vector`, which is [`Apic::deliverable`].
     pub(super) fn acknowledge(&mut self, vector: u8) {
-        let (word, bit) = place(vector);
-        self.requested[word] &= !bit;
-        self.in_service[word] |= bit;
+        self.requested.remove(vector);
+        self.in_service.begin(vector);
     }
 
     /// A fixed interrupt arrives. While disabled by software it accepts none (SDM vol. 3 §10.4.7.2).
     fn request(&mut self, vector: u8) {
         if self.svr & SOFTWARE_ENABLED != 0 {
-            let (word, bit) = place(vector);
-            self.requested[word] |= bit;
+            self.requested.insert(vector);
         }
-    }
-
-    fn end(&mut self) {
-        if let Some(vector) = highest(&self.in_service) {
-            let (word, bit) = place(vector);
-            self.in_service[word] &= !bit;
-        }
-    }
-
-    /// Cluster and bit (SDM vol. 3 §10.12.10.2).
-    fn logical(&self) -> u32 {
-        self.id >> 4 << 16 | 1 << (self.id & 0xf)
     }
 
     /// RDMSR of an x2APIC register (SDM vol. 3 table 10-6).
@@ -191,16 +131,17 @@ impl Apic {
         if !self.is_x2apic() {
             return Err(Refusal::Fault(Fault::GP));
         }
+        check_read(register)?;
         Ok(match register {
             ID => self.id.into(),
             VERSION => VERSION_VALUE,
             TPR => self.tpr.into(),
             PPR => self.ppr().into(),
-            LDR => self.logical().into(),
+            LDR => logical_id(self.id).into(),
             SVR => self.svr.into(),
-            ISR..=0x817 => part(&self.in_service, register - ISR),
+            ISR..=0x817 => self.in_service.vectors().register(register - ISR),
             TMR..=0x81f => 0,
-            IRR..=0x827 => part(&self.requested, register - IRR),
+            IRR..=0x827 => self.requested.register(register - IRR),
             ESR => self.esr[0].into(),
             ICR => self.icr,
             LVT_FIRST..=LVT_LAST => self.lvt[local(register)].into(),
@@ -212,21 +153,12 @@ impl Apic {
 
     /// WRMSR to an x2APIC register other than [`ICR`] and the self-IPI register.
     fn write(&mut self, register: u32, value: u64) -> Result<(), Refusal> {
-        let allowed = match register {
-            TPR => 0xff,
-            SVR => SVR_DEFINED,
-            LVT_FIRST..=LVT_LAST => LVT_DEFINED,
-            INITIAL_COUNT => 0xffff_ffff,
-            DIVIDE => 0xb,
-            EOI | ESR => 0,
-            _ => return Err(Refusal::Fault(Fault::GP)),
-        };
-        if value & !allowed != 0 {
-            return Err(Refusal::Fault(Fault::GP));
-        }
+        check_value(register, value)?;
         match register {
             TPR => self.tpr = low8(value),
-            EOI => self.end(),
+            EOI => {
+                self.in_service.end();
+            }
             SVR => self.set_svr(low32(value)),
             ESR => self.esr = [self.esr[1], 0],
             LVT_FIRST..=LVT_LAST => {
@@ -238,7 +170,9 @@ impl Apic {
                 return Err(Refusal::Unmodelled("the timer of the local APIC".into()));
             }
             INITIAL_COUNT => {}
-            _ => self.divide = low32(value),
+            DIVIDE => self.divide = low32(value),
+            // The last entry of the local vector table is its sixth.
+            _ => return Err(Refusal::Fault(Fault::GP)),
         }
         Ok(())
     }
@@ -269,49 +203,37 @@ pub(super) fn write(
     }
     match register {
         ICR => send(apics, number, value),
-        SELF_IPI if value > 0xff => Err(Refusal::Fault(Fault::GP)),
         SELF_IPI => {
-            send_fixed(apics, number, low8(value), |apic| apic.id == u32::from(number));
+            send_fixed(apics, number, icr::self_ipi(value)?, Destination::Sender);
             Ok(())
         }
         _ => own.write(register, value),
     }
 }
 
-/// WRMSR to the command register (SDM vol. 3 §10.6.1, §10.12.9).
+/// WRMSR to the command register.
 fn send(apics: &mut [Apic], number: u8, value: u64) -> Result<(), Refusal> {
-    const RESERVED: u64 = 0xfff3_3000;
-    if value & RESERVED != 0 {
-        return Err(Refusal::Fault(Fault::GP));
-    }
-    if value & 1 << 15 != 0 {
+    let command = icr::decode(value)?;
+    if command.level_triggered {
         return unmodelled("an IPI with level triggering");
     }
-    let sender = u32::from(number);
     apics[usize::from(number)].icr = value;
-    let destination = low32(value >> 32);
-    let logical = value & 1 << 11 != 0;
-    let shorthand = value >> 18 & 3;
-    let is_meant = |apic: &Apic| match shorthand {
-        1 => apic.id == sender,
-        2 => true,
-        3 => apic.id != sender,
-        _ if destination == BROADCAST => true,
-        _ if logical => {
-            let own = apic.logical();
-            own >> 16 == destination >> 16 && own & destination & 0xffff != 0
+    let Command { vector, mode, destination, .. } = command;
+    match mode {
+        DeliveryMode::Fixed => send_fixed(apics, number, vector, destination),
+        DeliveryMode::Nmi if command.is_defined() => {
+            meant(apics, number, destination).for_each(|apic| apic.nmi = true);
         }
-        _ => apic.id == destination,
-    };
-    match (value >> 8 & 7, shorthand) {
-        (0, _) => send_fixed(apics, number, low8(value), is_meant),
-        (4, 0 | 3) => apics.iter_mut().filter(|apic| is_meant(apic)).for_each(|a| a.nmi = true),
-        (4, _) => return unmodelled("an NMI with a shorthand that includes the sender"),
-        (1, _) => return unmodelled("an interrupt of lowest priority"),
-        (2, _) => return unmodelled("an SMI"),
-        (5, _) => return unmodelled("an INIT"),
-        (6, _) => return unmodelled("a start-up IPI: every CPU runs from the start"),
-        (mode, _) => return unmodelled(&format!("an IPI of the reserved delivery mode {mode}")),
+        DeliveryMode::Nmi => return unmodelled("an NMI with a shorthand that includes the sender"),
+        DeliveryMode::LowestPriority => return unmodelled("an interrupt of lowest priority"),
+        DeliveryMode::Smi => return unmodelled("an SMI"),
+        DeliveryMode::Init => return unmodelled("an INIT"),
+        DeliveryMode::StartUp => {
+            return unmodelled("a start-up IPI: every CPU runs from the start");
+        }
+        DeliveryMode::Reserved(mode) => {
+            return unmodelled(&format!("an IPI of the reserved delivery mode {mode}"));
+        }
     }
     Ok(())
 }
@@ -320,13 +242,22 @@ fn unmodelled(what: &str) -> Result<(), Refusal> {
     Err(Refusal::Unmodelled(what.into()))
 }
 
-/// Vectors below 16 are errors of the sender (SDM vol. 3 §10.5.2).
-fn send_fixed(apics: &mut [Apic], number: u8, vector: u8, is_meant: impl Fn(&Apic) -> bool) {
-    if vector < 16 {
+/// Vectors that no APIC accepts are errors of the sender (SDM vol. 3 §10.5.2).
+fn send_fixed(apics: &mut [Apic], number: u8, vector: u8, destination: Destination) {
+    if vector < FIRST_LEGAL {
         apics[usize::from(number)].esr[1] |= SEND_ILLEGAL_VECTOR;
         return;
     }
-    apics.iter_mut().filter(|apic| is_meant(apic)).for_each(|apic| apic.request(vector));
+    meant(apics, number, destination).for_each(|apic| apic.request(vector));
+}
+
+/// The APICs that are meant by `destination`, sent by CPU `number`.
+fn meant(
+    apics: &mut [Apic],
+    number: u8,
+    destination: Destination,
+) -> impl Iterator<Item = &mut Apic> {
+    apics.iter_mut().filter(move |apic| destination.includes(number.into(), apic.id))
 }
 
 #[cfg(test)]
@@ -364,7 +295,7 @@ mod tests {
         assert_eq!(apic.deliverable(), Some(0x52));
         apic.acknowledge(0x52);
         assert_eq!((apic.read(PPR), apic.deliverable()), (Ok(0x50), None));
-        apic.end();
+        apic.in_service.end();
         assert_eq!(apic.deliverable(), Some(0x43));
         apic.set_cr8(4).expect("a class");
         assert_eq!(apic.deliverable(), None);
@@ -382,7 +313,7 @@ mod tests {
         assert_eq!(sent(1 << 32 | 0x44), [None, Some(0x44)]);
         assert_eq!(sent(2 << 32 | 1 << 11 | 0x44), [None, Some(0x44)]);
         assert_eq!(sent(3 << 32 | 1 << 11 | 0x44), [Some(0x44); 2]);
-        assert_eq!(sent(u64::from(BROADCAST) << 32 | 0x44), [Some(0x44); 2]);
+        assert_eq!(sent(0xffff_ffff << 32 | 0x44), [Some(0x44); 2]);
         assert_eq!(sent(1 << 18 | 0x44), [Some(0x44), None]);
         assert_eq!(sent(2 << 18 | 0x44), [Some(0x44); 2]);
         assert_eq!(sent(3 << 18 | 0x44), [None, Some(0x44)]);

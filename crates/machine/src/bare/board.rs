@@ -2,18 +2,17 @@
 
 use std::ops::ControlFlow;
 
+use interrupts::{Accepted, Delivered, Gate, Pending, Shadow, accept};
 use x86::{Fault, RDI, Regs, exec, flags};
 
-use super::accept::{Accepted, Gate, Pending, accept};
 use super::apic::Apic;
 use super::core::Core;
-use super::deliver::{Delivered, Failed, deliver};
+use super::deliver::{Failed, deliver};
 use super::ports::Ports;
 use super::ram::Ram;
 use super::random::Random;
 use super::view::{Stop, View};
 use crate::cpu::blank_regs;
-use crate::shadow::Shadow;
 
 /// Instructions that a CPU executes before it is the next one's turn, without a seed.
 const QUANTUM: u32 = 256;
@@ -301,11 +300,8 @@ impl Board {
         let (regs, core) = (&self.cpus[place].regs, &self.cpus[place].core);
         let apic = &mut self.apics[place];
         let pending = Pending { nmi: apic.nmi, interrupt: apic.deliverable() };
-        let gate = Gate {
-            interrupts: regs.rflags & flags::IF != 0,
-            nmi_blocked: core.nmi_blocked,
-            shadow: core.shadow,
-        };
+        let gate =
+            Gate { interrupts: regs.rflags & flags::IF != 0, nmis: core.nmis, shadow: core.shadow };
         let event = accept(pending, gate);
         if event.is_none() && core.halted {
             return Ok(Did::Nothing);
@@ -343,9 +339,9 @@ impl Board {
         let mut view = self.view(number);
         view.core.shadow_before = std::mem::take(&mut view.core.shadow);
         let stop = view.fetch(regs.rip).and_then(|op| {
-            // Even if it faults (SDM vol. 3 §6.7.1).
+            // Even if it faults.
             if op.is_iret() {
-                view.core.nmi_blocked = false;
+                view.core.nmis.iret();
             }
             exec(&op, &mut regs, &mut view)
         });

@@ -2,9 +2,10 @@
 //! what only matters here.
 
 use mmu::bits::{CR0_WP, CR4_PCIDE};
+use x86::Refusal;
 
 use crate::bits::{CR0_DEFINED, CR0_PE};
-use crate::control::{self, Refusal};
+use crate::control;
 pub(super) use crate::control::{EFER_ALL as EFER_START, EFER_NXE, EFER_SCE, new_efer};
 
 const CR0_MP: u64 = 1 << 1;

@@ -1,11 +1,11 @@
 //! The registers of a CPU that are not an instruction's everyday business, and what is inside it.
 
+use interrupts::{NmiBlocking, Shadow};
 use mmu::{Paging, Tlb};
 use x86::Segment;
 
 use super::control::{CR0_START, CR4_START, EFER_NXE, EFER_START};
 use crate::buffer::Buffer;
-use crate::shadow::Shadow;
 
 /// Base and limit in bytes, less one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) struct Core {
     pub(super) shadow: Shadow,
     /// The shadow that the instruction now executed is in.
     pub(super) shadow_before: Shadow,
-    pub(super) nmi_blocked: bool,
+    pub(super) nmis: NmiBlocking,
     pub(super) halted: bool,
     /// Stores that nobody else can see yet.
     pub(super) buffer: Buffer,
@@ -67,7 +67,7 @@ impl Core {
             task: (0, Extent::default()),
             shadow: Shadow::None,
             shadow_before: Shadow::None,
-            nmi_blocked: false,
+            nmis: NmiBlocking::Open,
             halted: false,
             buffer: Buffer::default(),
             tlb: Tlb::new(),

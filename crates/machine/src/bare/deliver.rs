@@ -2,60 +2,20 @@
 //! IA-32E-MODE).
 //!
 //! Of the CPU's registers only CR2 changes before all of the frame is on the stack; what was pushed before
-//! a fault stays in memory. RF is set in the image that a fault pushes; for an interrupt between iterations
-//! of a string instruction it is not.
+//! a fault stays in memory.
 
+use interrupts::descriptor::{self, GateDescriptor};
+use interrupts::{Delivered, Entry, Frame, Stack, combined, frame};
 use mmu::lam;
-use x86::{Fault, RSP, Regs, Segment, flags};
+use x86::{Fault, RSP, Regs, Segment};
 
 use super::core::Loaded;
-use super::segment::{self, GateDescriptor};
 use super::view::{By, Stop, View};
 
-const DOUBLE_FAULT: u8 = 8;
 const TS: u8 = 10;
-const NP: u8 = 11;
 const SS: u8 = 12;
 const GP: u8 = 13;
 const PAGE_FAULT: u8 = 14;
-
-/// What is delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Delivered {
-    /// An exception; RIP is at the instruction.
-    Exception(Fault),
-    /// INT n or INT3; `next` is the address after it.
-    Software {
-        vector: u8,
-        next: u64,
-    },
-    Nmi,
-    Interrupt(u8),
-}
-
-impl Delivered {
-    pub(super) fn vector(self) -> u8 {
-        match self {
-            Delivered::Exception(fault) => fault.vector,
-            Delivered::Software { vector, .. } | Delivered::Interrupt(vector) => vector,
-            Delivered::Nmi => 2,
-        }
-    }
-
-    /// EXT of error codes: not the program's own doing (SDM vol. 3 §6.13).
-    fn ext(self) -> u32 {
-        u32::from(!matches!(self, Delivered::Software { .. }))
-    }
-
-    fn return_address(self, rip: u64) -> u64 {
-        if let Delivered::Software { next, .. } = self { next } else { rip }
-    }
-
-    fn code(self) -> Option<u32> {
-        let Delivered::Exception(fault) = self else { return None };
-        matches!(fault.vector, 8 | 10..=14 | 17 | 21).then_some(fault.code)
-    }
-}
 
 /// Why a delivery ends the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,23 +23,6 @@ pub(super) enum Failed {
     /// A fault while a double fault was delivered: the processor shuts down. What led to it, in order.
     TripleFault(Vec<Delivered>),
     Unmodelled(String),
-}
-
-/// What becomes of `second`, a fault while `first` was delivered; `None` is shutdown (SDM vol. 3 §6.15,
-/// table 6-5).
-fn combined(first: Delivered, second: Fault) -> Option<Delivered> {
-    let contributory = |vector: u8| matches!(vector, 0 | 10..=13 | 21);
-    let serious = contributory(second.vector) || second.vector == PAGE_FAULT;
-    let double = Fault { vector: DOUBLE_FAULT, code: 0, va: 0 };
-    let Delivered::Exception(first) = first else { return Some(Delivered::Exception(second)) };
-    match first.vector {
-        DOUBLE_FAULT if serious => None,
-        PAGE_FAULT if serious => Some(Delivered::Exception(double)),
-        vector if contributory(vector) && contributory(second.vector) => {
-            Some(Delivered::Exception(double))
-        }
-        _ => Some(Delivered::Exception(second)),
-    }
 }
 
 /// Delivers `event`, and what comes of failures to do so.
@@ -115,7 +58,7 @@ fn once(view: &mut View<'_>, regs: &mut Regs, event: Delivered) -> Result<(), St
     let ext = event.ext();
     let gate = gate(view, event)?;
     let selector = gate.selector();
-    if segment::is_null(selector) {
+    if descriptor::is_null(selector) {
         return Err(Fault { vector: GP, code: ext, va: 0 }.into());
     }
     let cpl = view.core.cpl;
@@ -126,25 +69,21 @@ fn once(view: &mut View<'_>, regs: &mut Regs, event: Delivered) -> Result<(), St
         other => other,
     };
     let code = view.descriptor(selector).map_err(with_ext)?;
-    segment::gate_target(selector, code, cpl).map_err(|fault| with_ext(fault.into()))?;
-    let inner = !code.is_conforming() && code.dpl() < cpl;
-    let new_cpl = if inner { code.dpl() } else { cpl };
-    let top = match gate.ist() {
-        0 if !inner => regs.gpr[RSP],
-        0 => stack_of_task(view, 4 + 8 * u32::from(new_cpl), ext)?,
-        ist => stack_of_task(view, 28 + 8 * u32::from(ist), ext)?,
+    descriptor::gate_target(selector, code, cpl).map_err(|fault| with_ext(fault.into()))?;
+    let Entry { cpl: new_cpl, inner, stack } = Entry::new(gate, code, cpl);
+    let top = match stack {
+        Stack::Current => regs.gpr[RSP],
+        Stack::Task(offset) => stack_of_task(view, offset, ext)?,
     };
     if !lam::canonical(gate.offset(), false) {
         return Err(Fault { vector: GP, code: ext, va: 0 }.into());
     }
-    let rsp = push_frame(view, regs, event, top & !0xf, new_cpl)?;
+    let rsp = push_frame(view, regs, event, frame::aligned(top), new_cpl)?;
     // SDM vol. 3 §11.10.
     view.drain();
     regs.gpr[RSP] = rsp;
     regs.rip = gate.offset();
-    let cleared = flags::TF | flags::VM | flags::RF | flags::NT;
-    let closed = if gate.is_trap() { 0 } else { flags::IF };
-    regs.rflags &= !(cleared | closed);
+    regs.rflags = frame::handler_flags(regs.rflags, gate.is_trap());
     view.core.cpl = new_cpl;
     let cs = selector & !3 | u16::from(new_cpl);
     *view.core.segment_mut(Segment::Cs) = Loaded { selector: cs, level: None };
@@ -153,30 +92,21 @@ fn once(view: &mut View<'_>, regs: &mut Regs, event: Delivered) -> Result<(), St
         *view.core.segment_mut(Segment::Ss) = ss;
     }
     if event == Delivered::Nmi {
-        view.core.nmi_blocked = true;
+        view.core.nmis.deliver();
     }
     Ok(())
 }
 
 /// The gate for `event`, which lets it pass.
 fn gate(view: &mut View<'_>, event: Delivered) -> Result<GateDescriptor, Stop> {
-    let offset = 16 * u32::from(event.vector());
-    // The index is that of the vector; bit 1 is IDT (SDM vol. 3 §6.13).
-    let code = (8 * u32::from(event.vector())) | 2 | event.ext();
-    let fault = |vector| Stop::Fault(Fault { vector, code, va: 0 });
-    if offset + 15 > view.core.idt.limit {
-        return Err(fault(GP));
-    }
+    let offset = event.gate_offset(view.core.idt.limit)?;
     let at = view.core.idt.base.wrapping_add(offset.into());
     let beyond = Fault { vector: GP, code: event.ext(), va: 0 };
     let low = view.system_read(at, beyond)?;
     let high = view.system_read(at.wrapping_add(8), beyond)?;
     let gate = GateDescriptor(u128::from(high) << 64 | u128::from(low));
-    let software = matches!(event, Delivered::Software { .. });
-    if !gate.is_gate() || software && gate.dpl() < view.core.cpl {
-        return Err(fault(GP));
-    }
-    if gate.present() { Ok(gate) } else { Err(fault(NP)) }
+    event.check_gate(gate, view.core.cpl)?;
+    Ok(gate)
 }
 
 /// The stack pointer at `offset` in the TSS (SDM vol. 3 figure 7-11).
@@ -198,18 +128,16 @@ fn push_frame(
     top: u64,
     new_cpl: u8,
 ) -> Result<u64, Stop> {
-    let resume = if matches!(event, Delivered::Exception(_)) { flags::RF } else { 0 };
-    let frame = [
-        u64::from(view.core.segment(Segment::Ss).selector),
-        regs.gpr[RSP],
-        regs.rflags | resume,
-        u64::from(view.core.segment(Segment::Cs).selector),
-        event.return_address(regs.rip),
-    ];
-    let words = frame.into_iter().chain(event.code().map(u64::from));
+    let frame = Frame {
+        rip: event.return_address(regs.rip),
+        cs: view.core.segment(Segment::Cs).selector,
+        rflags: event.saved_flags(regs.rflags),
+        rsp: regs.gpr[RSP],
+        ss: view.core.segment(Segment::Ss).selector,
+    };
     let by = By::at(new_cpl);
     let mut rsp = top;
-    for word in words {
+    for word in frame.pushes(event.code()) {
         rsp = rsp.wrapping_sub(8);
         if !lam::canonical(rsp, false) {
             return Err(Fault { vector: SS, code: event.ext(), va: 0 }.into());
@@ -217,41 +145,4 @@ fn push_frame(
         view.write(rsp, 8, word.into(), by)?;
     }
     Ok(rsp)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn exception(vector: u8) -> Fault {
-        Fault { vector, code: 0, va: 0 }
-    }
-
-    #[test]
-    fn double_faults_are_those_of_the_table() {
-        let becomes = |first: u8, second: u8| {
-            combined(Delivered::Exception(exception(first)), exception(second))
-                .map(Delivered::vector)
-        };
-        let (benign, contributory, page) = (6, 13, 14);
-        assert_eq!(becomes(benign, contributory), Some(13));
-        assert_eq!(becomes(benign, page), Some(14));
-        assert_eq!(becomes(contributory, benign), Some(6));
-        assert_eq!(becomes(contributory, contributory), Some(8));
-        assert_eq!(becomes(contributory, page), Some(14));
-        assert_eq!(becomes(page, benign), Some(6));
-        assert_eq!(becomes(page, contributory), Some(8));
-        assert_eq!(becomes(page, page), Some(8));
-        assert_eq!(becomes(8, benign), Some(6));
-        assert_eq!(becomes(8, contributory), None);
-        assert_eq!(becomes(8, page), None);
-    }
-
-    #[test]
-    fn events_from_outside_are_benign() {
-        for first in [Delivered::Nmi, Delivered::Interrupt(0x40)] {
-            let next = combined(first, exception(13));
-            assert_eq!(next, Some(Delivered::Exception(exception(13))));
-        }
-    }
 }

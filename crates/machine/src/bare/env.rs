@@ -1,17 +1,17 @@
 //! What an instruction asks for.
 
+use interrupts::descriptor::{self, Descriptor};
+use interrupts::{Shadow, frame, x2apic};
 use mmu::{Fill, Invpcid, Kind, Now, lam};
+use x86::num::{low16, low64};
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
 
-use super::bits::{low16, low64};
 use super::core::{Extent, Loaded};
-use super::segment::{self, Descriptor};
 use super::view::{Stop, View};
 use super::{apic, control};
 use crate::apic::Direction;
 use crate::control::{fsgsbase, new_cr3};
 use crate::msr;
-use crate::shadow::Shadow;
 
 const SEGMENTS_OF_DATA: [Segment; 4] = [Segment::Es, Segment::Ds, Segment::Fs, Segment::Gs];
 
@@ -127,7 +127,7 @@ impl Env for View<'_> {
         let apic = &self.apics[usize::from(self.core.number)];
         Ok(match number {
             msr::APIC_BASE => apic.base(),
-            _ if apic::REGISTERS.contains(&number) => apic.read(number)?,
+            _ if x2apic::REGISTERS.contains(&number) => apic.read(number)?,
             msr::EFER => self.core.efer,
             msr::FS_BASE => regs.fs_base,
             msr::GS_BASE => regs.gs_base,
@@ -138,7 +138,7 @@ impl Env for View<'_> {
     }
 
     fn wrmsr(&mut self, regs: &mut Regs, number: u32, value: u64) -> Result<(), Stop> {
-        if apic::REGISTERS.contains(&number) {
+        if x2apic::REGISTERS.contains(&number) {
             // It passes stores (SDM vol. 3 §8.3, §10.12.3).
             return Ok(apic::write(self.apics, self.core.number, number, value)?);
         }
@@ -193,7 +193,9 @@ impl Env for View<'_> {
         selector: u16,
     ) -> Result<(), Stop> {
         if segment == Segment::Ss {
-            *self.core.segment_mut(Segment::Ss) = self.stack_segment(selector, self.core.cpl)?;
+            let cpl = self.core.cpl;
+            let found = frame::stack_segment(selector, cpl, |selector| self.descriptor(selector))?;
+            *self.core.segment_mut(Segment::Ss) = self.loaded_stack(selector, found)?;
             self.core.shadow = Shadow::of_mov_ss(self.core.shadow_before);
             return Ok(());
         }
@@ -229,16 +231,16 @@ impl Env for View<'_> {
     }
 
     fn load_task_register(&mut self, selector: u16) -> Result<(), Stop> {
-        if segment::is_null(selector) {
+        if descriptor::is_null(selector) {
             return Err(Fault::GP.into());
         }
         let at = self.descriptor_at(selector, 16)?;
         let found = Descriptor(self.system_read(at, Fault::GP)?);
         let upper = self.system_read(at.wrapping_add(8), Fault::GP)?;
-        segment::task(selector, found, upper)?;
+        descriptor::task(selector, found, upper)?;
         let base = found.base() | (upper & 0xffff_ffff) << 32;
         if !lam::canonical(base, false) {
-            return Err(segment::beyond(selector).into());
+            return Err(descriptor::beyond(selector).into());
         }
         self.mark(selector, found, Descriptor::BUSY)?;
         self.drain();
@@ -247,33 +249,22 @@ impl Env for View<'_> {
     }
 
     fn far_return(&mut self, _: &mut Regs, to: &FarReturn) -> Result<(), Stop> {
-        if segment::is_null(to.cs) {
-            return Err(Fault::GP.into());
-        }
         let cpl = self.core.cpl;
-        let code = self.descriptor(to.cs)?;
-        segment::returned_to(to.cs, code, cpl)?;
-        if !code.is_long() {
-            return Err(Stop::Unmodelled("a return to compatibility mode".into()));
-        }
-        let level = segment::rpl(to.cs);
-        let stack = match to.ss {
-            Some(selector) => Some(self.stack_segment(selector, level)?),
+        let found = frame::check_return(to, cpl, |selector| self.descriptor(selector))?;
+        let stack = match found.stack {
+            Some((selector, descriptor)) => Some(self.loaded_stack(selector, descriptor)?),
             None => None,
         };
-        if !lam::canonical(to.rip, false) {
-            return Err(Fault::GP.into());
-        }
-        self.mark(to.cs, code, Descriptor::ACCESSED)?;
+        self.mark(to.cs, found.code, Descriptor::ACCESSED)?;
         // IRET serialises; for RET it is one of the ways it may go.
         self.drain();
         *self.core.segment_mut(Segment::Cs) = Loaded { selector: to.cs, level: None };
         if let Some(stack) = stack {
             *self.core.segment_mut(Segment::Ss) = stack;
         }
-        self.core.cpl = level;
-        if level > cpl {
-            self.close_inner_segments(level);
+        self.core.cpl = found.cpl;
+        if found.cpl > cpl {
+            self.close_inner_segments(found.cpl);
         }
         Ok(())
     }
@@ -298,26 +289,22 @@ impl Env for View<'_> {
 }
 
 impl View<'_> {
-    /// What SS becomes for privilege level `cpl`.
-    fn stack_segment(&mut self, selector: u16, cpl: u8) -> Result<Loaded, Stop> {
-        if segment::is_null(selector) {
-            segment::null_stack(selector, cpl)?;
-            return Ok(Loaded { selector, level: None });
+    /// What SS becomes; `found` is its descriptor unless `selector` is null.
+    fn loaded_stack(&mut self, selector: u16, found: Option<Descriptor>) -> Result<Loaded, Stop> {
+        if let Some(found) = found {
+            self.mark(selector, found, Descriptor::ACCESSED)?;
         }
-        let found = self.descriptor(selector)?;
-        segment::stack(selector, found, cpl)?;
-        self.mark(selector, found, Descriptor::ACCESSED)?;
         Ok(Loaded { selector, level: None })
     }
 
     /// What DS, ES, FS or GS becomes, and its base. A null selector makes the base 0, as on Intel's
     /// processors.
     fn data_segment(&mut self, selector: u16) -> Result<(Loaded, u64), Stop> {
-        if segment::is_null(selector) {
+        if descriptor::is_null(selector) {
             return Ok((Loaded { selector, level: None }, 0));
         }
         let found = self.descriptor(selector)?;
-        segment::data(selector, found, self.core.cpl)?;
+        descriptor::data(selector, found, self.core.cpl)?;
         self.mark(selector, found, Descriptor::ACCESSED)?;
         let level = (!found.is_conforming()).then(|| found.dpl());
         Ok((Loaded { selector, level }, found.base()))

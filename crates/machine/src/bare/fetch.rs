@@ -1,9 +1,9 @@
 //! From RIP to an instruction.
 
 use mmu::{Kind, Request, lam};
+use x86::num::low8;
 use x86::{Fault, Lowered, MAX_LEN, Op};
 
-use super::bits::low8;
 use super::control::EFER_SCE;
 use super::view::{Stop, View};
 use crate::layout::index;

@@ -10,11 +10,8 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `bits` | parts of numbers |
 //! | `control` | which values control registers and MSRs take, CPUID; pure |
-//! | `segment` | descriptors, and which selectors are accepted; pure |
-//! | `apic` | a local APIC, and who an interprocessor interrupt is for |
-//! | `accept` | which event is taken before the next instruction; pure |
+//! | `apic` | a local APIC |
 //! | `ports` | the serial line, the way to end |
 //! | `ram` | memory, and what was decoded of it |
 //! | `core` | the registers of a CPU that are not an instruction's everyday business |
@@ -40,9 +37,7 @@
 //! checks, APIC timers and the APIC's registers in memory, machine checks, SMM. Whatever needs one of
 //! them ends the run with what it was.
 
-mod accept;
 mod apic;
-mod bits;
 mod board;
 mod control;
 mod core;
@@ -52,7 +47,6 @@ mod fetch;
 mod ports;
 mod ram;
 mod random;
-mod segment;
 #[cfg(test)]
 mod tests;
 mod view;

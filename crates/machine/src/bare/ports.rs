@@ -1,6 +1,6 @@
 //! I/O ports: a serial line at COM1, and a way to end.
 
-use crate::control::Refusal;
+use x86::Refusal;
 
 /// COM1, a 16550: eight ports.
 const COM1: u16 = 0x3f8;

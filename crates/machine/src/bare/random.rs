@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::bits::low32;
+use x86::num::low32;
 
 /// Equal seeds give equal sequences.
 #[derive(Clone, Copy, Debug)]

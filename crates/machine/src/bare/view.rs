@@ -1,16 +1,15 @@
 //! One CPU at one instruction: translations, accesses, descriptors.
 
+use interrupts::descriptor::{self, Descriptor};
 use mmu::{Candidate, Fill, Kind, Now, Outcome, Request, Source, lam};
-use x86::{At, Fault};
+use x86::num::low64;
+use x86::{At, Fault, Refusal};
 
 use super::apic::Apic;
-use super::bits::low64;
 use super::core::Core;
 use super::ports::Ports;
 use super::ram::Ram;
-use super::segment::{self, Descriptor};
 use crate::buffer::{Forward, Store, bytes};
-use crate::control::Refusal;
 use crate::memory::mask;
 use crate::word::Word;
 
@@ -239,8 +238,8 @@ impl View<'_> {
     /// table.
     pub(super) fn descriptor_at(&self, selector: u16, size: u32) -> Result<u64, Fault> {
         let offset = u32::from(selector & !7);
-        if segment::is_local(selector) || offset + size - 1 > self.core.gdt.limit {
-            return Err(segment::beyond(selector));
+        if descriptor::is_local(selector) || offset + size - 1 > self.core.gdt.limit {
+            return Err(descriptor::beyond(selector));
         }
         Ok(self.core.gdt.base.wrapping_add(offset.into()))
     }

@@ -1,4 +1,4 @@
-//! What holds interrupts back for one instruction, and which instruction does: one rule for both machines.
+//! Interrupt shadows: instructions that hold interrupts back for one more instruction.
 //!
 //! By the manual's present text:
 //!
@@ -11,9 +11,9 @@
 //! editions had one for both, and said of STI; MOV SS; MOV ESP that interrupts may come before the last; the
 //! present one has taken that back.
 
-/// What holds events back for one instruction.
+/// The shadow that an instruction leaves (SDM vol. 3 §6.8.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Shadow {
+pub enum Shadow {
     /// Nothing.
     #[default]
     None,
@@ -24,23 +24,31 @@ pub(crate) enum Shadow {
 }
 
 impl Shadow {
-    /// After STI that found IF as `interrupts`.
-    pub(crate) fn of_sti(interrupts: bool) -> Shadow {
+    /// Returns the shadow of an STI that found IF as `interrupts` (SDM vol. 2 STI).
+    #[inline]
+    #[must_use]
+    pub fn of_sti(interrupts: bool) -> Shadow {
         if interrupts { Shadow::None } else { Shadow::Sti }
     }
 
-    /// After MOV to SS, itself under `before`.
-    pub(crate) fn of_mov_ss(before: Shadow) -> Shadow {
+    /// Returns the shadow of MOV to SS, itself under `before` (SDM vol. 2 MOV, vol. 3 §6.8.3).
+    #[inline]
+    #[must_use]
+    pub fn of_mov_ss(before: Shadow) -> Shadow {
         if before == Shadow::MovSs { Shadow::None } else { Shadow::MovSs }
     }
 
-    /// Do maskable interrupts wait?
-    pub(crate) fn holds_interrupts(self) -> bool {
+    /// Tells whether maskable interrupts wait (SDM vol. 3 §6.8.3).
+    #[inline]
+    #[must_use]
+    pub fn holds_interrupts(self) -> bool {
         self != Shadow::None
     }
 
-    /// Do NMIs? STI leaves that to the processor (SDM vol. 2 STI); here they come.
-    pub(crate) fn holds_nmis(self) -> bool {
+    /// Tells whether NMIs wait. STI leaves that to the processor (SDM vol. 2 STI); here they come.
+    #[inline]
+    #[must_use]
+    pub fn holds_nmis(self) -> bool {
         self == Shadow::MovSs
     }
 }

@@ -1,49 +1,53 @@
-//! Segment and gate descriptors, and which of them a CPU accepts where (SDM vol. 3 §3.4.5, §5.2, §6.14.1,
+//! Segment and gate descriptors, and the checks a CPU makes of them (SDM vol. 3 §3.4.5, §5.2, §6.14.1,
 //! §7.2; vol. 2 MOV, LTR, IRET, RET, INT n).
 
 use x86::Fault;
-
-use super::bits::{low8, low16, low32};
+use x86::num::{low8, low16, low32, low64};
 
 const NP: u8 = 11;
 const SS: u8 = 12;
 const GP: u8 = 13;
 
-/// A fault whose error code names `selector`, or 0.
+/// Returns a fault whose error code names `selector`, or 0.
 fn fault(vector: u8, selector: u16) -> Fault {
     Fault { vector, code: u32::from(selector & !3), va: 0 }
 }
 
-/// Requested privilege level.
-pub(super) fn rpl(selector: u16) -> u8 {
+/// Returns the requested privilege level (SDM vol. 3 §3.4.2).
+#[must_use]
+pub fn rpl(selector: u16) -> u8 {
     low8(u64::from(selector & 3))
 }
 
-/// Names index 0 of the GDT.
-pub(super) fn is_null(selector: u16) -> bool {
+/// Tells whether `selector` names index 0 of the GDT (SDM vol. 3 §3.4.2).
+#[must_use]
+pub fn is_null(selector: u16) -> bool {
     selector & !3 == 0
 }
 
-/// Names the LDT.
-pub(super) fn is_local(selector: u16) -> bool {
+/// Tells whether `selector` names the LDT (SDM vol. 3 §3.4.2).
+#[must_use]
+pub fn is_local(selector: u16) -> bool {
     selector & 4 != 0
 }
 
-/// 8 bytes of a descriptor table.
+/// 8 bytes of a descriptor table (SDM vol. 3 figure 3-8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Descriptor(pub(super) u64);
+pub struct Descriptor(pub u64);
 
 impl Descriptor {
-    /// Bit 0 of the type: the segment has been loaded.
-    pub(super) const ACCESSED: u64 = 1 << 40;
-    /// Of a TSS: it is in use.
-    pub(super) const BUSY: u64 = 1 << 41;
+    /// Bit 0 of the type of code and data: the segment has been loaded.
+    pub const ACCESSED: u64 = 1 << 40;
+    /// Bit 1 of the type of a TSS: it is in use.
+    pub const BUSY: u64 = 1 << 41;
 
     fn bit(self, number: u32) -> bool {
         self.0 >> number & 1 == 1
     }
 
-    pub(super) fn dpl(self) -> u8 {
+    /// Returns the descriptor privilege level.
+    #[must_use]
+    pub fn dpl(self) -> u8 {
         low8(self.0 >> 45 & 3)
     }
 
@@ -64,29 +68,38 @@ impl Descriptor {
         self.kind() & 0x18 == 0x10
     }
 
-    pub(super) fn is_conforming(self) -> bool {
+    /// Tells whether it is conforming code.
+    #[must_use]
+    pub fn is_conforming(self) -> bool {
         self.is_code() && self.kind() & 4 != 0
     }
 
-    /// Code for 64-bit mode.
-    pub(super) fn is_long(self) -> bool {
+    /// Tells whether it is code for 64-bit mode.
+    #[must_use]
+    pub fn is_long(self) -> bool {
         self.bit(53) && !self.bit(54)
     }
 
-    /// 32 bits; the lower half of the base of a system segment.
-    pub(super) fn base(self) -> u64 {
+    /// Returns the base: 32 bits, the lower half of that of a system segment.
+    #[must_use]
+    pub fn base(self) -> u64 {
         self.0 >> 16 & 0xff_ffff | self.0 >> 56 << 24
     }
 
-    /// In bytes, less one.
-    pub(super) fn limit(self) -> u32 {
+    /// Returns the limit in bytes, less one.
+    #[must_use]
+    pub fn limit(self) -> u32 {
         let limit = low32(self.0 & 0xffff | self.0 >> 32 & 0xf_0000);
         if self.bit(55) { limit << 12 | 0xfff } else { limit }
     }
 }
 
-/// May `selector`, not null, be loaded into DS, ES, FS or GS?
-pub(super) fn data(selector: u16, found: Descriptor, cpl: u8) -> Result<(), Fault> {
+/// Checks that `selector`, not null, can be loaded into DS, ES, FS or GS (SDM vol. 2 MOV).
+///
+/// # Errors
+///
+/// #GP or #NP of the selector.
+pub fn data(selector: u16, found: Descriptor, cpl: u8) -> Result<(), Fault> {
     let readable = found.is_data() || found.is_code() && found.kind() & 2 != 0;
     let level = cpl.max(rpl(selector));
     if !readable || !found.is_conforming() && level > found.dpl() {
@@ -95,8 +108,12 @@ pub(super) fn data(selector: u16, found: Descriptor, cpl: u8) -> Result<(), Faul
     if found.present() { Ok(()) } else { Err(fault(NP, selector)) }
 }
 
-/// May `selector`, not null, be loaded into SS for privilege level `cpl`?
-pub(super) fn stack(selector: u16, found: Descriptor, cpl: u8) -> Result<(), Fault> {
+/// Checks that `selector`, not null, can be loaded into SS for privilege level `cpl` (SDM vol. 2 MOV, IRET).
+///
+/// # Errors
+///
+/// #GP or #SS of the selector.
+pub fn stack(selector: u16, found: Descriptor, cpl: u8) -> Result<(), Fault> {
     let writable = found.is_data() && found.kind() & 2 != 0;
     if !writable || rpl(selector) != cpl || found.dpl() != cpl {
         return Err(fault(GP, selector));
@@ -104,13 +121,22 @@ pub(super) fn stack(selector: u16, found: Descriptor, cpl: u8) -> Result<(), Fau
     if found.present() { Ok(()) } else { Err(fault(SS, selector)) }
 }
 
-/// May a null `selector` be loaded into SS for privilege level `cpl`, in 64-bit mode?
-pub(super) fn null_stack(selector: u16, cpl: u8) -> Result<(), Fault> {
+/// Checks that a null `selector` can be loaded into SS for privilege level `cpl`, in 64-bit mode (SDM vol. 3
+/// §5.4.1.1).
+///
+/// # Errors
+///
+/// #GP(0).
+pub fn null_stack(selector: u16, cpl: u8) -> Result<(), Fault> {
     if cpl != 3 && rpl(selector) == cpl { Ok(()) } else { Err(Fault::GP) }
 }
 
-/// May a far return at `cpl` load `selector`, not null, into CS?
-pub(super) fn returned_to(selector: u16, found: Descriptor, cpl: u8) -> Result<(), Fault> {
+/// Checks that a far return at `cpl` can load `selector`, not null, into CS (SDM vol. 2 IRET, RET).
+///
+/// # Errors
+///
+/// #GP or #NP of the selector.
+pub fn returned_to(selector: u16, found: Descriptor, cpl: u8) -> Result<(), Fault> {
     let level = rpl(selector);
     let fits = if found.is_conforming() { found.dpl() <= level } else { found.dpl() == level };
     if level < cpl || !found.is_code() || !fits {
@@ -123,16 +149,24 @@ pub(super) fn returned_to(selector: u16, found: Descriptor, cpl: u8) -> Result<(
     if found.bit(53) && found.bit(54) { Err(fault(GP, selector)) } else { Ok(()) }
 }
 
-/// May a gate at `cpl` lead to `selector`, not null?
-pub(super) fn gate_target(selector: u16, found: Descriptor, cpl: u8) -> Result<(), Fault> {
+/// Checks that a gate at `cpl` can lead to `selector`, not null (SDM vol. 3 §6.14.1; vol. 2 INT n).
+///
+/// # Errors
+///
+/// #GP or #NP of the selector.
+pub fn gate_target(selector: u16, found: Descriptor, cpl: u8) -> Result<(), Fault> {
     if !found.is_code() || found.dpl() > cpl || !found.is_long() {
         return Err(fault(GP, selector));
     }
     if found.present() { Ok(()) } else { Err(fault(NP, selector)) }
 }
 
-/// May LTR load `selector`, not null, with these two halves?
-pub(super) fn task(selector: u16, found: Descriptor, upper: u64) -> Result<(), Fault> {
+/// Checks that LTR can load `selector`, not null, with these two halves (SDM vol. 2 LTR, vol. 3 §7.2.3).
+///
+/// # Errors
+///
+/// #GP or #NP of the selector.
+pub fn task(selector: u16, found: Descriptor, upper: u64) -> Result<(), Fault> {
     const AVAILABLE: u8 = 9;
     if found.kind() != AVAILABLE || upper >> 40 & 0x1f != 0 {
         return Err(fault(GP, selector));
@@ -140,48 +174,60 @@ pub(super) fn task(selector: u16, found: Descriptor, upper: u64) -> Result<(), F
     if found.present() { Ok(()) } else { Err(fault(NP, selector)) }
 }
 
-/// A selector outside its table.
-pub(super) fn beyond(selector: u16) -> Fault {
+/// Returns the fault of a selector outside its table.
+#[must_use]
+pub fn beyond(selector: u16) -> Fault {
     fault(GP, selector)
 }
 
 /// 16 bytes of the IDT (SDM vol. 3 figure 6-8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct GateDescriptor(pub(super) u128);
+pub struct GateDescriptor(pub u128);
 
 impl GateDescriptor {
     fn field(self, shift: u32) -> u64 {
-        super::bits::low64(self.0 >> shift)
+        low64(self.0 >> shift)
     }
 
-    pub(super) fn selector(self) -> u16 {
+    /// Returns the selector of the handler's code.
+    #[must_use]
+    pub fn selector(self) -> u16 {
         low16(self.field(16))
     }
 
-    pub(super) fn offset(self) -> u64 {
+    /// Returns the address of the handler.
+    #[must_use]
+    pub fn offset(self) -> u64 {
         self.field(0) & 0xffff | (self.field(48) & 0xffff_ffff_ffff) << 16
     }
 
-    /// Number of the interrupt stack; 0 for none.
-    pub(super) fn ist(self) -> u8 {
+    /// Returns the number of the interrupt stack; 0 for none (SDM vol. 3 §6.14.5).
+    #[must_use]
+    pub fn ist(self) -> u8 {
         low8(self.field(32) & 7)
     }
 
-    /// An interrupt or trap gate of 64-bit mode.
-    pub(super) fn is_gate(self) -> bool {
+    /// Tells whether it is an interrupt or trap gate of 64-bit mode.
+    #[must_use]
+    pub fn is_gate(self) -> bool {
         matches!(self.field(40) & 0x1f, 0xe | 0xf)
     }
 
-    /// A trap gate leaves IF as it is.
-    pub(super) fn is_trap(self) -> bool {
+    /// Tells a trap gate, which leaves IF as it is, from an interrupt gate.
+    #[must_use]
+    pub fn is_trap(self) -> bool {
         self.field(40) & 1 == 1
     }
 
-    pub(super) fn dpl(self) -> u8 {
+    /// Returns the descriptor privilege level.
+    #[must_use]
+    pub fn dpl(self) -> u8 {
         low8(self.field(45) & 3)
     }
 
-    pub(super) fn present(self) -> bool {
+    /// Returns the present bit.
+    #[must_use]
+    pub fn present(self) -> bool {
         self.field(47) & 1 == 1
     }
 }
