@@ -10,18 +10,35 @@
 //! a difference whether the handler runs before the store or after it. So where an interrupt can come
 //! in before the instruction, the store is a visible operation on the word [`Part::Buffer`]; and where an
 //! invariant looks at what is stored, on the word's [`Word::made`].
+//!
+//! Only stores to shared words are buffered: nobody else touches the others, so nobody can tell when they
+//! become visible, and the CPU reads what it wrote in both cases. Under page tables all stores to the user
+//! half are: whoever frees the frame can tell.
+//!
+//! # How many stores
+//!
+//! x86-TSO gives the buffer no size, and neither does the manual: code that is right for one size only is wrong.
+//! So the buffer grows as the run needs, and every run of x86-TSO is there. A run of finitely many states
+//! wants an end all the same: a loop that stores and never drains would fill memory with states that
+//! differ in nothing but the length of the buffer. A run that would hold more than [`MOST`] stores is
+//! therefore not modelled, and whoever meets it is told so: what is left out is undecided, never absent.
+//! The number is several times what any processor holds, so a program that ends before it has been tried
+//! with everything that hardware can do.
 
 use abi::layout::HEAP_BASE;
+use memory::buffer::{self, Forward, Store};
 use mmu::Kind;
 use x86::{At, Fault};
 
-use crate::buffer::{self, Forward, Store};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::layout::Want;
 use crate::next::Wait;
 use crate::walker::UserAccess;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
+
+/// Most stores a buffer holds in a run that is modelled.
+const MOST: usize = 1024;
 
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Linear address to location, with the rules of the half it is in.
@@ -114,7 +131,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if offset + u64::from(at.size) > 8 {
             value |= self.load_part(location, location / 8 + 1, at)? << (64 - shift);
         }
-        let value = value & crate::memory::mask(at.size);
+        let value = value & memory::mask(at.size);
         Ok(value)
     }
 
@@ -180,10 +197,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let rest = offset + u64::from(at.size) - 8;
             buffer::bytes(0, u8::try_from(rest).expect("at most 7"))
         };
-        let forward = self.system.buffer.forward(name, bytes);
+        let forward = self.system.buffer.forward(word, bytes);
         if forward == Forward::Overlap {
             let pending = self.before(name, false, false);
-            self.pending = pending.waiting(Wait::Forwarded(name, bytes), self.buffer_word());
+            self.pending = pending.waiting(Wait::Forwarded(word, bytes), self.buffer_word());
             return Err(Stop::Yield);
         }
         Ok(forward)
@@ -195,7 +212,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let value = if offset + u64::from(at.size) > 8 {
             self.memory.load(location, at.size)
         } else {
-            (word >> (8 * offset)) & crate::memory::mask(at.size)
+            (word >> (8 * offset)) & memory::mask(at.size)
         };
         let shared = self.is_visible(name) || self.is_entry(location);
         self.report(Access::Load { va: at.va, size: at.size, value, shared, locked: at.locked });
@@ -269,11 +286,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Puts a store into the store buffer.
     fn buffer_store(&mut self, store: Store, at: At) -> Result<(), Stop> {
         if self.system.latch.get(self.done.len()).is_none() {
-            if self.system.buffer.is_full() {
+            if self.system.buffer.stores().len() >= MOST {
                 return Err(self.too_many_stores());
             }
             self.may_buffer(store)?;
-            let made = store.word().made().expect("a store goes to memory");
+            let made = Word::of_store(store).made().expect("a store goes to memory");
             self.notice(&[(made, true)])?;
             self.visible = true;
             if W::ON {
@@ -290,7 +307,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let cpu = self.agent.cpu();
         Stop::Unmodelled(format!(
             "more than {} stores in the store buffer of CPU{cpu}: a loop that stores and never drains",
-            buffer::MOST
+            MOST
         ))
     }
 
@@ -324,8 +341,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             va: at.va.wrapping_add(half),
             size,
             old: self.memory.load(location, size),
-            value: value & crate::memory::mask(size),
-            shared: self.is_visible(store.word()) || self.is_entry(location),
+            value: value & memory::mask(size),
+            shared: self.is_visible(Word::of_store(store)) || self.is_entry(location),
             locked: at.locked,
             buffered,
         };

@@ -1,4 +1,4 @@
-//! The x2APIC's registers as MSRs: what a write asks for (SDM vol. 3 §10.12). Pure.
+//! What the local APICs of a scenario send (SDM vol. 3 §10.12). Pure.
 //!
 //! Sending: the interrupt command register with fixed and NMI delivery to a CPU by its number or by
 //! shorthand, and SELF IPI. Accepting: what is pending is delivered if its priority class is above that of
@@ -8,32 +8,10 @@
 
 use abi::layout::MAX_CPUS;
 use interrupts::icr::{self, DeliveryMode, Destination};
-use interrupts::{NMI, Vectors, x2apic};
+use interrupts::{NMI, Vectors};
 use x86::Refusal;
 
 use crate::registered::Handler;
-
-/// Which way a register is accessed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// RDMSR.
-    Read,
-    /// WRMSR.
-    Write,
-}
-
-/// The answer to an access to a register of the x2APIC that has no model, `None` for another MSR.
-pub(crate) fn refusal(number: u32, direction: Direction) -> Option<Refusal> {
-    if !x2apic::REGISTERS.contains(&number) {
-        return None;
-    }
-    let (checked, instruction) = match direction {
-        Direction::Read => (x2apic::check_read(number), "rdmsr"),
-        Direction::Write => (x2apic::check_write(number), "wrmsr"),
-    };
-    let what = format!("{instruction} of {number:#x}, a register of the x2APIC");
-    Some(checked.err().map_or(Refusal::Unmodelled(what), Refusal::Fault))
-}
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,19 +157,6 @@ mod tests {
 
     fn to(value: u64) -> u8 {
         apic().icr(value, 1).expect("modelled").to
-    }
-
-    #[test]
-    fn registers_that_fault() {
-        let faults = |direction: Direction| {
-            let is_fault =
-                |number: &u32| refusal(*number, direction) == Some(Refusal::Fault(Fault::GP));
-            x2apic::REGISTERS.filter(is_fault).count()
-        };
-        // Of 64, 42 can be read, 15 written.
-        assert_eq!((faults(Direction::Read), faults(Direction::Write)), (64 - 42, 64 - 15));
-        assert_eq!(refusal(0x7ff, Direction::Read), None);
-        assert_eq!(refusal(0x840, Direction::Write), None);
     }
 
     #[test]

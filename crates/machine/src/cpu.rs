@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use interrupts::{Gate, InService, NmiBlocking, Shadow, exceeds, processor_priority};
+use memory::buffer::Buffer;
 use mmu::Tlb;
+use registers::bits::{CR0_INITIAL, CR4_INITIAL};
 use x86::{Regs, flags};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::agent::{Agent, LEVELS, STACKS};
-use crate::bits::{CR0_INITIAL, CR4_INITIAL};
-use crate::buffer::Buffer;
 use crate::frames::Frames;
 use crate::layout;
 use crate::next::NextOperation;

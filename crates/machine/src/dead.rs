@@ -3,7 +3,7 @@
 //! What a call that has returned left below the stack pointer would tell states apart. So at the end of a step
 //! the words of the agent's own stack below its red zone become *dead*: zero, and of no known value. Those that
 //! were never stored to are dead from the start. A store makes the bytes alive that it writes
-//! ([`Memory`](crate::memory::Memory)), and which bytes are dead is part of a state. This is called masking.
+//! ([`Memory`](memory::Memory)), and which bytes are dead is part of a state. This is called masking.
 //!
 //! # Why no verdict depends on it
 //!
@@ -34,12 +34,14 @@
 //! Once code moves RSP in a way that calls and frames do not, as who switches stacks does, all of that stack
 //! is kept ([`Word::kept_stack`]). It would be found to be, word by word; nothing else depends on this.
 
+use memory::ALL_DEAD;
+use memory::buffer;
+
+use crate::agent::Agent;
 use crate::exec::{Accesses, Exec};
 use crate::layout::Want;
-use crate::memory::ALL_DEAD;
 use crate::watch::Watch;
 use crate::word::Word;
-use crate::{agent::Agent, buffer};
 
 /// SysV ABI: bytes below RSP that a leaf function may use. Precompiled `core` does. That they are spared only
 /// saves rounds.

@@ -2,14 +2,13 @@
 
 use interrupts::{Shadow, x2apic};
 use mmu::Invpcid;
+use registers::control;
+use registers::msr::{self, Direction};
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
 
-use crate::apic::Direction;
-use crate::control;
 use crate::exec::{Accesses, Exec, Stop};
 use crate::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::layout::Want;
-use crate::msr;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
@@ -243,7 +242,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
 
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Stop> {
         self.drain()?;
-        control::cpuid(leaf, subleaf, self.agent.cpu())
+        registers::cpuid(leaf, subleaf, self.agent.cpu())
             .ok_or_else(|| Stop::Unmodelled(format!("cpuid leaf {leaf:#x}, subleaf {subleaf:#x}")))
     }
 

@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use interrupts::Shadow;
+use memory::Memory;
 use mmu::Fill;
 use x86::{Fault, Refusal};
 
@@ -25,7 +26,6 @@ use crate::frames::{Depth, Frames};
 use crate::halt::Failure;
 use crate::layout::Layout;
 use crate::look::Look;
-use crate::memory::Memory;
 use crate::next::{NextOperation, Wait};
 use crate::walker::UserAccess;
 use crate::watch::{Access, Seen, Watch};

@@ -29,10 +29,10 @@
 //! - The stack of NMIs from an NMI within an NMI on, which runs on the frames of the first.
 //! - What the owner itself does, and what set-up, invariants and final checks do.
 
+use memory::buffer::Store;
 use x86::Op;
 
 use crate::agent::{Agent, Role, STACKS};
-use crate::buffer::Store;
 use crate::cpu::Cpu;
 use crate::dead::RED_ZONE;
 use crate::exec::{Accesses, Exec, Stop};

@@ -1,13 +1,13 @@
 //! What an instruction does to interrupts: sends them, returns from them, holds them back.
 
 use interrupts::{Shadow, frame, x2apic};
+use registers::msr::{self, Direction};
 use x86::{FarReturn, Regs, Segment, flags};
 
 use crate::agent::{Agent, Role};
-use crate::apic::{Direction, Message, Sending};
+use crate::apic::{Message, Sending};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::gdt::{KERNEL_CS, KERNEL_SS, descriptor};
-use crate::msr;
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use abi::hypercall::Hypercall;
+use memory::Memory;
+use memory::buffer::Store;
 use x86::{Fault, Op, RSP, Regs};
 
 use crate::agent::{Agent, Role};
 use crate::apic::{Apic, Message, Sending};
-use crate::buffer::Store;
 use crate::code::{Code, Slot};
 use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
 use crate::cutoff::{ASK_EVERY, Cutoff};
@@ -21,7 +22,6 @@ use crate::hypercall::{Context, Outcome};
 use crate::layout::Want;
 use crate::look::{Look, look};
 use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP, NMI_UNSENT_TOO_DEEP};
-use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::requests::MOST;
 use crate::state::State;
@@ -277,11 +277,11 @@ impl Machine {
         let old = state.memory.word(location / 8);
         if W::ON {
             let old = state.memory.load(location, size);
-            let value = value & crate::memory::mask(size);
+            let value = value & memory::mask(size);
             let access = Access::Drain { va: self.layout.address(location), size, old, value };
             watch.seen(Seen { agent, rip, access });
         }
-        accesses.touch(agent, store.word(), true);
+        accesses.touch(agent, Word::of_store(store), true);
         accesses.touch(agent, Word::part(agent.cpu(), Part::Buffer), true);
         if let Some(failure) = gone::drained(&self.layout, &state.cpus, agent.cpu(), store) {
             return Err(Halt::Bad(Bad { agent, rip, what: Violation::Failure(failure) }));

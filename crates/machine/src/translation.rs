@@ -34,17 +34,17 @@
 use std::sync::Arc;
 
 use abi::layout::{HEAP_BASE, IMAGE_BASE};
+use memory::Memory;
+use memory::buffer::Store;
 use mmu::bits::ENTRY_P;
 use mmu::{Candidate, Fill, Kind, Now, Outcome, Paging, Request, Source, Tag, Tlb};
 use x86::Fault;
 
 use crate::agent::Agent;
-use crate::buffer::Store;
 use crate::cpu::{Cpu, System};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Failure;
 use crate::layout::{self, Layout, SETUP_ARENA};
-use crate::memory::Memory;
 use crate::state::State;
 use crate::walker::{Ram, UserAccess};
 use crate::watch::{Access, Seen, Watch};

@@ -10,10 +10,10 @@ use mmu::bits::{
 };
 use x86::{At, Env, Fault, Fence, RAX, RSP, Segment, flags};
 
-use super::apic;
-use super::board::{Board, Did, Ended, Event, Load, Settings, Start};
-use super::core::Extent;
-use super::view::Stop;
+use crate::apic;
+use crate::board::{Board, Did, Ended, Event, Load, Settings, Start};
+use crate::core::Extent;
+use crate::view::Stop;
 
 mod features;
 mod robust;

@@ -2,12 +2,7 @@
 //!
 //! A FIFO of stores that the CPU has made and nobody else can see (Owens, Sarkar, Sewell, *A Better x86
 //! Memory Model: x86-TSO*, TPHOLs 2009). Its own loads are served from the newest store to the bytes
-//! they want. Each CPU's hardware is an agent that takes the oldest store to memory whenever the search
-//! lets it.
-//!
-//! Only stores to shared words are buffered: nobody else touches the others, so nobody can tell when they
-//! become visible, and the CPU reads what it wrote in both cases. Under page tables all stores to the user
-//! half are: whoever frees the frame can tell.
+//! they want.
 //!
 //! # What drains
 //!
@@ -35,39 +30,27 @@
 //! A load is served if the newest store that overlaps it holds all of its bytes. Otherwise it waits until no
 //! buffered store overlaps it, as processors do whose forwarding fails. Accesses across an 8-byte boundary
 //! are two accesses here as everywhere in this machine.
-//!
-//! # How many stores
-//!
-//! x86-TSO gives the buffer no size, and neither does the manual: code that is right for one size only is wrong.
-//! So the buffer grows as the run needs, and every run of x86-TSO is there. A run of finitely many states
-//! wants an end all the same: a loop that stores and never drains would fill memory with states that
-//! differ in nothing but the length of the buffer. A run that would hold more than [`MOST`] stores is
-//! therefore not modelled, and whoever meets it is told so: what is left out is undecided, never absent.
-//! The number is several times what any processor holds, so a program that ends before it has been tried
-//! with everything that hardware can do.
 
 use std::collections::VecDeque;
 
-use crate::word::Word;
-
-/// Most stores a buffer holds in a run that is modelled.
-pub(crate) const MOST: usize = 1024;
-
 /// A store that is not yet visible to others; within one 8-byte word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Store {
+pub struct Store {
     /// Location of its first byte.
-    pub(crate) location: u64,
+    pub location: u64,
     /// 1 to 8 bytes.
-    pub(crate) size: u8,
-    pub(crate) value: u64,
+    pub size: u8,
+    /// What is stored; bytes beyond `size` do not matter.
+    pub value: u64,
     /// It was made through page tables: its frame must not be freed before it is visible.
-    pub(crate) paged: bool,
+    pub paged: bool,
 }
 
 impl Store {
-    pub(crate) fn word(self) -> Word {
-        Word::memory(self.location)
+    /// Returns the number of its word.
+    #[inline]
+    pub fn word(self) -> u64 {
+        self.location / 8
     }
 
     /// A bit for each byte of its word that it writes.
@@ -76,15 +59,15 @@ impl Store {
     }
 }
 
-/// The bits of `size` bytes from byte `offset` of a word on; what lies beyond the word has none.
-pub(crate) fn bytes(offset: u64, size: u8) -> u8 {
+/// Returns the bits of `size` bytes from byte `offset` of a word on; what lies beyond the word has none.
+pub fn bytes(offset: u64, size: u8) -> u8 {
     let mask = ((1u32 << size) - 1) << offset;
     u8::try_from(mask & 0xff).expect("masked")
 }
 
-/// What the buffer says to a load.
+/// The buffer's answer to a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Forward {
+pub enum Forward {
     /// Nothing: memory has the value.
     Memory,
     /// The wanted bytes, each at its place in the word.
@@ -95,50 +78,52 @@ pub(crate) enum Forward {
 
 /// Stores that are not yet visible to others, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Buffer {
+pub struct Buffer {
     stores: VecDeque<Store>,
     /// How many of them, from the oldest on, are before an MFENCE.
     fenced: usize,
 }
 
 impl Buffer {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Tells whether it holds no store.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
         self.stores.is_empty()
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.stores.len() >= MOST
-    }
-
-    pub(crate) fn push(&mut self, store: Store) {
+    /// Puts a store behind all others.
+    pub fn push(&mut self, store: Store) {
         self.stores.push_back(store);
     }
 
-    pub(crate) fn oldest(&self) -> Option<Store> {
+    /// Returns the store that leaves next.
+    pub fn oldest(&self) -> Option<Store> {
         self.stores.front().copied()
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Store> {
+    /// Takes out the oldest store, which becomes visible.
+    pub fn pop(&mut self) -> Option<Store> {
         self.fenced = self.fenced.saturating_sub(1);
         self.stores.pop_front()
     }
 
-    pub(crate) fn stores(&self) -> &VecDeque<Store> {
+    /// Returns all stores, the oldest first.
+    pub fn stores(&self) -> &VecDeque<Store> {
         &self.stores
     }
 
-    /// MFENCE.
-    pub(crate) fn fence(&mut self) {
+    /// Puts the mark of an MFENCE behind the newest store.
+    pub fn fence(&mut self) {
         self.fenced = self.stores.len();
     }
 
-    /// How many stores, from the oldest on, are before an MFENCE.
-    pub(crate) fn fenced(&self) -> usize {
+    /// Returns how many stores, from the oldest on, are before an MFENCE.
+    pub fn fenced(&self) -> usize {
         self.fenced
     }
 
-    /// `value`, the `size` bytes that memory holds at `location`, as this CPU sees them.
-    pub(crate) fn overlay(&self, location: u64, size: u8, mut value: u64) -> u64 {
+    /// Returns `value`, the `size` bytes that memory holds at `location`, as this CPU sees them.
+    pub fn overlay(&self, location: u64, size: u8, mut value: u64) -> u64 {
         for store in &self.stores {
             for byte in 0..u64::from(store.size) {
                 let place = (store.location + byte).wrapping_sub(location);
@@ -151,13 +136,13 @@ impl Buffer {
         value
     }
 
-    /// What a load of these `bytes` of a word gets.
-    pub(crate) fn forward(&self, word: Word, bytes: u8) -> Forward {
+    /// Returns what a load of these `bytes` of the word with this number gets.
+    pub fn forward(&self, word: u64, bytes: u8) -> Forward {
         let overlaps = |store: &&Store| store.word() == word && store.bytes() & bytes != 0;
         match self.stores.iter().rev().find(overlaps) {
             None => Forward::Memory,
             Some(store) if store.bytes() & bytes == bytes => {
-                let value = store.value & crate::memory::mask(store.size);
+                let value = store.value & crate::mask(store.size);
                 Forward::Value(value << (8 * (store.location % 8)))
             }
             // The newest that overlaps is the last of them to leave.
@@ -181,15 +166,15 @@ mod tests {
     #[test]
     fn the_newest_store_that_overlaps_decides() {
         let buffer = buffer(&[(0x40, 8, 1), (0x40, 8, 2), (0x48, 8, 3)]);
-        assert_eq!(buffer.forward(Word::memory(0x40), 0xff), Forward::Value(2));
-        assert_eq!(buffer.forward(Word::memory(0x48), 0x0f), Forward::Value(3));
-        assert_eq!(buffer.forward(Word::memory(0x50), 0xff), Forward::Memory);
+        assert_eq!(buffer.forward(0x40 / 8, 0xff), Forward::Value(2));
+        assert_eq!(buffer.forward(0x48 / 8, 0x0f), Forward::Value(3));
+        assert_eq!(buffer.forward(0x50 / 8, 0xff), Forward::Memory);
     }
 
     #[test]
     fn a_part_is_not_enough() {
         let buffer = buffer(&[(0x40, 8, 0x1111_1111_1111_1111), (0x42, 2, 0xabcd)]);
-        let word = Word::memory(0x40);
+        let word = 0x40 / 8;
         assert_eq!(buffer.forward(word, bytes(2, 2)), Forward::Value(0xabcd_0000));
         assert_eq!(buffer.forward(word, bytes(3, 1)), Forward::Value(0xabcd_0000));
         assert_eq!(buffer.forward(word, bytes(0, 8)), Forward::Overlap);

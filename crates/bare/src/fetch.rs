@@ -1,16 +1,16 @@
 //! From RIP to an instruction.
 
+use memory::index;
 use mmu::{Kind, Request, lam};
 use x86::num::low8;
 use x86::{Fault, Lowered, MAX_LEN, Op};
 
-use super::control::EFER_SCE;
-use super::view::{Stop, View};
-use crate::layout::index;
+use crate::control::EFER_SCE;
+use crate::view::{Stop, View};
 
 impl View<'_> {
     /// The instruction at `rip`.
-    pub(super) fn fetch(&mut self, rip: u64) -> Result<Op, Stop> {
+    pub(crate) fn fetch(&mut self, rip: u64) -> Result<Op, Stop> {
         if !lam::canonical(rip, false) {
             return Err(Fault::GP.into());
         }
@@ -56,7 +56,7 @@ impl View<'_> {
     }
 
     /// The disassembly of what is at `rip`, without any effect on the CPU.
-    pub(super) fn text(&self, rip: u64) -> Option<String> {
+    pub(crate) fn text(&self, rip: u64) -> Option<String> {
         let page = mmu::walk(&*self.ram, &self.core.paging(), rip).result.ok()?;
         let pa = page.physical(rip);
         self.ram.holds(pa, 1).then(|| x86::disassemble(&self.bytes(pa), rip))

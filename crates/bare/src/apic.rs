@@ -26,7 +26,7 @@ const SEND_ILLEGAL_VECTOR: u32 = 1 << 5;
 
 /// One local APIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Apic {
+pub(crate) struct Apic {
     id: u32,
     base: u64,
     tpr: u8,
@@ -38,12 +38,12 @@ pub(super) struct Apic {
     requested: Vectors,
     in_service: InService,
     /// An NMI waits. There is one latch: further ones are lost (SDM vol. 3 §6.7.1).
-    pub(super) nmi: bool,
+    pub(crate) nmi: bool,
 }
 
 impl Apic {
     /// After reset; CPU 0 is the bootstrap processor.
-    pub(super) fn new(number: u8) -> Apic {
+    pub(crate) fn new(number: u8) -> Apic {
         let bsp = if number == 0 { BASE_BSP } else { 0 };
         Apic {
             id: number.into(),
@@ -61,12 +61,12 @@ impl Apic {
     }
 
     /// IA32_APIC_BASE.
-    pub(super) fn base(&self) -> u64 {
+    pub(crate) fn base(&self) -> u64 {
         self.base
     }
 
     /// WRMSR to IA32_APIC_BASE (SDM vol. 3 §10.12.1 and figure 10-27).
-    pub(super) fn set_base(&mut self, value: u64) -> Result<(), Refusal> {
+    pub(crate) fn set_base(&mut self, value: u64) -> Result<(), Refusal> {
         let mode = |value: u64| value & (BASE_ENABLED | BASE_X2APIC);
         let reserved = value & !(BASE_ADDRESS | 0xfff_ffff_f000 | 0xd00);
         let (from, to) = (mode(self.base), mode(value));
@@ -90,12 +90,12 @@ impl Apic {
     }
 
     /// The task priority class, which is CR8 (SDM vol. 3 §10.8.6).
-    pub(super) fn cr8(&self) -> u64 {
+    pub(crate) fn cr8(&self) -> u64 {
         u64::from(self.tpr >> 4)
     }
 
     /// MOV to CR8.
-    pub(super) fn set_cr8(&mut self, value: u64) -> Result<(), Refusal> {
+    pub(crate) fn set_cr8(&mut self, value: u64) -> Result<(), Refusal> {
         if value > 15 {
             return Err(Refusal::Fault(Fault::GP));
         }
@@ -109,12 +109,12 @@ impl Apic {
     }
 
     /// The interrupt it would deliver.
-    pub(super) fn deliverable(&self) -> Option<u8> {
+    pub(crate) fn deliverable(&self) -> Option<u8> {
         deliverable(self.requested, self.ppr())
     }
 
     /// The CPU takes `vector`, which is [`Apic::deliverable`].
-    pub(super) fn acknowledge(&mut self, vector: u8) {
+    pub(crate) fn acknowledge(&mut self, vector: u8) {
         self.requested.remove(vector);
         self.in_service.begin(vector);
     }
@@ -127,7 +127,7 @@ impl Apic {
     }
 
     /// RDMSR of an x2APIC register (SDM vol. 3 table 10-6).
-    pub(super) fn read(&self, register: u32) -> Result<u64, Refusal> {
+    pub(crate) fn read(&self, register: u32) -> Result<u64, Refusal> {
         if !self.is_x2apic() {
             return Err(Refusal::Fault(Fault::GP));
         }
@@ -191,7 +191,7 @@ fn local(register: u32) -> usize {
 }
 
 /// WRMSR to an x2APIC register by CPU `number`.
-pub(super) fn write(
+pub(crate) fn write(
     apics: &mut [Apic],
     number: u8,
     register: u32,

@@ -1,12 +1,11 @@
-//! Control registers and CPUID of a CPU that boots its own kernel: what `crate::control` says, and
+//! Control registers and CPUID of a CPU that boots its own kernel: what `registers` says, and
 //! what only matters here.
 
 use mmu::bits::{CR0_WP, CR4_PCIDE};
+use registers::bits::{CR0_DEFINED, CR0_PE};
+use registers::control;
+pub(crate) use registers::control::{EFER_ALL as EFER_START, EFER_NXE, EFER_SCE, new_efer};
 use x86::Refusal;
-
-use crate::bits::{CR0_DEFINED, CR0_PE};
-use crate::control;
-pub(super) use crate::control::{EFER_ALL as EFER_START, EFER_NXE, EFER_SCE, new_efer};
 
 const CR0_MP: u64 = 1 << 1;
 const CR0_NE: u64 = 1 << 5;
@@ -21,7 +20,7 @@ fn unmodelled<T>(what: &str) -> Result<T, Refusal> {
 }
 
 /// The value of CR0 after MOV to CR0 of `value`. Paging stays on; TS, EM and AM stay off.
-pub(super) fn new_cr0(value: u64, cr0: u64, cr4: u64) -> Result<u64, Refusal> {
+pub(crate) fn new_cr0(value: u64, cr0: u64, cr4: u64) -> Result<u64, Refusal> {
     // The other rules do not depend on WP, so it may look unchanged to them.
     let checked = control::new_cr0(value & !CR0_WP | cr0 & CR0_WP, cr0, cr4)?;
     let new = checked & !CR0_WP | value & CR0_WP;
@@ -33,7 +32,7 @@ pub(super) fn new_cr0(value: u64, cr0: u64, cr4: u64) -> Result<u64, Refusal> {
 }
 
 /// The value of CR4 after MOV to CR4 of `value`.
-pub(super) fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
+pub(crate) fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
     let new = control::new_cr4(value, cr3, cr4)?;
     // At CPL 3 CLI and STI depend on PVI, RDTSC on TSD.
     if (new ^ cr4) & (CR4_PVI | CR4_TSD) != 0 {
@@ -43,17 +42,17 @@ pub(super) fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
 }
 
 /// CPUID of CPU `cpu`: it has only 4-level paging.
-pub(super) fn cpuid(leaf: u32, subleaf: u32, cpu: u8) -> Option<[u32; 4]> {
-    let [eax, ebx, ecx, edx] = control::cpuid(leaf, subleaf, cpu)?;
+pub(crate) fn cpuid(leaf: u32, subleaf: u32, cpu: u8) -> Option<[u32; 4]> {
+    let [eax, ebx, ecx, edx] = registers::cpuid(leaf, subleaf, cpu)?;
     let absent = if (leaf, subleaf) == (7, 0) { LA57 } else { 0 };
     let eax = if leaf == 0x8000_0008 { eax & 0xff | 48 << 8 } else { eax };
     Some([eax, ebx, ecx & !absent, edx])
 }
 
 /// CR0 at the start: PG, WP, NE, ET, MP, PE.
-pub(super) const CR0_START: u64 = 0x8001_0033;
+pub(crate) const CR0_START: u64 = 0x8001_0033;
 /// CR4 at the start: OSXMMEXCPT, OSFXSR, PAE.
-pub(super) const CR4_START: u64 = 0x620;
+pub(crate) const CR4_START: u64 = 0x620;
 const _: () = assert!(CR4_START & CR4_PCIDE == 0);
 
 #[cfg(test)]

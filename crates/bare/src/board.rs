@@ -5,14 +5,13 @@ use std::ops::ControlFlow;
 use interrupts::{Accepted, Delivered, Gate, Pending, Shadow, accept};
 use x86::{Fault, RDI, Regs, exec, flags};
 
-use super::apic::Apic;
-use super::core::Core;
-use super::deliver::{Failed, deliver};
-use super::ports::Ports;
-use super::ram::Ram;
-use super::random::Random;
-use super::view::{Stop, View};
-use crate::cpu::blank_regs;
+use crate::apic::Apic;
+use crate::core::Core;
+use crate::deliver::{Failed, deliver};
+use crate::ports::Ports;
+use crate::ram::Ram;
+use crate::random::Random;
+use crate::view::{Stop, View};
 
 /// Instructions that a CPU executes before it is the next one's turn, without a seed.
 const QUANTUM: u32 = 256;
@@ -124,7 +123,7 @@ pub enum Ended {
 
 /// What a CPU did in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Did {
+pub(crate) enum Did {
     /// An instruction or a delivery.
     Work,
     /// It is halted, and nothing wakes it.
@@ -132,19 +131,19 @@ pub(super) enum Did {
 }
 
 #[derive(Debug)]
-pub(super) struct Cpu {
-    pub(super) regs: Regs,
-    pub(super) core: Core,
+pub(crate) struct Cpu {
+    pub(crate) regs: Regs,
+    pub(crate) core: Core,
 }
 
 /// A machine.
 #[derive(Debug)]
 pub struct Board {
     settings: Settings,
-    pub(super) cpus: Vec<Cpu>,
-    pub(super) apics: Vec<Apic>,
+    pub(crate) cpus: Vec<Cpu>,
+    pub(crate) apics: Vec<Apic>,
     ports: Ports,
-    pub(super) ram: Ram,
+    pub(crate) ram: Ram,
     random: Option<Random>,
     time: u64,
 }
@@ -182,9 +181,15 @@ impl Board {
         }
         let random = settings.seed.map(Random::new);
         let cpu = |number: u8| {
-            let mut regs = blank_regs();
-            regs.rip = start.rip;
-            regs.rflags = flags::FIXED;
+            let mut regs = Regs {
+                gpr: [0; 16],
+                rip: start.rip,
+                rflags: flags::FIXED,
+                xmm: [0; 16],
+                fs_base: 0,
+                gs_base: 0,
+                kernel_gs_base: 0,
+            };
             regs.gpr[RDI] = number.into();
             Cpu { regs, core: Core::new(number, start.cr3) }
         };
@@ -278,7 +283,7 @@ impl Board {
         (0..count).all(|_| view.drain_one());
     }
 
-    pub(super) fn view(&mut self, number: u8) -> View<'_> {
+    pub(crate) fn view(&mut self, number: u8) -> View<'_> {
         let cpu = &mut self.cpus[usize::from(number)];
         View {
             ac: cpu.regs.rflags & flags::AC != 0,
@@ -291,7 +296,7 @@ impl Board {
     }
 
     /// CPU `number` takes an event, or executes one instruction.
-    pub(super) fn step(
+    pub(crate) fn step(
         &mut self,
         number: u8,
         watch: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,

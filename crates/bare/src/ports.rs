@@ -16,11 +16,11 @@ const EMPTY: u8 = 3 << 5;
 
 /// The devices behind ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ports {
+pub(crate) struct Ports {
     /// Bytes sent and not yet taken.
-    pub(super) sent: Vec<u8>,
+    pub(crate) sent: Vec<u8>,
     /// What was written to the port that ends the run.
-    pub(super) exit: Option<u32>,
+    pub(crate) exit: Option<u32>,
     /// Divisor, low and high; then LCR, MCR and scratch.
     divisor: [u8; 2],
     line_control: u8,
@@ -30,7 +30,7 @@ pub(super) struct Ports {
 
 impl Ports {
     /// IN of `size` bytes.
-    pub(super) fn read(&self, port: u16, size: u8) -> Result<u32, Refusal> {
+    pub(crate) fn read(&self, port: u16, size: u8) -> Result<u32, Refusal> {
         let com1 = port.wrapping_sub(COM1);
         if size != 1 || com1 > 7 {
             return Err(unmodelled("IN", port, size));
@@ -50,7 +50,7 @@ impl Ports {
     }
 
     /// OUT of `size` bytes.
-    pub(super) fn write(&mut self, port: u16, size: u8, value: u32) -> Result<(), Refusal> {
+    pub(crate) fn write(&mut self, port: u16, size: u8, value: u32) -> Result<(), Refusal> {
         let com1 = port.wrapping_sub(COM1);
         let byte = value.to_le_bytes()[0];
         let divisor = self.line_control & DLAB != 0;

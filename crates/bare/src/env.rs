@@ -3,15 +3,14 @@
 use interrupts::descriptor::{self, Descriptor};
 use interrupts::{Shadow, frame, x2apic};
 use mmu::{Fill, Invpcid, Kind, Now, lam};
+use registers::control::{fsgsbase, new_cr3};
+use registers::msr::{self, Direction};
 use x86::num::{low16, low64};
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
 
-use super::core::{Extent, Loaded};
-use super::view::{Stop, View};
-use super::{apic, control};
-use crate::apic::Direction;
-use crate::control::{fsgsbase, new_cr3};
-use crate::msr;
+use crate::core::{Extent, Loaded};
+use crate::view::{Stop, View};
+use crate::{apic, control};
 
 const SEGMENTS_OF_DATA: [Segment; 4] = [Segment::Es, Segment::Ds, Segment::Fs, Segment::Gs];
 

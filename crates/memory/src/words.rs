@@ -6,20 +6,18 @@
 //! (an additive multiset hash; cf. Nguyen and Ruys, "Incremental Hashing for Spin", SPIN 2008). So it
 //! is kept up to date by one subtraction and one addition per store, and does not depend on order.
 //!
-//! A byte of a stack may be *dead*: of no known value (see [`dead`](crate::dead)). Every store makes the bytes
+//! A byte of a stack may be *dead*: of no known value, since nobody reads it again. Every store makes the bytes
 //! alive that it writes. Which are dead is part of the fingerprint; a word that is dead as a whole is zero and
 //! adds nothing, so stacks that hold the same live bytes are equal however deep they have been.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::layout::index;
-
 const LEAF_WORDS: usize = 32;
 const FAN: usize = 16;
 
 /// Every byte of a word is dead.
-pub(crate) const ALL_DEAD: u8 = 0xff;
+pub const ALL_DEAD: u8 = 0xff;
 /// Added to the number of a word to name which of its bytes are alive.
 const LIVENESS: u64 = 1 << 40;
 
@@ -35,7 +33,7 @@ type Upper = [Arc<Middle>; FAN];
 
 /// All modelled memory.
 #[derive(Clone, Debug)]
-pub(crate) struct Memory {
+pub struct Memory {
     top: Vec<Arc<Upper>>,
     fingerprint: u128,
     blank: Arc<Blank>,
@@ -54,8 +52,8 @@ struct Blank {
 }
 
 impl Memory {
-    /// `bytes` bytes of zeroes.
-    pub(crate) fn new(bytes: u64) -> Memory {
+    /// Makes `bytes` bytes of zeroes.
+    pub fn new(bytes: u64) -> Memory {
         let leaf = Arc::new(Leaf { words: [0; LEAF_WORDS], dead: [0; LEAF_WORDS] });
         let middle: Arc<Middle> = Arc::new(std::array::from_fn(|_| leaf.clone()));
         let upper: Arc<Upper> = Arc::new(std::array::from_fn(|_| middle.clone()));
@@ -65,9 +63,8 @@ impl Memory {
         Memory { top, fingerprint: 0, blank }
     }
 
-    /// The same with every byte of these words dead, for memory that nothing has been stored to; whole
-    /// pages each.
-    pub(crate) fn with_stacks(mut self, stacks: Vec<Range<u64>>) -> Memory {
+    /// Makes every byte of these words dead, in memory that nothing has been stored to; whole pages each.
+    pub fn with_stacks(mut self, stacks: Vec<Range<u64>>) -> Memory {
         const PAGE_WORDS: u64 = 512;
         const { assert!(LEAF_WORDS * FAN == 512, "a middle node is a page") };
         let leaf = Arc::new(Leaf { words: [0; LEAF_WORDS], dead: [ALL_DEAD; LEAF_WORDS] });
@@ -85,7 +82,12 @@ impl Memory {
         self
     }
 
-    pub(crate) fn fingerprint(&self) -> u128 {
+    /// Returns the fingerprint of all words.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, if a store has missed it.
+    pub fn fingerprint(&self) -> u128 {
         // What goes wrong once stays wrong, so one state in 16 is enough.
         let checked = cfg!(debug_assertions) && self.fingerprint.is_multiple_of(16);
         assert!(!checked || self.fingerprint == self.recompute(), "a store missed the fingerprint");
@@ -129,14 +131,15 @@ impl Memory {
         sum
     }
 
+    /// Returns the 8 bytes of a word.
     #[inline]
-    pub(crate) fn word(&self, word: u64) -> u64 {
+    pub fn word(&self, word: u64) -> u64 {
         self.word_and_dead(word).0
     }
 
-    /// A word, and a bit for each of its bytes that is dead.
+    /// Returns a word, and a bit for each of its bytes that is dead.
     #[inline]
-    pub(crate) fn word_and_dead(&self, word: u64) -> (u64, u8) {
+    pub fn word_and_dead(&self, word: u64) -> (u64, u8) {
         let (a, b, c, d) = split(word);
         let leaf = &self.top[a][b][c];
         (leaf.words[d], leaf.dead[d])
@@ -144,12 +147,12 @@ impl Memory {
 
     /// Stores all 8 bytes of a word.
     #[inline]
-    pub(crate) fn set_word(&mut self, word: u64, value: u64) {
+    pub fn set_word(&mut self, word: u64, value: u64) {
         self.set(word, value, 0);
     }
 
     /// Makes a word of a stack dead.
-    pub(crate) fn bury(&mut self, word: u64) {
+    pub fn bury(&mut self, word: u64) {
         self.set(word, 0, ALL_DEAD);
     }
 
@@ -173,9 +176,9 @@ impl Memory {
         leaf.dead[d] = dead;
     }
 
-    /// `size` (1 to 8) bytes at `location`, zero-extended; may cross words.
+    /// Loads `size` (1 to 8) bytes at `location`, zero-extended; may cross words.
     #[inline]
-    pub(crate) fn load(&self, location: u64, size: u8) -> u64 {
+    pub fn load(&self, location: u64, size: u8) -> u64 {
         let shift = (location % 8) * 8;
         let mut value = self.word(location / 8) >> shift;
         if location % 8 + u64::from(size) > 8 {
@@ -186,7 +189,7 @@ impl Memory {
 
     /// Stores the low `size` (1 to 8) bytes of `value`; may cross words.
     #[inline]
-    pub(crate) fn store(&mut self, location: u64, size: u8, value: u64) {
+    pub fn store(&mut self, location: u64, size: u8, value: u64) {
         let word = location / 8;
         let shift = (location % 8) * 8;
         let mask = mask(size);
@@ -203,9 +206,9 @@ impl Memory {
     }
 }
 
-/// The low `size` bytes.
+/// Returns ones in the low `size` bytes, 1 to 8.
 #[inline]
-pub(crate) fn mask(size: u8) -> u64 {
+pub fn mask(size: u8) -> u64 {
     u64::MAX >> (64 - 8 * u32::from(size))
 }
 
@@ -215,6 +218,16 @@ fn written(offset: u64, size: u8) -> u8 {
     (u8::MAX >> (8 - size)) << offset
 }
 
+/// Returns `n` as an index: lossless on the 64-bit hosts this runs on.
+///
+/// # Panics
+///
+/// On other hosts, if it is too large.
+#[inline]
+pub fn index(n: u64) -> usize {
+    usize::try_from(n).expect("64-bit host")
+}
+
 #[inline]
 fn split(word: u64) -> (usize, usize, usize, usize) {
     let word = index(word);
@@ -222,9 +235,9 @@ fn split(word: u64) -> (usize, usize, usize, usize) {
     (leaf / (FAN * FAN), leaf / FAN % FAN, leaf % FAN, word % LEAF_WORDS)
 }
 
-/// 128 bits that depend on all of both arguments; 0 for value 0.
+/// Returns 128 bits that depend on all of both arguments; 0 for value 0.
 #[inline]
-pub(crate) fn mix(word: u64, value: u64) -> u128 {
+pub fn mix(word: u64, value: u64) -> u128 {
     if value == 0 {
         return 0;
     }

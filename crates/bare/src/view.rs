@@ -1,24 +1,23 @@
 //! One CPU at one instruction: translations, accesses, descriptors.
 
 use interrupts::descriptor::{self, Descriptor};
+use memory::buffer::{Forward, Store, bytes};
+use memory::mask;
 use mmu::{Candidate, Fill, Kind, Now, Outcome, Request, Source, lam};
 use x86::num::low64;
 use x86::{At, Fault, Refusal};
 
-use super::apic::Apic;
-use super::core::Core;
-use super::ports::Ports;
-use super::ram::Ram;
-use crate::buffer::{Forward, Store, bytes};
-use crate::memory::mask;
-use crate::word::Word;
+use crate::apic::Apic;
+use crate::core::Core;
+use crate::ports::Ports;
+use crate::ram::Ram;
 
 /// Most stores in a buffer; one more makes the oldest visible. A processor has room for so many at least.
 const BUFFERED: usize = 16;
 
 /// What stops an instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Fault(Fault),
     /// INT n or INT3; `next` is the address after it.
     Software {
@@ -46,7 +45,7 @@ impl From<Refusal> for Stop {
 
 /// Whose access it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct By {
+pub(crate) struct By {
     /// A user-mode access.
     user: bool,
     /// RFLAGS.AC.
@@ -55,10 +54,10 @@ pub(super) struct By {
 
 impl By {
     /// The processor's own, to descriptors, the TSS or an inner stack.
-    pub(super) const SYSTEM: By = By { user: false, ac: false };
+    pub(crate) const SYSTEM: By = By { user: false, ac: false };
 
     /// The processor's own, to a stack of privilege level `cpl`.
-    pub(super) fn at(cpl: u8) -> By {
+    pub(crate) fn at(cpl: u8) -> By {
         By { user: cpl == 3, ac: false }
     }
 }
@@ -71,30 +70,30 @@ struct Places {
 
 /// One CPU and what it can reach.
 #[derive(Debug)]
-pub(super) struct View<'a> {
-    pub(super) core: &'a mut Core,
-    pub(super) ram: &'a mut Ram,
-    pub(super) apics: &'a mut [Apic],
-    pub(super) ports: &'a mut Ports,
+pub(crate) struct View<'a> {
+    pub(crate) core: &'a mut Core,
+    pub(crate) ram: &'a mut Ram,
+    pub(crate) apics: &'a mut [Apic],
+    pub(crate) ports: &'a mut Ports,
     /// RFLAGS.AC before the instruction.
-    pub(super) ac: bool,
+    pub(crate) ac: bool,
     /// Instructions of all CPUs so far.
-    pub(super) time: u64,
+    pub(crate) time: u64,
 }
 
 impl View<'_> {
     /// An access of the instruction.
-    pub(super) fn by(&self) -> By {
+    pub(crate) fn by(&self) -> By {
         By { user: self.core.cpl == 3, ac: self.ac }
     }
 
     /// All buffered stores become visible.
-    pub(super) fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         while self.drain_one() {}
     }
 
     /// The oldest buffered store becomes visible. False if there is none.
-    pub(super) fn drain_one(&mut self) -> bool {
+    pub(crate) fn drain_one(&mut self) -> bool {
         let Some(Store { location, size, value, .. }) = self.core.buffer.pop() else {
             return false;
         };
@@ -103,7 +102,7 @@ impl View<'_> {
     }
 
     /// The linear address of a data access; all its bytes must be canonical.
-    pub(super) fn linear(&self, at: At) -> Result<u64, Fault> {
+    pub(crate) fn linear(&self, at: At) -> Result<u64, Fault> {
         let check = |pointer| lam::data_address(pointer, self.core.cr3, self.core.cr4);
         let last = at.va.wrapping_add(u64::from(at.size) - 1);
         let first = check(last).and(check(at.va));
@@ -111,7 +110,7 @@ impl View<'_> {
     }
 
     /// The physical address for `request`, which is of one page and canonical.
-    pub(super) fn translate(&mut self, request: &Request) -> Result<u64, Stop> {
+    pub(crate) fn translate(&mut self, request: &Request) -> Result<u64, Stop> {
         let paging = self.core.paging();
         let cached = self.core.tlb.usable_entries(&paging, request.va).find_map(|entry| {
             let source = Source::Cached(entry.tag);
@@ -174,7 +173,7 @@ impl View<'_> {
 
     /// Loads at most 16 bytes at the linear address `va`. `kind` is Write for the load of a
     /// read-modify-write.
-    pub(super) fn read(&mut self, va: u64, size: u8, kind: Kind, by: By) -> Result<u128, Stop> {
+    pub(crate) fn read(&mut self, va: u64, size: u8, kind: Kind, by: By) -> Result<u128, Stop> {
         let mut value = 0;
         let mut done = 0;
         for (mut pa, mut left) in self.places(va, size, kind, by)?.parts {
@@ -191,8 +190,7 @@ impl View<'_> {
     /// Bytes of one word, as this CPU sees them.
     fn read_piece(&mut self, pa: u64, size: u8) -> u64 {
         if !self.core.buffer.is_empty() {
-            let word = Word::memory(pa);
-            match self.core.buffer.forward(word, bytes(pa % 8, size)) {
+            match self.core.buffer.forward(pa / 8, bytes(pa % 8, size)) {
                 Forward::Memory => {}
                 Forward::Value(value) => return value >> (8 * (pa % 8)) & mask(size),
                 Forward::Overlap => self.drain(),
@@ -202,7 +200,7 @@ impl View<'_> {
     }
 
     /// Stores at most 16 bytes at the linear address `va`, into the buffer.
-    pub(super) fn write(&mut self, va: u64, size: u8, value: u128, by: By) -> Result<(), Stop> {
+    pub(crate) fn write(&mut self, va: u64, size: u8, value: u128, by: By) -> Result<(), Stop> {
         let mut done = 0;
         for (mut pa, mut left) in self.places(va, size, Kind::Write, by)?.parts {
             while left > 0 {
@@ -226,7 +224,7 @@ impl View<'_> {
 
     /// 8 bytes that the processor reads on its own, at a linear address that no LAM applies to.
     /// `beyond` is the fault if it is not canonical.
-    pub(super) fn system_read(&mut self, va: u64, beyond: Fault) -> Result<u64, Stop> {
+    pub(crate) fn system_read(&mut self, va: u64, beyond: Fault) -> Result<u64, Stop> {
         let last = va.wrapping_add(7);
         if !lam::canonical(va, false) || !lam::canonical(last, false) {
             return Err(beyond.into());
@@ -236,7 +234,7 @@ impl View<'_> {
 
     /// Address of the descriptor that `selector`, not null, names, if `size` bytes of it are within the
     /// table.
-    pub(super) fn descriptor_at(&self, selector: u16, size: u32) -> Result<u64, Fault> {
+    pub(crate) fn descriptor_at(&self, selector: u16, size: u32) -> Result<u64, Fault> {
         let offset = u32::from(selector & !7);
         if descriptor::is_local(selector) || offset + size - 1 > self.core.gdt.limit {
             return Err(descriptor::beyond(selector));
@@ -245,13 +243,13 @@ impl View<'_> {
     }
 
     /// The descriptor that `selector`, not null, names.
-    pub(super) fn descriptor(&mut self, selector: u16) -> Result<Descriptor, Stop> {
+    pub(crate) fn descriptor(&mut self, selector: u16) -> Result<Descriptor, Stop> {
         let at = self.descriptor_at(selector, 8)?;
         Ok(Descriptor(self.system_read(at, Fault::GP)?))
     }
 
     /// Sets `flags` in the descriptor that `selector` names, unless it has them. A locked access.
-    pub(super) fn mark(
+    pub(crate) fn mark(
         &mut self,
         selector: u16,
         found: Descriptor,

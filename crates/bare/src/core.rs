@@ -1,57 +1,57 @@
 //! The registers of a CPU that are not an instruction's everyday business, and what is inside it.
 
 use interrupts::{NmiBlocking, Shadow};
+use memory::buffer::Buffer;
 use mmu::{Paging, Tlb};
 use x86::Segment;
 
-use super::control::{CR0_START, CR4_START, EFER_NXE, EFER_START};
-use crate::buffer::Buffer;
+use crate::control::{CR0_START, CR4_START, EFER_NXE, EFER_START};
 
 /// Base and limit in bytes, less one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Extent {
-    pub(super) base: u64,
-    pub(super) limit: u32,
+pub(crate) struct Extent {
+    pub(crate) base: u64,
+    pub(crate) limit: u32,
 }
 
 /// A segment register.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Loaded {
-    pub(super) selector: u16,
+pub(crate) struct Loaded {
+    pub(crate) selector: u16,
     /// DPL, where a return to an outer level looks at it: data, and code that is not conforming.
-    pub(super) level: Option<u8>,
+    pub(crate) level: Option<u8>,
 }
 
 /// One CPU but for its `x86::Regs`.
 #[derive(Clone, Debug)]
-pub(super) struct Core {
-    pub(super) number: u8,
-    pub(super) cr0: u64,
-    pub(super) cr2: u64,
-    pub(super) cr3: u64,
-    pub(super) cr4: u64,
-    pub(super) efer: u64,
-    pub(super) tsc_aux: u64,
-    pub(super) cpl: u8,
+pub(crate) struct Core {
+    pub(crate) number: u8,
+    pub(crate) cr0: u64,
+    pub(crate) cr2: u64,
+    pub(crate) cr3: u64,
+    pub(crate) cr4: u64,
+    pub(crate) efer: u64,
+    pub(crate) tsc_aux: u64,
+    pub(crate) cpl: u8,
     /// ES, CS, SS, DS, FS, GS.
     segments: [Loaded; 6],
-    pub(super) gdt: Extent,
-    pub(super) idt: Extent,
+    pub(crate) gdt: Extent,
+    pub(crate) idt: Extent,
     /// TR: selector and segment.
-    pub(super) task: (u16, Extent),
-    pub(super) shadow: Shadow,
+    pub(crate) task: (u16, Extent),
+    pub(crate) shadow: Shadow,
     /// The shadow that the instruction now executed is in.
-    pub(super) shadow_before: Shadow,
-    pub(super) nmis: NmiBlocking,
-    pub(super) halted: bool,
+    pub(crate) shadow_before: Shadow,
+    pub(crate) nmis: NmiBlocking,
+    pub(crate) halted: bool,
     /// Stores that nobody else can see yet.
-    pub(super) buffer: Buffer,
-    pub(super) tlb: Tlb,
+    pub(crate) buffer: Buffer,
+    pub(crate) tlb: Tlb,
 }
 
 impl Core {
     /// In 64-bit mode at CPL 0, with empty descriptor tables and the page tables at `cr3`.
-    pub(super) fn new(number: u8, cr3: u64) -> Core {
+    pub(crate) fn new(number: u8, cr3: u64) -> Core {
         let mut core = Core {
             number,
             cr0: CR0_START,
@@ -77,16 +77,16 @@ impl Core {
         core
     }
 
-    pub(super) fn paging(&self) -> Paging {
+    pub(crate) fn paging(&self) -> Paging {
         let nxe = self.efer & EFER_NXE != 0;
         Paging { cr0: self.cr0, cr3: self.cr3, cr4: self.cr4, nxe }
     }
 
-    pub(super) fn segment(&self, segment: Segment) -> Loaded {
+    pub(crate) fn segment(&self, segment: Segment) -> Loaded {
         self.segments[place(segment)]
     }
 
-    pub(super) fn segment_mut(&mut self, segment: Segment) -> &mut Loaded {
+    pub(crate) fn segment_mut(&mut self, segment: Segment) -> &mut Loaded {
         &mut self.segments[place(segment)]
     }
 }

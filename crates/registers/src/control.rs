@@ -1,19 +1,21 @@
-//! Control registers, IA32_EFER and CPUID: what values they take and when they fault.
+//! Control registers and IA32_EFER: which values they take, and when a write faults.
 //!
-//! SDM vol. 3 §2.5 and §4.10, vol. 2 on MOV to CR, INVPCID, CPUID; LAM chapter §7.1.
-
-use abi::layout::HEAP_PHYS;
-use x86::{Fault, Refusal};
+//! SDM vol. 3 §2.5 and §4.10, vol. 2 on MOV to CR; LAM chapter §7.1.
 
 use mmu::bits::{
     CR0_PG, CR0_WP, CR3_LAM_U48, CR3_LAM_U57, CR3_NOFLUSH, CR4_LA57, CR4_PAE, CR4_PCIDE,
     PHYSICAL_BITS,
 };
+use x86::{Fault, Refusal};
 
 use crate::bits::{CR0_CD, CR0_DEFINED, CR0_EM, CR0_NW, CR0_PE, CR0_TS, CR4_FSGSBASE, CR4_OSFXSR};
 
-/// The value of CR3 after MOV to CR3 of `value`. Bit 63 is not stored.
-pub(crate) fn new_cr3(value: u64, cr4: u64) -> Result<u64, Refusal> {
+/// Returns CR3 after MOV to CR3 of `value` (SDM vol. 3 §4.5 and §4.10.4.1). Bit 63 is not stored.
+///
+/// # Errors
+///
+/// #GP(0) if a reserved bit is set.
+pub fn new_cr3(value: u64, cr4: u64) -> Result<u64, Refusal> {
     let address_bits = (1u64 << PHYSICAL_BITS) - 1;
     let mut allowed = address_bits | CR3_LAM_U48 | CR3_LAM_U57;
     if cr4 & CR4_PCIDE != 0 {
@@ -25,8 +27,12 @@ pub(crate) fn new_cr3(value: u64, cr4: u64) -> Result<u64, Refusal> {
     Ok(value & !CR3_NOFLUSH)
 }
 
-/// The value of CR4 after MOV to CR4 of `value`.
-pub(crate) fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
+/// Returns CR4 after MOV to CR4 of `value` (SDM vol. 3 §2.5, vol. 2 MOV to CR).
+///
+/// # Errors
+///
+/// #GP(0), or a change that is not modelled.
+pub fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
     // LA57 cannot be changed in 64-bit mode (SDM vol. 2 MOV to CR).
     if value & !x86::cpuid::CR4 != 0 || (value ^ cr4) & CR4_LA57 != 0 || value & CR4_PAE == 0 {
         return Err(Refusal::Fault(Fault::GP));
@@ -44,8 +50,12 @@ pub(crate) fn new_cr4(value: u64, cr3: u64, cr4: u64) -> Result<u64, Refusal> {
     Ok(value)
 }
 
-/// The value of CR0 after MOV to CR0 of `value`.
-pub(crate) fn new_cr0(value: u64, cr0: u64, cr4: u64) -> Result<u64, Refusal> {
+/// Returns CR0 after MOV to CR0 of `value` (SDM vol. 3 §2.5, vol. 2 MOV to CR).
+///
+/// # Errors
+///
+/// #GP(0), or a change that is not modelled.
+pub fn new_cr0(value: u64, cr0: u64, cr4: u64) -> Result<u64, Refusal> {
     let nonsense = value & CR0_PG != 0 && value & CR0_PE == 0;
     let paging_off_with_pcid = value & CR0_PG == 0 && cr4 & CR4_PCIDE != 0;
     let write_back_without_caches = value & CR0_NW != 0 && value & CR0_CD == 0;
@@ -62,71 +72,34 @@ pub(crate) fn new_cr0(value: u64, cr0: u64, cr4: u64) -> Result<u64, Refusal> {
     Ok(value & CR0_DEFINED | 1 << 4)
 }
 
-/// The value of IA32_EFER after WRMSR of `value` (SDM vol. 3 §2.2.1, vol. 4 table 2-2). LMA is read-only,
-/// and LME cannot change while paging is on.
-pub(crate) fn new_efer(value: u64, efer: u64) -> Result<u64, Refusal> {
+/// Returns IA32_EFER after WRMSR of `value` (SDM vol. 3 §2.2.1, vol. 4 table 2-2). LMA is read-only, and LME
+/// cannot change while paging is on.
+///
+/// # Errors
+///
+/// #GP(0).
+pub fn new_efer(value: u64, efer: u64) -> Result<u64, Refusal> {
     if value & !EFER_ALL != 0 || (value ^ efer) & EFER_LME != 0 {
         return Err(Refusal::Fault(Fault::GP));
     }
     Ok(value & !EFER_LMA | efer & EFER_LMA)
 }
 
-pub(crate) const EFER_SCE: u64 = 1;
-pub(crate) const EFER_LME: u64 = 1 << 8;
-pub(crate) const EFER_LMA: u64 = 1 << 10;
-pub(crate) const EFER_NXE: u64 = 1 << 11;
-/// The bits that exist, and the value at the start.
-pub(crate) const EFER_ALL: u64 = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+/// IA32_EFER: SYSCALL exists.
+pub const EFER_SCE: u64 = 1;
+/// IA32_EFER: long mode is enabled.
+pub const EFER_LME: u64 = 1 << 8;
+/// IA32_EFER: long mode is active.
+pub const EFER_LMA: u64 = 1 << 10;
+/// IA32_EFER: page-table entries can forbid execution.
+pub const EFER_NXE: u64 = 1 << 11;
+/// IA32_EFER: the bits that exist, and the value at the start.
+pub const EFER_ALL: u64 = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 
-pub(crate) fn fsgsbase(cr4: u64) -> bool {
+/// Tells whether RDFSBASE and its kin exist.
+pub fn fsgsbase(cr4: u64) -> bool {
     cr4 & CR4_FSGSBASE != 0
 }
-
-/// The highest basic leaf.
-const BASIC: u32 = 0xb;
-/// The highest extended leaf.
-const EXTENDED: u32 = 0x8000_0008;
-/// What leaves 80000002H to 80000004H spell.
-const BRAND: [u8; 48] = *b"Lamprey, a modelled x86-64 processor\0\0\0\0\0\0\0\0\0\0\0\0";
-
-/// CPUID of the modelled CPU: EAX, EBX, ECX, EDX; `None` for leaves without a model: caches and TLBs.
-///
-/// A leaf above the highest gives the highest basic one, one below that is not supported gives zeroes (SDM
-/// vol. 2 CPUID).
-pub(crate) fn cpuid(leaf: u32, subleaf: u32, cpu: u8) -> Option<[u32; 4]> {
-    let exists = leaf <= BASIC || (0x8000_0000..=EXTENDED).contains(&leaf);
-    let leaf = if exists { leaf } else { BASIC };
-    let id = u32::from(cpu);
-    let numbers = match (leaf, subleaf) {
-        (0, _) => [BASIC, 0x706d_614c, 0x3d3d_3d3d, 0x3d79_6572],
-        // 8 CPUs in the package, cache lines of 64 bytes.
-        (1, _) => [0, id << 24 | 8 << 16 | 8 << 8, 0, 0],
-        (2 | 4 | 0x8000_0005 | 0x8000_0006, _) => return None,
-        (7, 0) => [1, 0, 0, 0],
-        // x2APIC numbers: one thread in each core, 8 cores in the package.
-        (0xb, 0) => [0, 1, 1 << 8, id],
-        (0xb, 1) => [3, 8, 1 | 2 << 8, id],
-        (0xb, _) => [0, 0, subleaf & 0xff, id],
-        (0x8000_0000, _) => [EXTENDED, 0, 0, 0],
-        (0x8000_0002..=0x8000_0004, _) => brand(leaf - 0x8000_0002),
-        // Linear addresses of 57 bits, since CPUID enumerates LA57.
-        (0x8000_0008, _) => [PHYSICAL_BITS | 57 << 8, 0, 0, 0],
-        _ => [0; 4],
-    };
-    let flags = x86::cpuid::flags(leaf, subleaf);
-    Some(std::array::from_fn(|register| numbers[register] | flags[register]))
-}
-
-/// A third of the brand string.
-fn brand(third: u32) -> [u32; 4] {
-    let start = usize::try_from(16 * third).expect("below 48");
-    std::array::from_fn(|register| {
-        let bytes = &BRAND[start + 4 * register..];
-        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-    })
-}
-
-const _: () = assert!(HEAP_PHYS & 0xfff == 0 && HEAP_PHYS < 1 << PHYSICAL_BITS);
 
 #[cfg(test)]
 mod tests {
@@ -174,24 +147,6 @@ mod tests {
     fn nw_needs_cd() {
         let value = new_cr0(CR0_INITIAL | CR0_NW, CR0_INITIAL, CR4_INITIAL);
         assert_eq!(value, Err(Refusal::Fault(Fault::GP)));
-    }
-
-    #[test]
-    fn leaves_of_cpuid() {
-        let [_, ebx, ecx, edx] = cpuid(0, 0, 0).expect("a leaf");
-        let name: Vec<u8> = [ebx, edx, ecx].iter().flat_map(|part| part.to_le_bytes()).collect();
-        assert_eq!(name, b"Lamprey=====");
-        for beyond in [0xc, 0xd, 0x4000_0000, 0x8000_0009, 0x8000_001f, u32::MAX] {
-            for subleaf in 0..3 {
-                assert_eq!(cpuid(beyond, subleaf, 5), cpuid(0xb, subleaf, 5), "{beyond:#x}");
-            }
-        }
-        for unsupported in [3, 5, 6, 8, 9, 0xa, 0x8000_0007] {
-            assert_eq!(cpuid(unsupported, 0, 5), Some([0; 4]), "{unsupported:#x}");
-        }
-        assert_eq!(cpuid(4, 0, 5), None, "caches");
-        assert_eq!(cpuid(7, 2, 5), Some([0; 4]), "a sub-leaf above the highest");
-        assert_eq!(cpuid(1, 0, 5).map(|leaf| leaf[1]), Some(0x0508_0800));
     }
 
     #[test]

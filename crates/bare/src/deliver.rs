@@ -9,8 +9,8 @@ use interrupts::{Delivered, Entry, Frame, Stack, combined, frame};
 use mmu::lam;
 use x86::{Fault, RSP, Regs, Segment};
 
-use super::core::Loaded;
-use super::view::{By, Stop, View};
+use crate::core::Loaded;
+use crate::view::{By, Stop, View};
 
 const TS: u8 = 10;
 const SS: u8 = 12;
@@ -19,14 +19,14 @@ const PAGE_FAULT: u8 = 14;
 
 /// Why a delivery ends the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// A fault while a double fault was delivered: the processor shuts down. What led to it, in order.
     TripleFault(Vec<Delivered>),
     Unmodelled(String),
 }
 
 /// Delivers `event`, and what comes of failures to do so.
-pub(super) fn deliver(
+pub(crate) fn deliver(
     view: &mut View<'_>,
     regs: &mut Regs,
     event: Delivered,

@@ -1,10 +1,10 @@
 //! A machine that boots a kernel of its own: RAM by physical address, page tables from the first
 //! instruction on, descriptor tables, local APICs, a serial line. One schedule, no search.
 //!
-//! It shares with the searched machine what an instruction does (`x86`), what a translation is (`mmu`), the
-//! rules of control registers, memory and store buffers. What is around them, which the searched machine
-//! replaces by hypercalls, is here. So a kernel whose output is compared with other machines' compares
-//! these shared parts, too.
+//! It shares with the searched machine what an instruction does (`x86`), what a translation is (`mmu`), how
+//! interrupts are delivered (`interrupts`), the rules of control registers (`registers`), memory and store
+//! buffers (`memory`). What is around them, which the searched machine replaces by hypercalls, is here. So a
+//! kernel whose output is compared with other machines' compares these shared parts, too.
 //!
 //! From the bottom up; a file imports only from files above it in this table.
 //!
@@ -36,6 +36,14 @@
 //! Real, protected and compatibility mode, task switches, LDTs, debug registers and single steps, alignment
 //! checks, APIC timers and the APIC's registers in memory, machine checks, SMM. Whatever needs one of
 //! them ends the run with what it was.
+//!
+//! # Invariants
+//!
+//! - Whatever a kernel does, the machine goes on or ends the run with a reason; it never panics.
+//! - Equal settings and images give equal runs.
+
+#![forbid(unsafe_code)]
+#![warn(clippy::as_conversions)]
 
 mod apic;
 mod board;
