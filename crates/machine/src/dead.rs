@@ -71,7 +71,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// From the next round on what `kept` stands for is not masked.
     pub(crate) fn keep(&mut self, kept: Word) {
-        if self.masking && !self.accesses.is_shared(kept) {
+        if self.fixed.masking && !self.accesses.is_shared(kept) {
             self.accesses.touch(Agent::hardware(0), kept, true);
             self.accesses.touch(Agent::OBSERVER, kept, true);
         }
@@ -81,12 +81,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// zone, or all, becomes dead, as far as this step can have left anything there.
     pub(crate) fn mask(&mut self, rsp: u64, has_returned: bool) {
         // The observer's stack is the same in all states; an NMI within an NMI runs on a live one.
-        let is_masked = self.masking && self.has_frames();
-        if !is_masked || !(has_returned || (self.stack.0..=self.stack.1).contains(&rsp)) {
+        let is_masked = self.fixed.masking && self.has_frames();
+        if !is_masked || !(has_returned || (self.fixed.stack.0..=self.fixed.stack.1).contains(&rsp))
+        {
             return;
         }
-        let live = if has_returned { self.stack.1 } else { rsp.saturating_sub(RED_ZONE) };
-        let low = self.low_water & !7;
+        let live = if has_returned { self.fixed.stack.1 } else { rsp.saturating_sub(RED_ZONE) };
+        let low = self.step.low_water & !7;
         if low + 8 > live || self.accesses.is_shared(Word::kept_stack(self.agent)) {
             return;
         }

@@ -31,8 +31,8 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     fn load128(&mut self, at: At) -> Result<u128, Stop> {
         let want = if at.for_write { Want::Write } else { Want::Read };
         let location = self.translate(at, want)?;
-        self.several = true;
-        self.locks_two |= at.locked;
+        self.insn.several = true;
+        self.insn.locks_two |= at.locked;
         let (low, high) = halves(at);
         let low = self.load_at(location, low)?;
         let high = self.load_at(location + 8, high)?;
@@ -41,8 +41,8 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
 
     fn store128(&mut self, at: At, value: u128) -> Result<(), Stop> {
         let location = self.translate(at, Want::Write)?;
-        self.several = true;
-        self.locks_two |= at.locked;
+        self.insn.several = true;
+        self.insn.locks_two |= at.locked;
         let (low, high) = halves(at);
         let half = |value: u128| u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0);
         self.store_at(location, low, half(value))?;
@@ -82,14 +82,14 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             self.report(Access::InterruptFlag { on });
         }
         if change == IfChange::Sti {
-            self.casts = Shadow::of_sti(before);
+            self.insn.casts = Shadow::of_sti(before);
         }
         Ok(())
     }
 
     /// Whether it sleeps depends on what is pending, which other agents change.
     fn hlt(&mut self, _: &Regs) -> Result<(), Stop> {
-        if self.alone {
+        if self.fixed.alone {
             return Err(Stop::Unmodelled("hlt in code that runs by itself".into()));
         }
         if self.agent.level() > 0 {
@@ -97,7 +97,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         }
         let pending = |part| (Word::part(self.agent.cpu(), part), false);
         let touches = [pending(Part::Pending), pending(Part::Nmi)];
-        self.operation(&touches[..1 + usize::from(self.apic.nmi())])?;
+        self.operation(&touches[..1 + usize::from(self.fixed.apic.nmi())])?;
         self.report(Access::Halt);
         self.system.halting = true;
         Ok(())
@@ -179,7 +179,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         self.change_tlb(|tlb, now| {
             tlb.invlpg(now, va);
         });
-        self.changes.any = true;
+        self.step.changes.any = true;
         Ok(())
     }
 
@@ -192,7 +192,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         if self.invalidates(&[])? {
             self.report(Access::Invpcid { kind, descriptor });
             self.change_tlb(|tlb, now| tlb.invpcid(now, operation));
-            self.changes.any = true;
+            self.step.changes.any = true;
         }
         Ok(())
     }
@@ -247,7 +247,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn rdtsc(&mut self) -> Result<u64, Stop> {
-        self.clock.ok_or_else(|| {
+        self.fixed.clock.ok_or_else(|| {
             Stop::Unmodelled("time has no model; lamprey::fixed_clock lets it stand still".into())
         })
     }

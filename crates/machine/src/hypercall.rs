@@ -109,10 +109,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// Discarding a run is visible to all: what others did before it counts, so they come first too.
     fn discard(&mut self) -> Result<Outcome, Stop> {
-        if self.alone || self.credit {
+        if self.fixed.alone || self.step.credit {
             return Ok(Outcome::Discard);
         }
-        self.pending = NextOperation::irreducible(self.rip, &[]);
+        self.step.pending = NextOperation::irreducible(self.insn.rip, &[]);
         Err(Stop::Yield)
     }
 
@@ -122,10 +122,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.agent.level() > 0 {
             self.drain()?;
         }
-        if self.setup {
+        if self.fixed.setup {
             self.setup_ends(regs)?;
         }
-        if !self.alone && regs.rflags & x86::flags::IF == 0 {
+        if !self.fixed.alone && regs.rflags & x86::flags::IF == 0 {
             if self.agent.level() == 0 {
                 return Ok(Outcome::Fail(Box::new(self.ends_with_interrupts_off())));
             }
@@ -192,7 +192,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                     return Ok(misuse(call, &format!("takes 4 or 5 levels, not {a}")));
                 }
                 registered.page_tables = true;
-                self.paged = true;
+                self.fixed.paged = true;
                 if a == 5 {
                     self.system.cr4 |= mmu::bits::CR4_LA57;
                 }
@@ -233,8 +233,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.agent == Agent::OBSERVER {
             return Ok(misuse(Hypercall::SendIpi, "is not for set-up and checks"));
         }
-        let handled = u8::try_from(vector).ok().filter(|vector| self.apic.rank(*vector).is_some());
-        let Some(to) = self.apic.cpu(to) else {
+        let handled =
+            u8::try_from(vector).ok().filter(|vector| self.fixed.apic.rank(*vector).is_some());
+        let Some(to) = self.fixed.apic.cpu(to) else {
             return Ok(misuse(Hypercall::SendIpi, &no_cpu(to)));
         };
         let Some(vector) = handled else {
@@ -250,10 +251,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.agent == Agent::OBSERVER {
             return Ok(misuse(Hypercall::SendNmi, "is not for set-up and checks"));
         }
-        let Some(to) = self.apic.cpu(to) else {
+        let Some(to) = self.fixed.apic.cpu(to) else {
             return Ok(misuse(Hypercall::SendNmi, &no_cpu(to)));
         };
-        if !self.apic.nmi() {
+        if !self.fixed.apic.nmi() {
             let what = "was called, and there is no handler for NMIs; add lamprey::nmi";
             return Ok(misuse(Hypercall::SendNmi, what));
         }
@@ -349,7 +350,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         regs.gpr[RAX] = result;
         self.retire();
         if W::ON {
-            self.watch.retired(self.agent, self.rip, Flow::Return, regs.gpr[RSP]);
+            self.watch.retired(self.agent, self.insn.rip, Flow::Return, regs.gpr[RSP]);
         }
         Ok(())
     }
@@ -378,7 +379,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// Marks are wanted from every run, not only from watched ones.
     pub(crate) fn report_always(&mut self, access: Access) {
-        self.watch.seen(crate::watch::Seen { agent: self.agent, rip: self.rip, access });
+        self.watch.seen(crate::watch::Seen { agent: self.agent, rip: self.insn.rip, access });
     }
 }
 

@@ -22,14 +22,14 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         for to in sending.targets() {
             self.report(Access::SendIpi { to, vector: message.vector() });
         }
-        self.sent.push(sending);
+        self.step.sent.push(sending);
         Ok(())
     }
 
     /// WRMSR to the x2APIC: not serialising, and it does not wait for earlier stores (SDM vol. 3 §8.3
     /// note 4), not even for those before an MFENCE, unless an LFENCE comes between (§10.12.3).
     pub(crate) fn write_apic(&mut self, number: u32, value: u64) -> Result<(), Stop> {
-        if self.alone {
+        if self.fixed.alone {
             return Err(Stop::Unmodelled("an APIC register in code that runs by itself".into()));
         }
         let own = self.agent.cpu();
@@ -38,8 +38,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 x2apic::check_value(number, value)?;
                 return self.end_of_interrupt();
             }
-            x2apic::ICR => self.apic.icr(value, own)?,
-            x2apic::SELF_IPI => self.apic.self_ipi(value, own)?,
+            x2apic::ICR => self.fixed.apic.icr(value, own)?,
+            x2apic::SELF_IPI => self.fixed.apic.self_ipi(value, own)?,
             _ => return Err(msr::refusal(number, Direction::Write).into()),
         };
         self.send(sending)
@@ -48,7 +48,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// The highest vector in service no longer is; what that holds back may come, so it is visible (SDM vol. 3
     /// §10.8.5).
     fn end_of_interrupt(&mut self) -> Result<(), Stop> {
-        if self.apic.acknowledges() && self.part_of_cpu(Part::Pending, true)? {
+        if self.fixed.apic.acknowledges() && self.part_of_cpu(Part::Pending, true)? {
             if W::ON {
                 self.report(Access::Note("end of interrupt".into()));
             }
@@ -76,7 +76,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         }
         frame::check_return(to, 0, |selector| Ok::<_, Stop>(descriptor(selector)))?;
         self.drain()?;
-        let ends = self.returns_to == Some(to.rsp);
+        let ends = self.fixed.returns_to == Some(to.rsp);
         let on = to.rflags & flags::IF != 0;
         let in_handler = self.agent.level() > 0;
         if on && in_handler && !ends {
@@ -97,7 +97,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 may_start(Agent::nested_nmi(self.agent.cpu()), self.accesses);
             }
         }
-        self.ends_handler = ends;
+        self.insn.ends_handler = ends;
         Ok(())
     }
 
@@ -117,7 +117,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             }
         }
         self.operation(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
-        self.casts = Shadow::of_mov_ss(self.system.shadow);
+        self.insn.casts = Shadow::of_mov_ss(self.system.shadow);
         Ok(())
     }
 }
