@@ -4,7 +4,6 @@
 use mmu::bits::{CR0_WP, CR4_PCIDE};
 use registers::bits::{CR0_DEFINED, CR0_PE};
 use registers::control;
-pub(crate) use registers::control::{EFER_ALL as EFER_START, EFER_NXE, EFER_SCE, new_efer};
 use x86::Refusal;
 
 const CR0_MP: u64 = 1 << 1;

@@ -3,9 +3,11 @@
 use interrupts::{NmiBlocking, Shadow};
 use memory::buffer::Buffer;
 use mmu::{Paging, Tlb};
+use registers::control::EFER_NXE;
+use registers::msr::Msrs;
 use x86::Segment;
 
-use crate::control::{CR0_START, CR4_START, EFER_NXE, EFER_START};
+use crate::control::{CR0_START, CR4_START};
 
 /// Base and limit in bytes, less one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +32,7 @@ pub(crate) struct Core {
     pub(crate) cr2: u64,
     pub(crate) cr3: u64,
     pub(crate) cr4: u64,
-    pub(crate) efer: u64,
-    pub(crate) tsc_aux: u64,
+    pub(crate) msrs: Msrs,
     pub(crate) cpl: u8,
     /// ES, CS, SS, DS, FS, GS.
     segments: [Loaded; 6],
@@ -58,8 +59,8 @@ impl Core {
             cr2: 0,
             cr3,
             cr4: CR4_START,
-            efer: EFER_START,
-            tsc_aux: 0,
+            // Nothing has set IA32_TSC_AUX yet.
+            msrs: Msrs::new(0),
             cpl: 0,
             segments: [Loaded::default(); 6],
             gdt: Extent::default(),
@@ -78,7 +79,7 @@ impl Core {
     }
 
     pub(crate) fn paging(&self) -> Paging {
-        let nxe = self.efer & EFER_NXE != 0;
+        let nxe = self.msrs.efer & EFER_NXE != 0;
         Paging { cr0: self.cr0, cr3: self.cr3, cr4: self.cr4, nxe }
     }
 

@@ -127,12 +127,7 @@ impl Env for View<'_> {
         Ok(match number {
             msr::APIC_BASE => apic.base(),
             _ if x2apic::REGISTERS.contains(&number) => apic.read(number)?,
-            msr::EFER => self.core.efer,
-            msr::FS_BASE => regs.fs_base,
-            msr::GS_BASE => regs.gs_base,
-            msr::KERNEL_GS_BASE => regs.kernel_gs_base,
-            msr::TSC_AUX => self.core.tsc_aux,
-            _ => return Err(msr::refusal(number, Direction::Read).into()),
+            _ => msr::find(number, Direction::Read)?.value(regs, &self.core.msrs),
         })
     }
 
@@ -142,28 +137,12 @@ impl Env for View<'_> {
             return Ok(apic::write(self.apics, self.core.number, number, value)?);
         }
         self.drain();
-        let base = match number {
-            msr::APIC_BASE => {
-                return Ok(self.apics[usize::from(self.core.number)].set_base(value)?);
-            }
-            msr::EFER => {
-                self.core.efer = control::new_efer(value, self.core.efer)?;
-                return Ok(());
-            }
-            msr::TSC_AUX if value >> 32 != 0 => return Err(Fault::GP.into()),
-            msr::TSC_AUX => {
-                self.core.tsc_aux = value;
-                return Ok(());
-            }
-            msr::FS_BASE => &mut regs.fs_base,
-            msr::GS_BASE => &mut regs.gs_base,
-            msr::KERNEL_GS_BASE => &mut regs.kernel_gs_base,
-            _ => return Err(msr::refusal(number, Direction::Write).into()),
-        };
-        if !lam::canonical(value, false) {
-            return Err(Fault::GP.into());
+        if number == msr::APIC_BASE {
+            return Ok(self.apics[usize::from(self.core.number)].set_base(value)?);
         }
-        *base = value;
+        let msr = msr::find(number, Direction::Write)?;
+        let old = msr.value(regs, &self.core.msrs);
+        *msr.value_mut(regs, &mut self.core.msrs) = msr.written(value, old, false)?;
         Ok(())
     }
 

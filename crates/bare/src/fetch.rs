@@ -2,10 +2,10 @@
 
 use memory::index;
 use mmu::{Kind, Request, lam};
+use registers::control::EFER_SCE;
 use x86::num::low8;
 use x86::{Fault, Lowered, MAX_LEN, Op};
 
-use crate::control::EFER_SCE;
 use crate::view::{Stop, View};
 
 impl View<'_> {
@@ -45,7 +45,7 @@ impl View<'_> {
                 Ok(op)
             }
             Lowered::Unsupported { text, first, .. } => {
-                let sce = self.core.efer & EFER_SCE != 0;
+                let sce = self.core.msrs.efer & EFER_SCE != 0;
                 Err(match first.fault(self.core.cpl, sce) {
                     Some(fault) => fault.into(),
                     None => Stop::Unmodelled(format!("the instruction `{text}`")),

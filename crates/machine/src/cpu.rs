@@ -6,6 +6,7 @@ use interrupts::{Gate, InService, NmiBlocking, Shadow, exceeds, processor_priori
 use memory::buffer::Buffer;
 use mmu::Tlb;
 use registers::bits::{CR0_INITIAL, CR4_INITIAL};
+use registers::msr::Msrs;
 use x86::{Regs, flags};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -35,7 +36,7 @@ pub(crate) struct System {
     pub(crate) cr2: u64,
     pub(crate) cr3: u64,
     pub(crate) cr4: u64,
-    pub(crate) tsc_aux: u64,
+    pub(crate) msrs: Msrs,
     /// What is inhibited for one more instruction.
     pub(crate) shadow: Shadow,
     pub(crate) nmis: NmiBlocking,
@@ -101,7 +102,7 @@ impl Cpu {
                 cr2: 0,
                 cr3: 0,
                 cr4: CR4_INITIAL,
-                tsc_aux: u64::from(number),
+                msrs: Msrs::new(number),
                 shadow: Shadow::None,
                 nmis: NmiBlocking::Open,
                 halting: false,
@@ -221,9 +222,10 @@ impl Cpu {
         let mut bytes = Vec::with_capacity(640);
         let mut put = |value: u64| bytes.extend_from_slice(&value.to_le_bytes());
         let s = &self.system;
-        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux] {
+        for value in [s.cr0, s.cr2, s.cr3, s.cr4] {
             put(value);
         }
+        s.msrs.words().into_iter().for_each(&mut put);
         s.in_service.vectors().words().into_iter().for_each(&mut put);
         self.pending.words().into_iter().chain(self.nmis.words()).for_each(&mut put);
         s.arenas.iter().for_each(|value| put(*value));

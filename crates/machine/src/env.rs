@@ -9,6 +9,7 @@ use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flag
 use crate::exec::{Accesses, Exec, Stop};
 use crate::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::layout::Want;
+use crate::msr::{Notice, notice};
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
@@ -198,15 +199,11 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     }
 
     fn rdmsr(&mut self, regs: &Regs, number: u32) -> Result<u64, Stop> {
-        Ok(match number {
-            msr::FS_BASE => regs.fs_base,
-            msr::GS_BASE => regs.gs_base,
-            msr::KERNEL_GS_BASE => regs.kernel_gs_base,
-            msr::TSC_AUX => self.system.tsc_aux,
-            msr::EFER => control::EFER_ALL,
-            _ if x2apic::REGISTERS.contains(&number) => return self.read_apic(number),
-            _ => return Err(msr::refusal(number, Direction::Read).into()),
-        })
+        if x2apic::REGISTERS.contains(&number) {
+            return self.read_apic(number);
+        }
+        let msr = msr::find(number, Direction::Read)?;
+        Ok(msr.value(regs, &self.system.msrs))
     }
 
     fn wrmsr(&mut self, regs: &mut Regs, number: u32, value: u64) -> Result<(), Stop> {
@@ -214,24 +211,18 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             return self.write_apic(number, value);
         }
         self.drain()?;
-        let base = match number {
-            msr::FS_BASE => &mut regs.fs_base,
-            msr::GS_BASE => &mut regs.gs_base,
-            msr::KERNEL_GS_BASE => &mut regs.kernel_gs_base,
-            msr::EFER => {
-                let new = control::new_efer(value, control::EFER_ALL)?;
-                let what = "a change of IA32_EFER";
-                let same = new == control::EFER_ALL;
-                return if same { Ok(()) } else { Err(Stop::Unmodelled(what.into())) };
+        let msr = msr::find(number, Direction::Write)?;
+        let old = msr.value(regs, &self.system.msrs);
+        let new = msr.written(value, old, true)?;
+        let register = match notice(msr) {
+            Notice::Unmodelled if new == old => return Ok(()),
+            Notice::Unmodelled => {
+                return Err(Stop::Unmodelled(format!("a change of {}", msr.name())));
             }
-            msr::TSC_AUX if value >> 32 != 0 => return Err(Fault::GP.into()),
-            _ => return Err(msr::refusal(number, Direction::Write).into()),
+            Notice::Itself => "a segment base MSR",
         };
-        if !mmu::lam::canonical(value, true) {
-            return Err(Fault::GP.into());
-        }
-        let old = std::mem::replace(base, value);
-        self.report(Access::WriteRegister { register: "a segment base MSR", old, operand: value });
+        *msr.value_mut(regs, &mut self.system.msrs) = new;
+        self.report(Access::WriteRegister { register, old, operand: value });
         Ok(())
     }
 

@@ -17,6 +17,7 @@
 //! | `layout`, `code` | where things are, permissions; decoded instructions |
 //! | `frames` | which stack frames are gone: pure |
 //! | `apic`, `halt`, `watch` | what local APICs send, pure; why a run ends; what is told |
+//! | `msr` | who notices a change of an MSR |
 //! | `cutoff` | when code that runs by itself is cut off |
 //! | `requests` | interrupts that were sent and not delivered: pure |
 //! | `walker` | what a CPU walks through |
@@ -60,6 +61,7 @@ mod interrupt;
 mod layout;
 mod look;
 mod machine;
+mod msr;
 mod next;
 mod registered;
 mod requests;

@@ -1,25 +1,132 @@
 //! Which model-specific registers the modelled processor has (SDM vol. 4 table 2-2; APM vol. 2 appendix A).
 //!
-//! The machines ask here for whatever they have no model of themselves. A register that every 64-bit processor
-//! has, or that goes with a feature that CPUID enumerates, is undecided, and so are registers of single
-//! families that kernels are known to use. All others do not exist: an access is #GP(0), as it is to those
-//! that go with a feature that CPUID does not enumerate (IA32_TSC_ADJUST, IA32_SPEC_CTRL, …).
+//! [`Msr`] is the one table of those that both machines model: number, name, field and rule. Out of it come
+//! the list, reading, writing and what of it belongs to a state. Registers of the local APIC are the
+//! machines' own.
+//!
+//! Of the others, a register that every 64-bit processor has, or that goes with a feature that CPUID
+//! enumerates, is undecided, and so are registers of single families that kernels are known to use. All others
+//! do not exist: an access is #GP(0), as it is to those that go with a feature that CPUID does not enumerate
+//! (IA32_TSC_ADJUST, IA32_SPEC_CTRL, …).
 
 use interrupts::x2apic;
-use x86::{Fault, Refusal};
+use x86::{Fault, Refusal, Regs};
+
+use crate::control::{EFER_ALL, new_efer};
 
 /// IA32_APIC_BASE.
 pub const APIC_BASE: u32 = 0x1b;
-/// IA32_EFER.
-pub const EFER: u32 = 0xc000_0080;
-/// IA32_FS_BASE.
-pub const FS_BASE: u32 = 0xc000_0100;
-/// IA32_GS_BASE.
-pub const GS_BASE: u32 = 0xc000_0101;
-/// IA32_KERNEL_GS_BASE.
-pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
-/// IA32_TSC_AUX.
-pub const TSC_AUX: u32 = 0xc000_0103;
+
+/// Values of the modelled registers of one CPU that are not in [`Regs`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Msrs {
+    /// IA32_EFER.
+    pub efer: u64,
+    /// IA32_TSC_AUX.
+    pub tsc_aux: u64,
+}
+
+impl Msrs {
+    /// Makes the registers of CPU number `cpu` at its start; IA32_TSC_AUX is the number, as kernels set it.
+    #[must_use]
+    pub fn new(cpu: u8) -> Msrs {
+        Msrs { efer: EFER_ALL, tsc_aux: cpu.into() }
+    }
+
+    /// Returns all values, for the fingerprint of a state.
+    #[must_use]
+    pub fn words(&self) -> [u64; 2] {
+        let Msrs { efer, tsc_aux } = *self;
+        [efer, tsc_aux]
+    }
+}
+
+/// Makes [`Msr`] of lines `variant = number, name, feature, where its value is, rule`. The rule gets the value
+/// that is written, the one there is, and whether linear addresses can have 57 bits.
+macro_rules! modelled {
+    ($($msr:ident = $number:literal, $name:literal, $with:expr, $home:ident.$field:ident, $rule:expr;)*) => {
+        /// A register that both machines model.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Msr {
+            $(#[doc = concat!($name, ".")] $msr,)*
+        }
+
+        impl Msr {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Msr] = &[$(Msr::$msr),*];
+
+            /// Returns the number.
+            #[must_use]
+            pub const fn number(self) -> u32 {
+                match self { $(Msr::$msr => $number),* }
+            }
+
+            /// Returns the name in the manual.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Msr::$msr => $name),* }
+            }
+
+            const fn with(self) -> With {
+                match self { $(Msr::$msr => $with),* }
+            }
+
+            /// Returns the value, as RDMSR reads it.
+            #[must_use]
+            pub fn value(self, regs: &Regs, msrs: &Msrs) -> u64 {
+                match self { $(Msr::$msr => modelled!(@value $home regs msrs).$field),* }
+            }
+
+            /// Returns the place of the value.
+            pub fn value_mut<'a>(self, regs: &'a mut Regs, msrs: &'a mut Msrs) -> &'a mut u64 {
+                match self { $(Msr::$msr => &mut modelled!(@value $home regs msrs).$field),* }
+            }
+
+            /// Returns the value after WRMSR of `value` where it was `old`. `la57`: linear addresses can have
+            /// 57 bits.
+            ///
+            /// # Errors
+            ///
+            /// #GP(0).
+            pub fn written(self, value: u64, old: u64, la57: bool) -> Result<u64, Refusal> {
+                let rule: fn(u64, u64, bool) -> Result<u64, Refusal> = match self {
+                    $(Msr::$msr => $rule),*
+                };
+                rule(value, old, la57)
+            }
+        }
+    };
+    (@value regs $regs:ident $msrs:ident) => { $regs };
+    (@value msrs $regs:ident $msrs:ident) => { $msrs };
+}
+
+modelled! {
+    Efer = 0xc000_0080, "IA32_EFER", Flag("LM"), msrs.efer, |value, old, _| new_efer(value, old);
+    FsBase = 0xc000_0100, "IA32_FS_BASE", Flag("LM"), regs.fs_base, base;
+    GsBase = 0xc000_0101, "IA32_GS_BASE", Flag("LM"), regs.gs_base, base;
+    KernelGsBase = 0xc000_0102, "IA32_KERNEL_GS_BASE", Flag("LM"), regs.kernel_gs_base, base;
+    TscAux = 0xc000_0103, "IA32_TSC_AUX", Flag("RDTSCP"), msrs.tsc_aux, low_half;
+}
+
+/// A base is canonical (SDM vol. 2 WRMSR).
+fn base(value: u64, _: u64, la57: bool) -> Result<u64, Refusal> {
+    if mmu::lam::canonical(value, la57) { Ok(value) } else { Err(Refusal::Fault(Fault::GP)) }
+}
+
+/// Bits 63:32 are reserved (SDM vol. 4 table 2-2).
+fn low_half(value: u64, _: u64, _: bool) -> Result<u64, Refusal> {
+    if value >> 32 == 0 { Ok(value) } else { Err(Refusal::Fault(Fault::GP)) }
+}
+
+/// Returns the register with this number, for an access by a machine that has no other model of it.
+///
+/// # Errors
+///
+/// #GP(0) if there is none; one without a model is refused as such.
+pub fn find(number: u32, direction: Direction) -> Result<Msr, Refusal> {
+    let found = Msr::ALL.iter().find(|msr| msr.number() == number && msr.with().exists());
+    found.copied().ok_or_else(|| refusal(number, direction))
+}
 
 /// Which way a register is accessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +153,7 @@ use With::{All, Family, Flag};
 /// First and last number, name, and the feature with which they exist.
 type Row = (u32, u32, &'static str, With);
 
+/// Registers without a model.
 const REGISTERS: &[Row] = &[
     (0x0, 0x1, "IA32_P5_MC_ADDR, IA32_P5_MC_TYPE", Flag("MCA")),
     (0x10, 0x10, "IA32_TIME_STAMP_COUNTER", Flag("TSC")),
@@ -95,10 +203,7 @@ const REGISTERS: &[Row] = &[
     (0x6e0, 0x6e0, "IA32_TSC_DEADLINE", Flag("TSC_DEADLINE")),
     (0x770, 0x777, "IA32_PM_ENABLE to IA32_HWP_STATUS", Flag("HWP")),
     (0xda0, 0xda0, "IA32_XSS", Flag("XSAVES")),
-    (EFER, EFER, "IA32_EFER", Flag("LM")),
     (0xc000_0081, 0xc000_0084, "IA32_STAR, _LSTAR, _CSTAR, _FMASK", Flag("SYSCALL")),
-    (FS_BASE, KERNEL_GS_BASE, "IA32_FS_BASE, IA32_GS_BASE, IA32_KERNEL_GS_BASE", Flag("LM")),
-    (TSC_AUX, TSC_AUX, "IA32_TSC_AUX", Flag("RDTSCP")),
     (0xc000_0104, 0xc000_0104, "TSC_RATIO", Flag("TSC_RATE_MSR")),
     (0xc000_0408, 0xc000_040f, "MC4_MISC1 to MC4_MISC8", Family),
     (0xc000_2000, 0xc000_2fff, "MCAX", Family),
@@ -122,7 +227,7 @@ pub fn refusal(number: u32, direction: Direction) -> Refusal {
     }
 }
 
-/// The name of a register that exists, or may.
+/// The name of a register without a model that exists, or may.
 fn name(number: u32) -> Option<&'static str> {
     let row = REGISTERS.iter().find(|&&(first, last, ..)| (first..=last).contains(&number));
     row.filter(|(.., with)| with.exists()).map(|&(.., name, _)| name)
@@ -154,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_cpuid_enumerates_exists() {
-        for number in [0x10, 0x174, 0x179, 0x277, 0x2ff, 0x400, 0xc000_0082, TSC_AUX, APIC_BASE] {
+        for number in [0x10, 0x174, 0x179, 0x277, 0x2ff, 0x400, 0xc000_0082, APIC_BASE] {
             assert!(!faults(number), "{number:#x}");
         }
     }
@@ -176,5 +281,37 @@ mod tests {
         };
         // 42 can be read, 15 written.
         assert_eq!((faults(Direction::Read), faults(Direction::Write)), (256 - 42, 256 - 15));
+    }
+
+    #[test]
+    fn each_modelled_register_has_a_number_a_place_and_a_rule_of_its_own() {
+        let high = 1 << 47;
+        // Register, a value that can be written, one that faults, one for which it takes 57 bits.
+        let table = [
+            (Msr::Efer, EFER_ALL & !1, 1 << 1, None),
+            (Msr::FsBase, 7, 1 << 57, Some(high)),
+            (Msr::GsBase, 8, 1 << 57, Some(high)),
+            (Msr::KernelGsBase, 9, 1 << 57, Some(high)),
+            (Msr::TscAux, 0xffff_ffff, 1 << 32, None),
+        ];
+        assert!(table.iter().map(|row| row.0).eq(Msr::ALL.iter().copied()));
+        let (fs_base, gs_base, kernel_gs_base) = (1, 2, 3);
+        let (gpr, rip, rflags, xmm) = ([0; 16], 0, 2, [0; 16]);
+        let mut regs = Regs { gpr, rip, rflags, xmm, fs_base, gs_base, kernel_gs_base };
+        let mut msrs = Msrs::new(5);
+        for (msr, good, bad, wide) in table {
+            assert_eq!(find(msr.number(), Direction::Write), Ok(msr));
+            let old = msr.value(&regs, &msrs);
+            let written = msr.written(good, old, false).expect("a good value");
+            *msr.value_mut(&mut regs, &mut msrs) = written;
+            for (value, la57) in [(bad, true), (bad, false), (wide.unwrap_or(bad), false)] {
+                let refused = msr.written(value, written, la57);
+                assert_eq!(refused, Err(Refusal::Fault(Fault::GP)), "{} {value:#x}", msr.name());
+            }
+            assert_eq!(wide.map(|value| msr.written(value, old, true)), wide.map(Ok));
+        }
+        let values = Msr::ALL.iter().map(|msr| msr.value(&regs, &msrs));
+        assert!(values.eq([EFER_ALL & !1, 7, 8, 9, 0xffff_ffff]));
+        assert_eq!(msrs.words(), [EFER_ALL & !1, 0xffff_ffff]);
     }
 }

@@ -21,7 +21,7 @@ fn vector(code: &[u8], prepare: impl FnOnce(&mut Board)) -> Option<u64> {
 }
 
 fn without_sce(board: &mut Board) {
-    board.cpus[0].core.efer &= !1;
+    board.cpus[0].core.msrs.efer &= !1;
 }
 
 #[test]
