@@ -17,6 +17,10 @@ const SEGMENTS_OF_DATA: [Segment; 4] = [Segment::Es, Segment::Ds, Segment::Fs, S
 impl Env for View<'_> {
     type Stop = Stop;
 
+    fn unmodelled(&mut self, what: String) -> Stop {
+        Stop::Unmodelled(what)
+    }
+
     fn load(&mut self, at: At) -> Result<u64, Stop> {
         self.load128(at).map(low64)
     }

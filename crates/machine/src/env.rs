@@ -4,7 +4,7 @@ use interrupts::{Shadow, x2apic};
 use mmu::Invpcid;
 use registers::control;
 use registers::msr::{self, Direction};
-use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
+use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, flags};
 
 use crate::exec::{Accesses, Exec, Stop};
 use crate::gdt::{KERNEL_CS, KERNEL_SS};
@@ -15,6 +15,10 @@ use crate::word::{Part, Word};
 
 impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     type Stop = Stop;
+
+    fn unmodelled(&mut self, what: String) -> Stop {
+        Stop::Unmodelled(what)
+    }
 
     #[inline]
     fn load(&mut self, at: At) -> Result<u64, Stop> {
@@ -110,7 +114,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             2 => (Part::Cr2, self.system.cr2),
             3 => (Part::Cr3, self.system.cr3),
             4 => (Part::Cr4, self.system.cr4),
-            _ => return Err(Stop::Unmodelled(format!("mov from CR{cr}"))),
+            _ => return Err(self.unmodelled(format!("mov from CR{cr}"))),
         };
         // The value is taken now: MOV from CR has no other access that could suspend it.
         self.part_of_cpu(part, false)?;
@@ -140,7 +144,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
                 self.system.cr4,
                 control::new_cr4(value, self.system.cr3, self.system.cr4)?,
             ),
-            _ => return Err(Stop::Unmodelled(format!("mov to CR{cr}"))),
+            _ => return Err(self.unmodelled(format!("mov to CR{cr}"))),
         };
         if !self.invalidates(&[(self.part_word(part), true)])? {
             return Ok(());
@@ -256,20 +260,6 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         self.load_stack_segment(segment, selector)
     }
 
-    fn table(&mut self, table: Table) -> Result<(u64, u16), Stop> {
-        let name = if table == Table::Gdt { "sgdt" } else { "sidt" };
-        Err(Stop::Unmodelled(name.into()))
-    }
-
-    fn load_table(&mut self, table: Table, _: u64, _: u16) -> Result<(), Stop> {
-        let name = if table == Table::Gdt { "lgdt" } else { "lidt" };
-        Err(Stop::Unmodelled(name.into()))
-    }
-
-    fn load_task_register(&mut self, _: u16) -> Result<(), Stop> {
-        Err(Stop::Unmodelled("ltr".into()))
-    }
-
     fn far_return(&mut self, regs: &mut Regs, to: &FarReturn) -> Result<(), Stop> {
         self.interrupt_return(regs, to)
     }
@@ -280,14 +270,6 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             return Stop::Fault(Fault::BP);
         }
         Stop::Unmodelled(format!("int {vector:#x}"))
-    }
-
-    fn port_in(&mut self, port: u16, _: u8) -> Result<u32, Stop> {
-        Err(Stop::Unmodelled(format!("in from port {port:#x}")))
-    }
-
-    fn port_out(&mut self, port: u16, _: u8, _: u32) -> Result<(), Stop> {
-        Err(Stop::Unmodelled(format!("out to port {port:#x}")))
     }
 
     fn smap(&mut self) -> Result<bool, Stop> {
