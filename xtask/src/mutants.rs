@@ -163,9 +163,13 @@ fn scenarios_of_aspace(copy: &Path) -> anyhow::Result<Option<String>> {
     Ok(Some(failed.unwrap_or_else(|| "?".into())))
 }
 
-/// Runs the tests of the machine and of what it is made of.
+/// Runs the tests of the machine and of what it is made of; but for those of `interrupts`, whose rules some
+/// verdict must need.
 fn tests_of_the_machine(copy: &Path) -> anyhow::Result<Option<String>> {
-    first_noticed(&[&["mmu"], &["machine"], &["litmus"], &["check"]], copy)
+    first_noticed(
+        &[&["mmu"], &["memory"], &["registers"], &["machine"], &["litmus"], &["check"]],
+        copy,
+    )
 }
 
 /// Runs the tests of the search but those that pin how much is searched, and the guests of which the

@@ -1,4 +1,4 @@
-//! A run of a kernel on the machine of `machine::bare`: one schedule, no search, no verdict.
+//! A run of a kernel on the machine of `bare`: one schedule, no search, no verdict.
 //!
 //! The image says where its CPUs start and which page tables they start on, by two symbols: [`ENTRY`] and
 //! [`PAGE_TABLES`]. Its segments are loaded at their physical addresses.
@@ -6,10 +6,10 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use bare::{Board, Load, Start};
 use image::{Image, ImageError};
-use machine::bare::{Board, Load, Start};
 
-pub use machine::bare::{Ended, Event, Settings as Options};
+pub use bare::{Ended, Event, Settings as Options};
 
 /// Symbol where every CPU starts, in 64-bit mode.
 pub const ENTRY: &str = "lamprey_boot64";

@@ -10,18 +10,35 @@
 //! a difference whether the handler runs before the store or after it. So where an interrupt can come
 //! in before the instruction, the store is a visible operation on the word [`Part::Buffer`]; and where an
 //! invariant looks at what is stored, on the word's [`Word::made`].
+//!
+//! Only stores to shared words are buffered: nobody else touches the others, so nobody can tell when they
+//! become visible, and the CPU reads what it wrote in both cases. Under page tables all stores to the user
+//! half are: whoever frees the frame can tell.
+//!
+//! # How many stores
+//!
+//! x86-TSO gives the buffer no size, and neither does the manual: code that is right for one size only is wrong.
+//! So the buffer grows as the run needs, and every run of x86-TSO is there. A run of finitely many states
+//! wants an end all the same: a loop that stores and never drains would fill memory with states that
+//! differ in nothing but the length of the buffer. A run that would hold more than [`MOST`] stores is
+//! therefore not modelled, and whoever meets it is told so: what is left out is undecided, never absent.
+//! The number is several times what any processor holds, so a program that ends before it has been tried
+//! with everything that hardware can do.
 
 use abi::layout::HEAP_BASE;
+use memory::buffer::{self, Forward, Store};
 use mmu::Kind;
 use x86::{At, Fault};
 
-use crate::buffer::{self, Forward, Store};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::layout::Want;
 use crate::next::Wait;
 use crate::walker::UserAccess;
 use crate::watch::{Access, Warning, Watch};
 use crate::word::{Part, Word};
+
+/// Most stores a buffer holds in a run that is modelled.
+const MOST: usize = 1024;
 
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Linear address to location, with the rules of the half it is in.
@@ -38,13 +55,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     #[cold]
     fn translate_slowly(&mut self, at: At, want: Want) -> Result<u64, Stop> {
         let user = at.va >> 63 == 0;
-        self.several = true;
-        if user && self.paged {
+        self.insn.several = true;
+        if user && self.fixed.paged {
             let kind = if want == Want::Write { Kind::Write } else { Kind::Read };
-            let (pointer, size, ac) = (at.va, at.size, self.ac);
+            let (pointer, size, ac) = (at.va, at.size, self.insn.ac);
             let access = UserAccess { pointer, size, kind, user: false, ac };
             // Load and store of a LOCKed instruction are one access (SDM vol. 3 §8.1.2): one translation.
-            let translated = self.locked_place.filter(|(va, _)| at.locked && *va == at.va);
+            let translated = self.insn.locked_place.filter(|(va, _)| at.locked && *va == at.va);
             if let Some((_, location)) = translated {
                 return Ok(location);
             }
@@ -58,7 +75,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 && at.locked
                 && want == Want::Write
             {
-                self.locked_place = Some((at.va, location));
+                self.insn.locked_place = Some((at.va, location));
             }
             return result.map_err(|fault| match fault.vector {
                 13 if at.stack => Fault { vector: 12, ..fault }.into(),
@@ -82,7 +99,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             self.layout.kernel(va, at.size, want)
         };
         if let Some(location) = location {
-            if user && self.system.paging().smap() && !self.ac {
+            if user && self.system.paging().smap() && !self.insn.ac {
                 return Err(self.page_fault(va, at.size, want));
             }
             return Ok(location);
@@ -106,15 +123,15 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     pub(crate) fn load_at(&mut self, location: u64, at: At) -> Result<u64, Stop> {
         let offset = location % 8;
         let crosses = offset + u64::from(at.size) > 8;
-        self.several |= at.for_write || crosses;
-        self.locks_two |= at.locked && crosses;
+        self.insn.several |= at.for_write || crosses;
+        self.insn.locks_two |= at.locked && crosses;
         let first = self.load_part(location, location / 8, at)?;
         let shift = 8 * offset;
         let mut value = first >> shift;
         if offset + u64::from(at.size) > 8 {
             value |= self.load_part(location, location / 8 + 1, at)? << (64 - shift);
         }
-        let value = value & crate::memory::mask(at.size);
+        let value = value & memory::mask(at.size);
         Ok(value)
     }
 
@@ -145,7 +162,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 value
             }
         };
-        self.done.push(value);
+        self.insn.done.push(value);
         Ok(value)
     }
 
@@ -162,12 +179,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// What the store buffer has for a load; the load waits if it can have nothing now.
     #[cold]
     fn forward(&mut self, location: u64, word: u64, at: At) -> Result<Forward, Stop> {
-        if self.system.latch.get(self.done.len()).is_some() {
+        if self.system.latch.get(self.insn.done.len()).is_some() {
             return Ok(Forward::Memory);
         }
         let name = Word::memory(word * 8);
         if at.locked {
-            self.pending = self.before(name, true, true);
+            self.step.pending = self.before(name, true, true);
             return Err(Stop::Yield);
         }
         if self.is_visible(name) {
@@ -180,10 +197,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let rest = offset + u64::from(at.size) - 8;
             buffer::bytes(0, u8::try_from(rest).expect("at most 7"))
         };
-        let forward = self.system.buffer.forward(name, bytes);
+        let forward = self.system.buffer.forward(word, bytes);
         if forward == Forward::Overlap {
             let pending = self.before(name, false, false);
-            self.pending = pending.waiting(Wait::Forwarded(name, bytes), self.buffer_word());
+            self.step.pending = pending.waiting(Wait::Forwarded(word, bytes), self.buffer_word());
             return Err(Stop::Yield);
         }
         Ok(forward)
@@ -195,7 +212,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let value = if offset + u64::from(at.size) > 8 {
             self.memory.load(location, at.size)
         } else {
-            (word >> (8 * offset)) & crate::memory::mask(at.size)
+            (word >> (8 * offset)) & memory::mask(at.size)
         };
         let shared = self.is_visible(name) || self.is_entry(location);
         self.report(Access::Load { va: at.va, size: at.size, value, shared, locked: at.locked });
@@ -208,22 +225,22 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let fits = (8 - offset).min(u64::from(at.size));
         let (head, tail) = (fits, u64::from(at.size) - fits);
         if tail > 0 {
-            self.several = true;
-            self.locks_two |= at.locked;
+            self.insn.several = true;
+            self.insn.locks_two |= at.locked;
             // Stopped between the two, it would load again what it has stored (MOVS onto itself).
             let shared = |at| self.is_visible(Word::memory(at));
-            self.together = shared(location) || shared(location + head);
+            self.insn.together = shared(location) || shared(location + head);
         }
         self.store_part(location, head, at, value)?;
         if tail > 0 {
             self.store_part(location + head, tail, at, value >> (8 * head))?;
-            self.together = false;
+            self.insn.together = false;
         }
-        if at.va < self.low_water && at.va >= self.stack.0 {
-            self.low_water = at.va;
+        if at.va < self.step.low_water && at.va >= self.fixed.stack.0 {
+            self.step.low_water = at.va;
         }
-        if at.va < self.rsp && at.va >= self.stack.0 {
-            self.stored_below = at.va;
+        if at.va < self.insn.rsp && at.va >= self.fixed.stack.0 {
+            self.insn.stored_below = at.va;
         }
         Ok(())
     }
@@ -232,21 +249,21 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     fn store_part(&mut self, location: u64, size: u64, at: At, value: u64) -> Result<(), Stop> {
         let size = u8::try_from(size).expect("at most 8");
         let name = Word::memory(location);
-        if self.tso && !at.locked && !self.alone {
-            let paged = self.paged && at.va >> 63 == 0;
+        if self.fixed.tso && !at.locked && !self.fixed.alone {
+            let paged = self.fixed.paged && at.va >> 63 == 0;
             if paged || self.is_visible(name) || self.is_entry(location) {
                 return self.buffer_store(Store { location, size, value, paged }, at);
             }
-            if self.together {
+            if self.insn.together {
                 // The other half will be buffered, and an interrupt comes before both or after both. What
                 // was loaded before this half must not be loaded again.
                 self.notice(&[])?;
-                self.visible = true;
+                self.insn.visible = true;
             }
         }
         if at.locked && self.has_stores() {
             // XCHG and the like have loaded before, with an empty buffer.
-            self.pending = self.before(name, true, true);
+            self.step.pending = self.before(name, true, true);
             return Err(Stop::Yield);
         }
         if self.part(name, true, at.locked)?.is_none() {
@@ -262,34 +279,33 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 self.learn_tables();
             }
         }
-        self.done.push(0);
+        self.insn.done.push(0);
         Ok(())
     }
 
     /// Puts a store into the store buffer.
     fn buffer_store(&mut self, store: Store, at: At) -> Result<(), Stop> {
-        if self.system.latch.get(self.done.len()).is_none() {
-            if self.system.buffer.is_full() {
+        if self.system.latch.get(self.insn.done.len()).is_none() {
+            if self.system.buffer.stores().len() >= MOST {
                 return Err(Self::too_many_stores());
             }
             self.may_buffer(store)?;
-            let made = store.word().made().expect("a store goes to memory");
+            let made = Word::of_store(store).made().expect("a store goes to memory");
             self.notice(&[(made, true)])?;
-            self.visible = true;
+            self.insn.visible = true;
             if W::ON {
                 self.report_store(store, at, true);
             }
             self.system.buffer.push(store);
         }
-        self.done.push(0);
+        self.insn.done.push(0);
         Ok(())
     }
 
     #[cold]
     fn too_many_stores() -> Stop {
         Stop::Unmodelled(format!(
-            "more than {} stores in a store buffer: a loop that stores and never drains",
-            buffer::MOST
+            "more than {MOST} stores in a store buffer: a loop that stores and never drains"
         ))
     }
 
@@ -297,7 +313,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// sees it.
     fn notice(&mut self, made: &[(Word, bool)]) -> Result<(), Stop> {
         // After a visible access of the same instruction no interrupt comes before it is complete.
-        let open = self.open_to_interrupts && !self.visible && self.system.latch.is_empty();
+        let open =
+            self.insn.open_to_interrupts && !self.insn.visible && self.system.latch.is_empty();
         let mut touches = made.to_vec();
         touches.extend(open.then_some((self.buffer_word(), true)));
         self.gate(&touches)?;
@@ -321,8 +338,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             va: at.va.wrapping_add(half),
             size,
             old: self.memory.load(location, size),
-            value: value & crate::memory::mask(size),
-            shared: self.is_visible(store.word()) || self.is_entry(location),
+            value: value & memory::mask(size),
+            shared: self.is_visible(Word::of_store(store)) || self.is_entry(location),
             locked: at.locked,
             buffered,
         };

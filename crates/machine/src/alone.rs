@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use memory::Memory;
 use mmu::bits::CR4_LA57;
 use x86::{RDI, RSP};
 
@@ -14,7 +15,6 @@ use crate::halt::{Bad, Halt, Violation};
 use crate::layout;
 use crate::look::{Look, look};
 use crate::machine::Machine;
-use crate::memory::Memory;
 use crate::registered::{Entry, Registered};
 use crate::state::State;
 use crate::step::{End, Mode};

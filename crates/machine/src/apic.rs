@@ -1,4 +1,4 @@
-//! The x2APIC's registers as MSRs: what a write asks for (SDM vol. 3 §10.12). Pure.
+//! What the local APICs of a scenario send (SDM vol. 3 §10.12). Pure.
 //!
 //! Sending: the interrupt command register with fixed and NMI delivery to a CPU by its number or by
 //! shorthand, and SELF IPI. Accepting: what is pending is delivered if its priority class is above that of
@@ -7,55 +7,11 @@
 //! service.
 
 use abi::layout::MAX_CPUS;
-use x86::Fault;
+use interrupts::icr::{self, DeliveryMode, Destination};
+use interrupts::{NMI, Vectors};
+use x86::Refusal;
 
-use crate::control::Refusal;
 use crate::registered::Handler;
-
-/// The vector that stands for an NMI, in reports and events.
-pub(crate) const NMI_VECTOR: u8 = 2;
-
-/// MSRs of the x2APIC (SDM vol. 3 table 10-6).
-pub(crate) mod msr {
-    pub(crate) const FIRST: u32 = 0x800;
-    pub(crate) const LAST: u32 = 0x83f;
-    pub(crate) const ID: u32 = 0x802;
-    pub(crate) const EOI: u32 = 0x80b;
-    pub(crate) const ICR: u32 = 0x830;
-    pub(crate) const SELF_IPI: u32 = 0x83f;
-}
-
-/// Which way a register is accessed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// RDMSR.
-    Read,
-    /// WRMSR.
-    Write,
-}
-
-/// The answer to an access to a register of the x2APIC that has no model, `None` for another MSR. Reserved
-/// ones fault, and those that cannot be accessed that way (SDM vol. 3 table 10-6).
-pub(crate) fn refusal(number: u32, direction: Direction) -> Option<Refusal> {
-    let (read, written) = match number {
-        ..msr::FIRST | 0x900.. => return None,
-        // Number, version, PPR, LDR, ISR, TMR, IRR, current count.
-        msr::ID | 0x803 | 0x80a | 0x80d | 0x810..=0x827 | 0x839 => (true, false),
-        msr::EOI | msr::SELF_IPI => (false, true),
-        // TPR, SVR, ESR, the local vector table, ICR, initial count, divide configuration.
-        0x808 | 0x80f | 0x828 | 0x82f | msr::ICR | 0x832..=0x838 | 0x83e => (true, true),
-        _ => (false, false),
-    };
-    let (exists, instruction) = match direction {
-        Direction::Read => (read, "rdmsr"),
-        Direction::Write => (written, "wrmsr"),
-    };
-    Some(if exists {
-        Refusal::Unmodelled(format!("{instruction} of {number:#x}, a register of the x2APIC"))
-    } else {
-        Refusal::Fault(Fault::GP)
-    })
-}
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +27,7 @@ impl Message {
     pub(crate) fn vector(self) -> u8 {
         match self {
             Message::Fixed(vector) => vector,
-            Message::Nmi => NMI_VECTOR,
+            Message::Nmi => NMI,
         }
     }
 }
@@ -96,7 +52,7 @@ impl Sending {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Apic {
     /// A bit for each vector that has a handler.
-    vectors: [u64; 4],
+    vectors: Vectors,
     /// Must some handler write to EOI?
     acknowledges: bool,
     nmi: bool,
@@ -106,10 +62,7 @@ pub(crate) struct Apic {
 
 impl Apic {
     pub(crate) fn new(handlers: &[Handler], nmi: bool, cpus: usize) -> Apic {
-        let mut vectors = [0; 4];
-        for handler in handlers {
-            vectors[usize::from(handler.vector / 64)] |= 1u64 << (handler.vector % 64);
-        }
+        let vectors = handlers.iter().map(|handler| handler.vector).collect();
         let present = |cpu: usize| u8::from(cpu < cpus) << cpu;
         let acknowledges = handlers.iter().any(|handler| handler.raw);
         Apic { vectors, acknowledges, nmi, cpus: (0..MAX_CPUS).map(present).sum() }
@@ -133,56 +86,46 @@ impl Apic {
 
     /// The rank of a vector among those with a handler.
     pub(crate) fn rank(&self, vector: u8) -> Option<u16> {
-        let (group, place) = (usize::from(vector / 64), vector % 64);
-        if self.vectors[group] >> place & 1 == 0 {
-            return None;
-        }
-        let below = self.vectors[..group].iter().map(|bits| bits.count_ones()).sum::<u32>();
-        let rank = below + (self.vectors[group] & ((1 << place) - 1)).count_ones();
-        u16::try_from(rank).ok()
+        self.vectors.rank(vector)
     }
 
-    /// What CPU number `own` sends by writing `value` to the interrupt command register.
-    ///
-    /// The level bit is not looked at: with edge triggering it has no effect on fixed interrupts and
-    /// NMIs, and kernels write both values (§10.6.1).
+    /// Returns the message that CPU number `own` sends by writing `value` to the interrupt command register.
     pub(crate) fn icr(&self, value: u64, own: u8) -> Result<Sending, Refusal> {
-        const RESERVED: u64 = 0xfff3_3000;
-        if value & RESERVED != 0 {
-            return Err(Refusal::Fault(Fault::GP));
-        }
+        let command = icr::decode(value)?;
         let unmodelled = |what: &str| Refusal::Unmodelled(format!("an IPI {what}: ICR {value:#x}"));
-        let message = match value >> 8 & 7 {
-            0 => Message::Fixed(low8(value)),
-            4 => Message::Nmi,
-            _ => return Err(unmodelled("that is neither fixed nor an NMI")),
+        let message = match command.mode {
+            DeliveryMode::Fixed => Message::Fixed(command.vector),
+            DeliveryMode::Nmi => Message::Nmi,
+            DeliveryMode::LowestPriority
+            | DeliveryMode::Smi
+            | DeliveryMode::Init
+            | DeliveryMode::StartUp
+            | DeliveryMode::Reserved(_) => {
+                return Err(unmodelled("that is neither fixed nor an NMI"));
+            }
         };
-        if value >> 15 & 1 != 0 {
+        if command.level_triggered {
             return Err(unmodelled("with level triggering"));
         }
-        let own = 1 << own;
-        let shorthand = value >> 18 & 3;
-        if message == Message::Nmi && matches!(shorthand, 1 | 2) {
-            // Table 10-4 allows only fixed interrupts there.
+        if !command.is_defined() {
             return Err(unmodelled("of an NMI to the sender by shorthand"));
         }
-        let to = match (shorthand, value >> 32) {
-            (1, _) => own,
-            (2, _) => self.cpus,
-            (3, _) => self.cpus & !own,
-            (_, 0xffff_ffff) => self.cpus,
-            _ if value >> 11 & 1 != 0 => return Err(unmodelled("to a logical destination")),
-            (_, cpu) => self.cpu(cpu).ok_or_else(|| unmodelled("to a CPU that is not there"))?,
-        };
+        let destination = command.destination;
+        if matches!(destination, Destination::Logical(_)) {
+            return Err(unmodelled("to a logical destination"));
+        }
+        // The number of a CPU is that of its local APIC.
+        let meant = (0..8u8).filter(|cpu| destination.includes(own.into(), (*cpu).into()));
+        let to = meant.map(|cpu| 1 << cpu).sum::<u8>() & self.cpus;
+        if matches!(destination, Destination::Physical(_)) && to == 0 {
+            return Err(unmodelled("to a CPU that is not there"));
+        }
         self.checked(Sending { message, to, at_once: false })
     }
 
-    /// What CPU number `own` sends by writing `value` to SELF IPI (§10.12.11).
+    /// Returns the message that CPU number `own` sends by writing `value` to SELF IPI (SDM vol. 3 §10.12.11).
     pub(crate) fn self_ipi(&self, value: u64, own: u8) -> Result<Sending, Refusal> {
-        if value >> 8 != 0 {
-            return Err(Refusal::Fault(Fault::GP));
-        }
-        let message = Message::Fixed(low8(value));
+        let message = Message::Fixed(icr::self_ipi(value)?);
         self.checked(Sending { message, to: 1 << own, at_once: true })
     }
 
@@ -199,12 +142,10 @@ impl Apic {
     }
 }
 
-fn low8(value: u64) -> u8 {
-    u8::try_from(value & 0xff).expect("masked")
-}
-
 #[cfg(test)]
 mod tests {
+    use x86::Fault;
+
     use super::*;
     use crate::registered::Entry;
 
@@ -216,25 +157,6 @@ mod tests {
 
     fn to(value: u64) -> u8 {
         apic().icr(value, 1).expect("modelled").to
-    }
-
-    #[test]
-    fn ranks_go_by_vector() {
-        let ranks: Vec<_> = [40, 63, 64, 250, 41].iter().map(|v| apic().rank(*v)).collect();
-        assert_eq!(ranks, [Some(0), Some(1), Some(2), Some(3), None]);
-    }
-
-    #[test]
-    fn registers_that_fault() {
-        let faults = |direction: Direction| {
-            let is_fault =
-                |number: &u32| refusal(*number, direction) == Some(Refusal::Fault(Fault::GP));
-            (0x800..0x900).filter(is_fault).count()
-        };
-        // 42 can be read, 15 written.
-        assert_eq!((faults(Direction::Read), faults(Direction::Write)), (256 - 42, 256 - 15));
-        assert_eq!(refusal(0x7ff, Direction::Read), None);
-        assert_eq!(refusal(0x900, Direction::Write), None);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! is first reached, for all CPUs and all states.
 
 use abi::hypercall::Hypercall;
+use memory::index;
 use x86::{Lowered, Op};
 
-use crate::layout::{Layout, Segment, index};
+use crate::layout::{Layout, Segment};
 
 /// What stands at an address.
 #[derive(Clone, Debug)]

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use interrupts::{Gate, InService, NmiBlocking, Shadow, exceeds, processor_priority};
+use memory::buffer::Buffer;
 use mmu::Tlb;
+use registers::bits::{CR0_INITIAL, CR4_INITIAL};
+use registers::msr::Msrs;
 use x86::{Regs, flags};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::agent::{Agent, LEVELS, STACKS};
-use crate::bits::{CR0_INITIAL, CR4_INITIAL};
-use crate::buffer::Buffer;
 use crate::frames::Frames;
 use crate::layout;
 use crate::next::NextOperation;
 use crate::registered::Handler;
 use crate::requests::Requests;
-use crate::shadow::Shadow;
 use crate::walker::UserAccess;
 
 /// What a CPU's thread is doing.
@@ -35,14 +36,13 @@ pub(crate) struct System {
     pub(crate) cr2: u64,
     pub(crate) cr3: u64,
     pub(crate) cr4: u64,
-    pub(crate) tsc_aux: u64,
+    pub(crate) msrs: Msrs,
     /// What is inhibited for one more instruction.
     pub(crate) shadow: Shadow,
-    /// NMIs wait for the next IRET (SDM vol. 3 §6.7.1).
-    pub(crate) nmi_blocked: bool,
+    pub(crate) nmis: NmiBlocking,
     pub(crate) halting: bool,
-    /// Vectors in service, by rank: delivered to a raw handler, and not acknowledged.
-    pub(crate) in_service: u64,
+    /// Vectors that were delivered to a raw handler, and not acknowledged.
+    pub(crate) in_service: InService,
     /// Values of the accesses that a suspended instruction has already made, in order.
     pub(crate) latch: Vec<u64>,
     /// Stores that nobody else can see yet.
@@ -102,11 +102,11 @@ impl Cpu {
                 cr2: 0,
                 cr3: 0,
                 cr4: CR4_INITIAL,
-                tsc_aux: u64::from(number),
+                msrs: Msrs::new(number),
                 shadow: Shadow::None,
-                nmi_blocked: false,
+                nmis: NmiBlocking::Open,
                 halting: false,
-                in_service: 0,
+                in_service: InService::default(),
                 latch: Vec::new(),
                 buffer: Buffer::default(),
                 tlb: Arc::default(),
@@ -182,22 +182,24 @@ impl Cpu {
     /// The registered vectors that could be delivered now, by rank: those that may be the highest to have
     /// arrived, if the priority class is above those in service (SDM vol. 3 §10.8.3.1).
     pub(crate) fn deliverable(&self, handlers: &[Handler]) -> impl Iterator<Item = u16> {
-        let class = |rank: usize| handlers[rank].vector >> 4;
         let open = self.interrupted.is_empty()
-            && self.interrupt_flag()
-            && !self.system.shadow.holds_interrupts()
+            && self.gate().takes_interrupts()
             && self.is_between_instructions();
-        let served = self.system.in_service.checked_ilog2();
-        let served = served.and_then(|rank| usize::try_from(rank).ok()).map(class);
+        // The task priority, which nothing here can set, is 0.
+        let priority = processor_priority(0, self.system.in_service);
         let ranks = self.pending.next();
-        ranks.filter(move |rank| open && served < Some(class(usize::from(*rank))))
+        ranks.filter(move |rank| open && exceeds(handlers[usize::from(*rank)].vector, priority))
     }
 
     /// Would an NMI be delivered now, if there were one?
     pub(crate) fn takes_nmi(&self) -> bool {
-        !self.system.nmi_blocked
-            && !self.system.shadow.holds_nmis()
-            && self.is_between_instructions()
+        self.gate().takes_nmis() && self.is_between_instructions()
+    }
+
+    /// What lets events pass or holds them.
+    pub(crate) fn gate(&self) -> Gate {
+        let System { nmis, shadow, .. } = self.system;
+        Gate { interrupts: self.interrupt_flag(), nmis, shadow }
     }
 
     /// No instruction is suspended, and the store buffer is empty, as delivery wants it (SDM vol. 3
@@ -220,14 +222,16 @@ impl Cpu {
         let mut bytes = Vec::with_capacity(640);
         let mut put = |value: u64| bytes.extend_from_slice(&value.to_le_bytes());
         let s = &self.system;
-        for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.tsc_aux, s.in_service] {
+        for value in [s.cr0, s.cr2, s.cr3, s.cr4] {
             put(value);
         }
+        s.msrs.words().into_iter().for_each(&mut put);
+        s.in_service.vectors().words().into_iter().for_each(&mut put);
         self.pending.words().into_iter().chain(self.nmis.words()).for_each(&mut put);
         s.arenas.iter().for_each(|value| put(*value));
         self.frames.iter().flat_map(|frames| frames.digest()).for_each(&mut put);
         let (shadow, nmi_shadow) = (s.shadow.holds_interrupts(), s.shadow.holds_nmis());
-        let bits = [shadow, s.halting, nmi_shadow, s.nmi_blocked];
+        let bits = [shadow, s.halting, nmi_shadow, s.nmis.is_blocked()];
         put(bits.iter().fold(0, |sum, bit| sum << 1 | u64::from(*bit)));
         put(match self.activity {
             Activity::Running => 0,

@@ -3,7 +3,7 @@
 //! What a call that has returned left below the stack pointer would tell states apart. So at the end of a step
 //! the words of the agent's own stack below its red zone become *dead*: zero, and of no known value. Those that
 //! were never stored to are dead from the start. A store makes the bytes alive that it writes
-//! ([`Memory`](crate::memory::Memory)), and which bytes are dead is part of a state. This is called masking.
+//! ([`Memory`](memory::Memory)), and which bytes are dead is part of a state. This is called masking.
 //!
 //! # Why no verdict depends on it
 //!
@@ -34,12 +34,14 @@
 //! Once code moves RSP in a way that calls and frames do not, as who switches stacks does, all of that stack
 //! is kept ([`Word::kept_stack`]). It would be found to be, word by word; nothing else depends on this.
 
+use memory::ALL_DEAD;
+use memory::buffer;
+
+use crate::agent::Agent;
 use crate::exec::{Accesses, Exec};
 use crate::layout::Want;
-use crate::memory::ALL_DEAD;
 use crate::watch::Watch;
 use crate::word::Word;
-use crate::{agent::Agent, buffer};
 
 /// SysV ABI: bytes below RSP that a leaf function may use. Precompiled `core` does. That they are spared only
 /// saves rounds.
@@ -69,7 +71,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// From the next round on what `kept` stands for is not masked.
     pub(crate) fn keep(&mut self, kept: Word) {
-        if self.masking && !self.accesses.is_shared(kept) {
+        if self.fixed.masking && !self.accesses.is_shared(kept) {
             self.accesses.touch(Agent::hardware(0), kept, true);
             self.accesses.touch(Agent::OBSERVER, kept, true);
         }
@@ -79,12 +81,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// zone, or all, becomes dead, as far as this step can have left anything there.
     pub(crate) fn mask(&mut self, rsp: u64, has_returned: bool) {
         // The observer's stack is the same in all states; an NMI within an NMI runs on a live one.
-        let is_masked = self.masking && self.has_frames();
-        if !is_masked || !(has_returned || (self.stack.0..=self.stack.1).contains(&rsp)) {
+        let is_masked = self.fixed.masking && self.has_frames();
+        if !is_masked || !(has_returned || (self.fixed.stack.0..=self.fixed.stack.1).contains(&rsp))
+        {
             return;
         }
-        let live = if has_returned { self.stack.1 } else { rsp.saturating_sub(RED_ZONE) };
-        let low = self.low_water & !7;
+        let live = if has_returned { self.fixed.stack.1 } else { rsp.saturating_sub(RED_ZONE) };
+        let low = self.step.low_water & !7;
         if low + 8 > live || self.accesses.is_shared(Word::kept_stack(self.agent)) {
             return;
         }

@@ -96,14 +96,16 @@ impl Machine {
                 accesses.touch(agent, part(Part::Nmi), true);
                 state.cpu_mut(number).nmis.take(0, stay);
             }
-            state.cpu_mut(number).system.nmi_blocked = true;
+            state.cpu_mut(number).system.nmis.deliver();
             nmi.handler
         } else {
             accesses.touch(agent, part(Part::Pending), true);
             let handler = self.registered.handlers[usize::from(pick)];
             let cpu = state.cpu_mut(number);
             cpu.pending.take(pick, stay);
-            cpu.system.in_service |= u64::from(handler.raw) << pick;
+            if handler.raw {
+                cpu.system.in_service.begin(handler.vector);
+            }
             handler
         };
         let sent = !agent.is_nmi() || pick == NMI_SENT;

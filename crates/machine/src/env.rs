@@ -1,20 +1,24 @@
 //! What the interpreter asks of the machine, answered by one agent at work.
 
+use interrupts::{Shadow, x2apic};
 use mmu::Invpcid;
-use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table, flags};
+use registers::control;
+use registers::msr::{self, Direction};
+use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, flags};
 
-use crate::apic::{self, Direction};
-use crate::control;
 use crate::exec::{Accesses, Exec, Stop};
-use crate::frame::{KERNEL_CS, KERNEL_SS};
+use crate::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::layout::Want;
-use crate::msr;
-use crate::shadow::Shadow;
+use crate::msr::{Notice, notice};
 use crate::watch::{Access, Warning, Watch};
 use crate::word::{Part, Word};
 
 impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     type Stop = Stop;
+
+    fn unmodelled(&mut self, what: String) -> Stop {
+        Stop::Unmodelled(what)
+    }
 
     #[inline]
     fn load(&mut self, at: At) -> Result<u64, Stop> {
@@ -32,8 +36,8 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
     fn load128(&mut self, at: At) -> Result<u128, Stop> {
         let want = if at.for_write { Want::Write } else { Want::Read };
         let location = self.translate(at, want)?;
-        self.several = true;
-        self.locks_two |= at.locked;
+        self.insn.several = true;
+        self.insn.locks_two |= at.locked;
         let (low, high) = halves(at);
         let low = self.load_at(location, low)?;
         let high = self.load_at(location + 8, high)?;
@@ -42,8 +46,8 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
 
     fn store128(&mut self, at: At, value: u128) -> Result<(), Stop> {
         let location = self.translate(at, Want::Write)?;
-        self.several = true;
-        self.locks_two |= at.locked;
+        self.insn.several = true;
+        self.insn.locks_two |= at.locked;
         let (low, high) = halves(at);
         let half = |value: u128| u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0);
         self.store_at(location, low, half(value))?;
@@ -83,14 +87,14 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             self.report(Access::InterruptFlag { on });
         }
         if change == IfChange::Sti {
-            self.casts = Shadow::of_sti(before);
+            self.insn.casts = Shadow::of_sti(before);
         }
         Ok(())
     }
 
     /// Whether it sleeps depends on what is pending, which other agents change.
     fn hlt(&mut self, _: &Regs) -> Result<(), Stop> {
-        if self.alone {
+        if self.fixed.alone {
             return Err(Stop::Unmodelled("hlt in code that runs by itself".into()));
         }
         if self.agent.level() > 0 {
@@ -98,7 +102,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         }
         let pending = |part| (Word::part(self.agent.cpu(), part), false);
         let touches = [pending(Part::Pending), pending(Part::Nmi)];
-        self.operation(&touches[..1 + usize::from(self.apic.nmi())])?;
+        self.operation(&touches[..1 + usize::from(self.fixed.apic.nmi())])?;
         self.report(Access::Halt);
         self.system.halting = true;
         Ok(())
@@ -110,7 +114,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             2 => (Part::Cr2, self.system.cr2),
             3 => (Part::Cr3, self.system.cr3),
             4 => (Part::Cr4, self.system.cr4),
-            _ => return Err(Stop::Unmodelled(format!("mov from CR{cr}"))),
+            _ => return Err(self.unmodelled(format!("mov from CR{cr}"))),
         };
         // The value is taken now: MOV from CR has no other access that could suspend it.
         self.part_of_cpu(part, false)?;
@@ -140,7 +144,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
                 self.system.cr4,
                 control::new_cr4(value, self.system.cr3, self.system.cr4)?,
             ),
-            _ => return Err(Stop::Unmodelled(format!("mov to CR{cr}"))),
+            _ => return Err(self.unmodelled(format!("mov to CR{cr}"))),
         };
         if !self.invalidates(&[(self.part_word(part), true)])? {
             return Ok(());
@@ -179,7 +183,7 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         self.change_tlb(|tlb, now| {
             tlb.invlpg(now, va);
         });
-        self.changes.any = true;
+        self.step.changes.any = true;
         Ok(())
     }
 
@@ -192,46 +196,36 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         if self.invalidates(&[])? {
             self.report(Access::Invpcid { kind, descriptor });
             self.change_tlb(|tlb, now| tlb.invpcid(now, operation));
-            self.changes.any = true;
+            self.step.changes.any = true;
         }
         Ok(())
     }
 
     fn rdmsr(&mut self, regs: &Regs, number: u32) -> Result<u64, Stop> {
-        Ok(match number {
-            msr::FS_BASE => regs.fs_base,
-            msr::GS_BASE => regs.gs_base,
-            msr::KERNEL_GS_BASE => regs.kernel_gs_base,
-            msr::TSC_AUX => self.system.tsc_aux,
-            msr::EFER => control::EFER_ALL,
-            apic::msr::FIRST..=apic::msr::LAST => return self.read_apic(number),
-            _ => return Err(msr::refusal(number, Direction::Read).into()),
-        })
+        if x2apic::REGISTERS.contains(&number) {
+            return self.read_apic(number);
+        }
+        let msr = msr::find(number, Direction::Read)?;
+        Ok(msr.value(regs, &self.system.msrs))
     }
 
     fn wrmsr(&mut self, regs: &mut Regs, number: u32, value: u64) -> Result<(), Stop> {
-        if (apic::msr::FIRST..=apic::msr::LAST).contains(&number) {
+        if x2apic::REGISTERS.contains(&number) {
             return self.write_apic(number, value);
         }
         self.drain()?;
-        let base = match number {
-            msr::FS_BASE => &mut regs.fs_base,
-            msr::GS_BASE => &mut regs.gs_base,
-            msr::KERNEL_GS_BASE => &mut regs.kernel_gs_base,
-            msr::EFER => {
-                let new = control::new_efer(value, control::EFER_ALL)?;
-                let what = "a change of IA32_EFER";
-                let same = new == control::EFER_ALL;
-                return if same { Ok(()) } else { Err(Stop::Unmodelled(what.into())) };
+        let msr = msr::find(number, Direction::Write)?;
+        let old = msr.value(regs, &self.system.msrs);
+        let new = msr.written(value, old, true)?;
+        let register = match notice(msr) {
+            Notice::Unmodelled if new == old => return Ok(()),
+            Notice::Unmodelled => {
+                return Err(Stop::Unmodelled(format!("a change of {}", msr.name())));
             }
-            msr::TSC_AUX if value >> 32 != 0 => return Err(Fault::GP.into()),
-            _ => return Err(msr::refusal(number, Direction::Write).into()),
+            Notice::Itself => "a segment base MSR",
         };
-        if !mmu::lam::canonical(value, true) {
-            return Err(Fault::GP.into());
-        }
-        let old = std::mem::replace(base, value);
-        self.report(Access::WriteRegister { register: "a segment base MSR", old, operand: value });
+        *msr.value_mut(regs, &mut self.system.msrs) = new;
+        self.report(Access::WriteRegister { register, old, operand: value });
         Ok(())
     }
 
@@ -242,12 +236,12 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
 
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Stop> {
         self.drain()?;
-        control::cpuid(leaf, subleaf, self.agent.cpu())
+        registers::cpuid(leaf, subleaf, self.agent.cpu())
             .ok_or_else(|| Stop::Unmodelled(format!("cpuid leaf {leaf:#x}, subleaf {subleaf:#x}")))
     }
 
     fn rdtsc(&mut self) -> Result<u64, Stop> {
-        self.clock.ok_or_else(|| {
+        self.fixed.clock.ok_or_else(|| {
             Stop::Unmodelled("time has no model; lamprey::fixed_clock lets it stand still".into())
         })
     }
@@ -265,20 +259,6 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
         self.load_stack_segment(segment, selector)
     }
 
-    fn table(&mut self, table: Table) -> Result<(u64, u16), Stop> {
-        let name = if table == Table::Gdt { "sgdt" } else { "sidt" };
-        Err(Stop::Unmodelled(name.into()))
-    }
-
-    fn load_table(&mut self, table: Table, _: u64, _: u16) -> Result<(), Stop> {
-        let name = if table == Table::Gdt { "lgdt" } else { "lidt" };
-        Err(Stop::Unmodelled(name.into()))
-    }
-
-    fn load_task_register(&mut self, _: u16) -> Result<(), Stop> {
-        Err(Stop::Unmodelled("ltr".into()))
-    }
-
     fn far_return(&mut self, regs: &mut Regs, to: &FarReturn) -> Result<(), Stop> {
         self.interrupt_return(regs, to)
     }
@@ -289,14 +269,6 @@ impl<A: Accesses, W: Watch> Env for Exec<'_, A, W> {
             return Stop::Fault(Fault::BP);
         }
         Stop::Unmodelled(format!("int {vector:#x}"))
-    }
-
-    fn port_in(&mut self, port: u16, _: u8) -> Result<u32, Stop> {
-        Err(Stop::Unmodelled(format!("in from port {port:#x}")))
-    }
-
-    fn port_out(&mut self, port: u16, _: u8, _: u32) -> Result<(), Stop> {
-        Err(Stop::Unmodelled(format!("out to port {port:#x}")))
     }
 
     fn smap(&mut self) -> Result<bool, Stop> {

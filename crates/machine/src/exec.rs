@@ -14,20 +14,19 @@
 
 use std::sync::Arc;
 
+use interrupts::Shadow;
+use memory::Memory;
 use mmu::Fill;
-use x86::Fault;
+use x86::{Fault, RSP, Refusal, Regs, flags};
 
 use crate::agent::Agent;
 use crate::apic::{Apic, Sending};
-use crate::control::Refusal;
 use crate::cpu::System;
 use crate::frames::{Depth, Frames};
 use crate::halt::{Misuse, Violation};
 use crate::layout::Layout;
 use crate::look::Look;
-use crate::memory::Memory;
 use crate::next::{NextOperation, Wait};
-use crate::shadow::Shadow;
 use crate::walker::UserAccess;
 use crate::watch::{Access, Seen, Watch};
 use crate::word::{Part, Word};
@@ -88,177 +87,187 @@ pub(crate) struct Changes {
     pub(crate) freed: Vec<u64>,
 }
 
-/// One agent at work.
-pub(crate) struct Exec<'a, A, W> {
-    pub(crate) layout: &'a Layout,
-    pub(crate) memory: &'a mut Memory,
-    pub(crate) system: &'a mut System,
-    pub(crate) accesses: &'a mut A,
-    pub(crate) watch: &'a mut W,
-    pub(crate) agent: Agent,
+/// Conditions of a step, which do not change while it runs.
+pub(crate) struct Fixed<'a> {
     /// Runs by itself: nothing is a scheduling point.
     pub(crate) alone: bool,
-    /// The step's visible operation is still to come.
-    pub(crate) credit: bool,
+    /// It is the set-up that runs alone, not a check.
+    pub(crate) setup: bool,
     /// Stores go through the store buffer.
     pub(crate) tso: bool,
     /// An interrupt may come between two instructions.
     pub(crate) interruptible: bool,
-    /// An interrupt or an NMI may come before this instruction.
-    pub(crate) open_to_interrupts: bool,
     /// Handlers of interrupts, and of NMIs, that find the registers and the frame of what they interrupt.
     pub(crate) raw: (bool, bool),
     /// Where interrupts can be sent.
     pub(crate) apic: Apic,
-    /// Interrupts sent in this step.
-    pub(crate) sent: Vec<Sending>,
     /// The stack pointer with which an IRETQ ends this handler.
     pub(crate) returns_to: Option<u64>,
-    /// The words that are gone on the stacks below this handler, and free for it.
-    pub(crate) lent: Vec<Word>,
-    /// It is the IRETQ that ends the handler.
-    pub(crate) ends_handler: bool,
     /// The user half is what page tables say.
     pub(crate) paged: bool,
-    /// RFLAGS.AC before this instruction.
-    pub(crate) ac: bool,
     /// When translations come to be cached.
     pub(crate) fill: Fill,
-    /// Frames that were freed.
-    pub(crate) freed: &'a mut Arc<Vec<u64>>,
-    /// The translation it stood before, and which way that goes.
-    pub(crate) pick: Option<(UserAccess, u16)>,
-    /// The translation it stands before, after [`Stop::Yield`].
-    pub(crate) choosing: Option<UserAccess>,
-    /// What this step has done to page tables.
-    pub(crate) changes: Changes,
     /// What RDTSC reads, if the scenario allows that time stands still.
     pub(crate) clock: Option<u64>,
-    /// Address of the instruction.
-    pub(crate) rip: u64,
-    /// Lowest address stored to on the agent's own stack.
-    pub(crate) low_water: u64,
+    /// The agent's own stack: its lowest address, and the first one above it.
     pub(crate) stack: (u64, u64),
-    /// What it stands before, after [`Stop::Yield`].
-    pub(crate) pending: NextOperation,
-    /// Values of this instruction's accesses so far.
-    pub(crate) done: Vec<u64>,
-    /// One of them was visible.
-    pub(crate) visible: bool,
-    /// A LOCKed instruction has started its visible operation.
-    locked_open: bool,
-    /// It goes on to the next word: CMPXCHG16B, or one that crosses into it.
-    pub(crate) locks_two: bool,
-    /// What it inhibits for one more instruction.
-    pub(crate) casts: Shadow,
-    /// It may make several accesses, between which no interrupt comes.
-    pub(crate) several: bool,
-    /// It stores to two words of which one is shared: both stores are visible.
-    pub(crate) together: bool,
-    /// Where a LOCKed instruction has been translated to, and for which address.
-    pub(crate) locked_place: Option<(u64, u64)>,
-    /// It is the set-up that runs alone, not a check.
-    pub(crate) setup: bool,
-    /// Where set-up last changed what closures start without.
-    pub(crate) lost_at: u64,
     /// Where set-up stopped allocating.
     pub(crate) heap_next: u64,
     /// What is below the stack pointer becomes dead at the end of a step.
     pub(crate) masking: bool,
-    /// Which frames on the agent's stack are gone.
+    /// Every CPU as it was when this step began.
+    pub(crate) others: &'a [Look],
+}
+
+/// Progress of one instruction: [`Exec::begin`] resets it.
+pub(crate) struct Instruction {
+    /// Its address.
+    pub(crate) rip: u64,
+    /// RSP before it.
+    pub(crate) rsp: u64,
+    /// RFLAGS.AC before it.
+    pub(crate) ac: bool,
+    /// An interrupt or an NMI may come before it.
+    pub(crate) open_to_interrupts: bool,
+    /// Values of its accesses so far.
+    pub(crate) done: Vec<u64>,
+    /// One of them was visible.
+    pub(crate) visible: bool,
+    /// It may make several accesses, between which no interrupt comes.
+    pub(crate) several: bool,
+    /// It stores to two words of which one is shared: both stores are visible.
+    pub(crate) together: bool,
+    /// It is LOCKed and has started its visible operation.
+    locked_open: bool,
+    /// That goes on to the next word: CMPXCHG16B, or one that crosses into it.
+    pub(crate) locks_two: bool,
+    /// Where a LOCKed instruction has been translated to, and for which address.
+    pub(crate) locked_place: Option<(u64, u64)>,
+    /// An address on the agent's stack below RSP to which it stores; the highest if none.
+    pub(crate) stored_below: u64,
+    /// The shadow it leaves.
+    pub(crate) casts: Shadow,
+    /// It is the IRETQ that ends the handler.
+    pub(crate) ends_handler: bool,
+}
+
+impl Instruction {
+    fn new() -> Instruction {
+        Instruction {
+            rip: 0,
+            rsp: 0,
+            ac: false,
+            open_to_interrupts: false,
+            done: Vec::new(),
+            visible: false,
+            several: false,
+            together: false,
+            locked_open: false,
+            locks_two: false,
+            locked_place: None,
+            stored_below: u64::MAX,
+            casts: Shadow::None,
+            ends_handler: false,
+        }
+    }
+}
+
+/// What a step has done, and leaves to whoever runs it.
+pub(crate) struct Progress {
+    /// The step's visible operation is still to come.
+    pub(crate) credit: bool,
+    /// The translation it stood before, and which way that goes.
+    pub(crate) pick: Option<(UserAccess, u16)>,
+    /// The translation it stands before, after [`Stop::Yield`].
+    pub(crate) choosing: Option<UserAccess>,
+    /// What it stands before, after [`Stop::Yield`].
+    pub(crate) pending: NextOperation,
+    /// Interrupts sent.
+    pub(crate) sent: Vec<Sending>,
+    /// Changes of page tables.
+    pub(crate) changes: Changes,
+    /// Where set-up last changed what closures start without.
+    pub(crate) lost_at: u64,
+    /// Lowest address stored to on the agent's own stack.
+    pub(crate) low_water: u64,
+    /// Which frames on that stack are gone.
     pub(crate) frames: Frames,
     /// How much of that stack was in frames.
     pub(crate) depth: Depth,
     /// The floor of the frames is behind RSP.
     pub(crate) lags: bool,
-    /// RSP before this instruction.
-    pub(crate) rsp: u64,
-    /// An address on the agent's stack below that to which this instruction stores; the highest if none.
-    pub(crate) stored_below: u64,
-    /// Every CPU as it was when this step began.
-    pub(crate) others: &'a [Look],
+    /// The words that are gone on the stacks below this handler, and free for it.
+    pub(crate) lent: Vec<Word>,
+}
+
+impl Progress {
+    /// Makes what a step starts with on a stack that ends at `top`.
+    pub(crate) fn new(credit: bool, pick: Option<(UserAccess, u16)>, top: u64) -> Progress {
+        Progress {
+            credit,
+            pick,
+            choosing: None,
+            pending: NextOperation::new(0, &[]),
+            sent: Vec::new(),
+            changes: Changes::default(),
+            lost_at: 0,
+            low_water: top,
+            frames: Frames::default(),
+            depth: Depth::new(top),
+            lags: false,
+            lent: Vec::new(),
+        }
+    }
+}
+
+/// One agent at work on the parts of the machine that it may change.
+pub(crate) struct Exec<'a, A, W> {
+    pub(crate) agent: Agent,
+    pub(crate) layout: &'a Layout,
+    pub(crate) memory: &'a mut Memory,
+    pub(crate) system: &'a mut System,
+    /// Frames that were freed.
+    pub(crate) freed: &'a mut Arc<Vec<u64>>,
+    pub(crate) accesses: &'a mut A,
+    pub(crate) watch: &'a mut W,
+    pub(crate) fixed: Fixed<'a>,
+    pub(crate) insn: Instruction,
+    pub(crate) step: Progress,
 }
 
 impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
+    /// Puts `agent` to work on these parts of the machine.
     pub(crate) fn new(
-        layout: &'a Layout,
-        memory: &'a mut Memory,
-        system: &'a mut System,
-        freed: &'a mut Arc<Vec<u64>>,
-        accesses: &'a mut A,
-        watch: &'a mut W,
         agent: Agent,
+        (layout, memory): (&'a Layout, &'a mut Memory),
+        (system, freed): (&'a mut System, &'a mut Arc<Vec<u64>>),
+        (accesses, watch): (&'a mut A, &'a mut W),
+        fixed: Fixed<'a>,
+        step: Progress,
     ) -> Self {
-        let stack = crate::layout::stack(agent);
-        Exec {
-            layout,
-            memory,
-            system,
-            accesses,
-            watch,
-            agent,
-            alone: false,
-            credit: true,
-            tso: false,
-            interruptible: false,
-            open_to_interrupts: false,
-            raw: (false, false),
-            apic: Apic::new(&[], false, 0),
-            sent: Vec::new(),
-            returns_to: None,
-            lent: Vec::new(),
-            ends_handler: false,
-            paged: false,
-            ac: false,
-            fill: Fill::Eager,
-            freed,
-            pick: None,
-            choosing: None,
-            changes: Changes::default(),
-            clock: None,
-            rip: 0,
-            low_water: stack.1,
-            stack,
-            pending: NextOperation::new(0, &[]),
-            done: Vec::new(),
-            visible: false,
-            locked_open: false,
-            locks_two: false,
-            casts: Shadow::None,
-            several: false,
-            together: false,
-            locked_place: None,
-            setup: false,
-            lost_at: 0,
-            heap_next: 0,
-            masking: false,
-            frames: Frames::default(),
-            depth: Depth::new(stack.1),
-            lags: false,
-            rsp: 0,
-            stored_below: u64::MAX,
-            others: &[],
-        }
+        let insn = Instruction::new();
+        Exec { agent, layout, memory, system, freed, accesses, watch, fixed, insn, step }
     }
 
-    /// An instruction at `rip` begins, or begins again.
+    /// An instruction begins, or begins again.
     #[inline]
-    pub(crate) fn begin(&mut self, rip: u64) {
-        self.rip = rip;
-        self.done.clear();
-        self.visible = false;
-        self.locked_open = false;
-        self.locks_two = false;
-        self.casts = Shadow::None;
-        self.several = false;
-        self.together = false;
-        self.locked_place = None;
+    pub(crate) fn begin(&mut self, regs: &Regs, open_to_interrupts: bool) {
+        let mut done = std::mem::take(&mut self.insn.done);
+        done.clear();
+        self.insn = Instruction {
+            rip: regs.rip,
+            rsp: regs.gpr[RSP],
+            ac: regs.rflags & flags::AC != 0,
+            open_to_interrupts,
+            done,
+            ..Instruction::new()
+        };
     }
 
     /// The instruction has completed.
     #[inline]
     pub(crate) fn retire(&mut self) {
-        self.system.shadow = self.casts;
+        self.system.shadow = self.insn.casts;
         if !self.system.latch.is_empty() {
             self.system.latch.clear();
         }
@@ -266,8 +275,8 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
 
     /// The instruction is suspended: keep what a visible operation has already decided.
     pub(crate) fn suspend(&mut self) {
-        if self.visible || !self.system.latch.is_empty() {
-            self.system.latch = std::mem::take(&mut self.done);
+        if self.insn.visible || !self.system.latch.is_empty() {
+            self.system.latch = std::mem::take(&mut self.insn.done);
         }
     }
 
@@ -279,24 +288,24 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         write: bool,
         locked: bool,
     ) -> Result<Option<u64>, Stop> {
-        if let Some(value) = self.system.latch.get(self.done.len()) {
+        if let Some(value) = self.system.latch.get(self.insn.done.len()) {
             return Ok(Some(*value));
         }
-        let together = self.together && (locked || !self.tso);
+        let together = self.insn.together && (locked || !self.fixed.tso);
         let shared =
             together || self.accesses.is_shared(word) || (write && self.is_entry_word(word));
-        if !self.alone && shared {
-            if self.credit {
-                self.credit = false;
-                self.locked_open = locked;
-            } else if !(locked && self.locked_open) {
-                self.pending = self.before(word, write, locked);
+        if !self.fixed.alone && shared {
+            if self.step.credit {
+                self.step.credit = false;
+                self.insn.locked_open = locked;
+            } else if !(locked && self.insn.locked_open) {
+                self.step.pending = self.before(word, write, locked);
                 return Err(Stop::Yield);
             }
-            self.visible = true;
+            self.insn.visible = true;
         }
         self.accesses.touch(self.agent, word, write);
-        if !self.alone
+        if !self.fixed.alone
             && shared
             && let Some(location) = word.location()
         {
@@ -311,14 +320,14 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         let point = self.point();
         if locked {
             let mut touches = vec![(word, true)];
-            touches.extend(self.locks_two.then_some((Word(word.0 + 1), true)));
-            touches.extend(self.paged.then_some((Word::TABLES, true)));
+            touches.extend(self.insn.locks_two.then_some((Word(word.0 + 1), true)));
+            touches.extend(self.fixed.paged.then_some((Word::TABLES, true)));
             let next = NextOperation::new(point, &touches);
-            if self.tso { next.waiting(Wait::Empty, self.buffer_word()) } else { next }
+            if self.fixed.tso { next.waiting(Wait::Empty, self.buffer_word()) } else { next }
         } else {
             // The first of several accesses keeps interrupts out until the last: an interrupt now and
             // one after the instruction are two things, whatever the handler touches.
-            let keeps_out = self.several && self.system.latch.is_empty();
+            let keeps_out = self.insn.several && self.system.latch.is_empty();
             let flag = (Word::part(self.agent.cpu(), Part::InterruptFlag), false);
             let mut touches = vec![(word, write)];
             touches.extend(keeps_out.then_some(flag));
@@ -334,7 +343,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     /// Is there anything in the store buffer that this code has to mind?
     #[inline]
     pub(crate) fn has_stores(&self) -> bool {
-        !self.system.buffer.is_empty() && !self.alone
+        !self.system.buffer.is_empty() && !self.fixed.alone
     }
 
     /// Goes on only with an empty store buffer.
@@ -353,14 +362,15 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     /// Stands before what it cannot do until the store buffer has changed.
     #[cold]
     pub(crate) fn wait(&mut self, wait: Wait) -> Stop {
-        self.pending = NextOperation::new(self.point(), &[]).waiting(wait, self.buffer_word());
+        self.step.pending = NextOperation::new(self.point(), &[]).waiting(wait, self.buffer_word());
         Stop::Yield
     }
 
     /// Two suspension points of one instruction are two program points.
     fn point(&self) -> u64 {
-        let progress = u64::try_from(self.system.latch.len().max(self.done.len())).unwrap_or(0);
-        self.rip.rotate_left(8) ^ progress
+        let progress =
+            u64::try_from(self.system.latch.len().max(self.insn.done.len())).unwrap_or(0);
+        self.insn.rip.rotate_left(8) ^ progress
     }
 
     /// An access to a part of this CPU: `true` if it is to be performed now, `false` if an earlier step did.
@@ -370,7 +380,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
 
     /// Reads a control register of this CPU on the way to something else.
     pub(crate) fn consult(&mut self, part: Part) -> Result<(), Stop> {
-        self.several = true;
+        self.insn.several = true;
         self.part_of_cpu(part, false).map(|_| ())
     }
 
@@ -398,17 +408,17 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         }
         self.gate(touches)?;
         self.touch_all(touches);
-        self.done.push(0);
+        self.insn.done.push(0);
         Ok(true)
     }
 
     /// Passes if this step may perform the operation.
     pub(crate) fn gate(&mut self, touches: &[(Word, bool)]) -> Result<(), Stop> {
-        if !self.alone && self.any_shared(touches) {
-            if !std::mem::take(&mut self.credit) {
+        if !self.fixed.alone && self.any_shared(touches) {
+            if !std::mem::take(&mut self.step.credit) {
                 return Err(self.before_operation(touches));
             }
-            self.visible = true;
+            self.insn.visible = true;
         }
         Ok(())
     }
@@ -423,33 +433,33 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
 
     /// Is a translation with these touches to be performed now? Not if it has to be chosen first.
     pub(crate) fn may_translate(&self, touches: &[(Word, bool)], several: bool) -> bool {
-        self.alone || !(several || self.any_shared(touches))
+        self.fixed.alone || !(several || self.any_shared(touches))
     }
 
     /// Stands before an operation with these touches.
     #[cold]
     pub(crate) fn before_operation(&mut self, touches: &[(Word, bool)]) -> Stop {
         let mut touches = touches.to_vec();
-        let keeps_out = self.several && self.system.latch.is_empty();
+        let keeps_out = self.insn.several && self.system.latch.is_empty();
         touches.extend(keeps_out.then_some((self.part_word(Part::InterruptFlag), false)));
-        self.pending = NextOperation::new(self.point(), &touches);
+        self.step.pending = NextOperation::new(self.point(), &touches);
         Stop::Yield
     }
 
     /// Has an earlier step made the next access of this instruction?
     pub(crate) fn is_latched(&self) -> bool {
-        self.done.len() < self.system.latch.len()
+        self.insn.done.len() < self.system.latch.len()
     }
 
     /// What the next access of this instruction gave, if an earlier step has made it.
     pub(crate) fn latched(&mut self) -> Option<u64> {
-        let value = *self.system.latch.get(self.done.len())?;
-        self.done.push(value);
+        let value = *self.system.latch.get(self.insn.done.len())?;
+        self.insn.done.push(value);
         Some(value)
     }
 
     fn is_entry_word(&self, word: Word) -> bool {
-        self.paged && word.location().is_some_and(|location| self.is_entry(location))
+        self.fixed.paged && word.location().is_some_and(|location| self.is_entry(location))
     }
 
     /// Is an address of code canonical?
@@ -464,7 +474,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
     #[inline]
     pub(crate) fn report(&mut self, access: Access) {
         if W::ON {
-            self.watch.seen(Seen { agent: self.agent, rip: self.rip, access });
+            self.watch.seen(Seen { agent: self.agent, rip: self.insn.rip, access });
         }
     }
 }

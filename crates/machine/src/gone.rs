@@ -29,10 +29,10 @@
 //! - The stack of NMIs from an NMI within an NMI on, which runs on the frames of the first.
 //! - What the owner itself does, and what set-up, invariants and final checks do.
 
+use memory::buffer::Store;
 use x86::Op;
 
 use crate::agent::{Agent, Role, STACKS};
-use crate::buffer::Store;
 use crate::cpu::Cpu;
 use crate::dead::RED_ZONE;
 use crate::exec::{Accesses, Exec, Stop};
@@ -46,54 +46,59 @@ use crate::word::Word;
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Is there a rule about frames for the agent at work?
     pub(crate) fn has_frames(&self) -> bool {
-        !self.alone && !matches!(self.agent.role(), Role::NestedNmi(_))
+        !self.fixed.alone && !matches!(self.agent.role(), Role::NestedNmi(_))
     }
 
     /// A step begins with this RSP.
     pub(crate) fn take_up_stack(&mut self, rsp: u64, frames: &[Frames; STACKS], depths: &[Depth]) {
-        if (self.stack.0..=self.stack.1).contains(&rsp) {
+        if (self.fixed.stack.0..=self.fixed.stack.1).contains(&rsp) {
             // What an earlier step has left below is dead as soon as RSP has risen above it.
-            self.low_water = rsp.saturating_sub(RED_ZONE).max(self.stack.0);
+            self.step.low_water = rsp.saturating_sub(RED_ZONE).max(self.fixed.stack.0);
         }
-        if self.returns_to.is_some() {
+        if self.fixed.returns_to.is_some() {
             let lent = lent(self.layout, self.agent, frames, depths);
-            self.lent = lent.filter(|word| self.is_visible(*word)).collect();
+            self.step.lent = lent.filter(|word| self.is_visible(*word)).collect();
         }
         if self.has_frames() {
-            self.frames = frames[self.agent.level()];
-            self.depth = depths[usize::from(self.agent.0)];
-            self.lags = self.frames.lags(rsp);
+            self.step.frames = frames[self.agent.level()];
+            self.step.depth = depths[usize::from(self.agent.0)];
+            self.step.lags = self.step.frames.lags(rsp);
         }
     }
 
     /// The step ends.
     pub(crate) fn put_down_stack(&self, frames: &mut [Frames; STACKS], depths: &mut [Depth]) {
         if self.has_frames() {
-            frames[self.agent.level()] = self.frames;
-            depths[usize::from(self.agent.0)] = self.depth;
+            frames[self.agent.level()] = self.step.frames;
+            depths[usize::from(self.agent.0)] = self.step.depth;
         }
     }
 
     /// An instruction has moved RSP from where it was, or has stored below it.
     #[inline]
     pub(crate) fn rsp_moved(&mut self, op: Option<&Op>, from: u64, rsp: u64) {
-        let stored_below = std::mem::replace(&mut self.stored_below, u64::MAX);
-        if self.alone {
+        let stored_below = std::mem::replace(&mut self.insn.stored_below, u64::MAX);
+        if self.fixed.alone {
             return;
         }
-        let on_stack = (self.stack.0..=self.stack.1).contains(&rsp);
+        let on_stack = (self.fixed.stack.0..=self.fixed.stack.1).contains(&rsp);
         let orderly = on_stack && op.is_none_or(|op| from == rsp || op.moves_frame(from, rsp));
         if from != rsp {
-            self.frames.leave_red_zone();
+            self.step.frames.leave_red_zone();
         }
-        if stored_below < rsp && stored_below >= rsp.saturating_sub(RED_ZONE).max(self.stack.0) {
-            self.frames.use_red_zone(stored_below);
+        if stored_below < rsp
+            && stored_below >= rsp.saturating_sub(RED_ZONE).max(self.fixed.stack.0)
+        {
+            self.step.frames.use_red_zone(stored_below);
         }
-        if orderly && self.frames.is_orderly() && self.depth.low <= self.frames.end(rsp) {
-            let (from, to) = self.depth.among_shared(self.frames.changing(rsp));
+        if orderly
+            && self.step.frames.is_orderly()
+            && self.step.depth.low <= self.step.frames.end(rsp)
+        {
+            let (from, to) = self.step.depth.among_shared(self.step.frames.changing(rsp));
             if from >= to {
-                self.frames.follow(rsp, None);
-                self.lags = false;
+                self.step.frames.follow(rsp, None);
+                self.step.lags = false;
                 return;
             }
         }
@@ -110,26 +115,26 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             return;
         }
         if !orderly {
-            self.frames.disturb();
+            self.step.frames.disturb();
         }
         if on_stack {
-            let end = self.frames.end(rsp);
-            deepen(self.layout, self.agent, &mut self.depth, end, self.accesses);
+            let end = self.step.frames.end(rsp);
+            deepen(self.layout, self.agent, &mut self.step.depth, end, self.accesses);
         }
-        self.lags = self.frames.lags(rsp);
-        if self.lags && self.passed(rsp).is_empty() {
-            self.frames.follow(rsp, None);
-            self.lags = false;
+        self.step.lags = self.step.frames.lags(rsp);
+        if self.step.lags && self.passed(rsp).is_empty() {
+            self.step.frames.follow(rsp, None);
+            self.step.lags = false;
         }
     }
 
     /// The shared words of which it changes whether they are gone when the floor follows RSP: their addresses.
     fn passed(&self, rsp: u64) -> Vec<u64> {
-        self.shared_between(self.frames.changing(rsp))
+        self.shared_between(self.step.frames.changing(rsp))
     }
 
     fn shared_between(&self, range: (u64, u64)) -> Vec<u64> {
-        let (from, to) = self.depth.among_shared(range);
+        let (from, to) = self.step.depth.among_shared(range);
         let words = (from & !7..to).step_by(8);
         words.filter(|va| self.is_visible(word_at(self.layout, *va))).collect()
     }
@@ -141,30 +146,30 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let passed = self.passed(rsp);
         let touches: Vec<(Word, bool)> =
             passed.iter().map(|va| (word_at(self.layout, *va), true)).collect();
-        if !passed.is_empty() && !std::mem::take(&mut self.credit) {
+        if !passed.is_empty() && !std::mem::take(&mut self.step.credit) {
             // No instruction is at such an address.
             return Some(NextOperation::new((rip ^ 1 << 63).rotate_left(8), &touches));
         }
         self.touch_all(&touches);
-        self.frames.follow(rsp, passed.first().copied());
-        self.lags = false;
+        self.step.frames.follow(rsp, passed.first().copied());
+        self.step.lags = false;
         None
     }
 
     /// What the return from a raw handler does to its frame and to the stacks below it.
     pub(crate) fn frame_popped(&self) -> Vec<(Word, bool)> {
-        let judged = self.has_frames() && self.frames.is_orderly();
-        let range = judged.then_some((self.frames.floor(), self.stack.1));
+        let judged = self.has_frames() && self.step.frames.is_orderly();
+        let range = judged.then_some((self.step.frames.floor(), self.fixed.stack.1));
         let passed = range.map_or_else(Vec::new, |range| self.shared_between(range));
         let passed = passed.into_iter().map(|va| word_at(self.layout, va));
-        passed.chain(self.lent.iter().copied()).map(|word| (word, true)).collect()
+        passed.chain(self.step.lent.iter().copied()).map(|word| (word, true)).collect()
     }
 
     /// A raw handler has returned.
     pub(crate) fn leave_stack(&mut self) {
-        if self.has_frames() && self.frames.is_orderly() {
-            let passed = self.shared_between((self.frames.floor(), self.stack.1));
-            self.frames.follow(self.stack.1, passed.first().copied());
+        if self.has_frames() && self.step.frames.is_orderly() {
+            let passed = self.shared_between((self.step.frames.floor(), self.fixed.stack.1));
+            self.step.frames.follow(self.fixed.stack.1, passed.first().copied());
         }
     }
 
@@ -174,7 +179,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if owner == layout::owner(self.agent) {
             return Ok(());
         }
-        let frames = self.others.get(usize::from(owner.cpu())).map(|other| other.frames);
+        let frames = self.fixed.others.get(usize::from(owner.cpu())).map(|other| other.frames);
         let frames = frames.unwrap_or_default()[owner.level()];
         match violation(self.agent, write, owner, frames, va) {
             Some(violation) => Err(Stop::Fail(Box::new(violation))),

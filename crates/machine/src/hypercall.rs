@@ -2,11 +2,12 @@
 
 use abi::hypercall::{FAILURE_WORDS, Hypercall};
 use abi::layout::{FIRST_VECTOR, MAX_CPUS};
+use interrupts::NMI;
 use mmu::Kind;
 use x86::{R8, R9, RAX, RCX, RDI, RDX, RSI, RSP, Regs};
 
 use crate::agent::Agent;
-use crate::apic::{Message, NMI_VECTOR, Sending};
+use crate::apic::{Message, Sending};
 use crate::cpu::System;
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::{Failure, Misuse, Violation};
@@ -111,10 +112,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// Discarding a run is visible to all: what others did before it counts, so they come first too.
     fn discard(&mut self) -> Result<Outcome, Stop> {
-        if self.alone || self.credit {
+        if self.fixed.alone || self.step.credit {
             return Ok(Outcome::Discard);
         }
-        self.pending = NextOperation::irreducible(self.rip, &[]);
+        self.step.pending = NextOperation::irreducible(self.insn.rip, &[]);
         Err(Stop::Yield)
     }
 
@@ -124,10 +125,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.agent.level() > 0 {
             self.drain()?;
         }
-        if self.setup {
+        if self.fixed.setup {
             self.setup_ends(regs)?;
         }
-        if !self.alone && regs.rflags & x86::flags::IF == 0 {
+        if !self.fixed.alone && regs.rflags & x86::flags::IF == 0 {
             if self.agent.level() == 0 {
                 return Ok(Outcome::Fail(Box::new(Violation::InterruptsOff)));
             }
@@ -171,7 +172,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             Hypercall::Nmi | Hypercall::RawNmi => {
                 let raw = call == Hypercall::RawNmi;
                 let entry = Entry { function: b, data: if raw { 0 } else { c } };
-                let handler = Handler { vector: NMI_VECTOR, entry, raw };
+                let handler = Handler { vector: NMI, entry, raw };
                 if registered.nmi.replace(NmiHandler { handler, budget: a }).is_some() {
                     return Ok(misuse(call, "was called twice, or with lamprey::nmi"));
                 }
@@ -182,7 +183,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                     return Ok(misuse(call, &format!("takes 4 or 5 levels, not {a}")));
                 }
                 registered.page_tables = true;
-                self.paged = true;
+                self.fixed.paged = true;
                 if a == 5 {
                     self.system.cr4 |= mmu::bits::CR4_LA57;
                 }
@@ -223,8 +224,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.agent == Agent::OBSERVER {
             return Ok(misuse(Hypercall::SendIpi, "is not for set-up and checks"));
         }
-        let handled = u8::try_from(vector).ok().filter(|vector| self.apic.rank(*vector).is_some());
-        let Some(to) = self.apic.cpu(to) else {
+        let handled =
+            u8::try_from(vector).ok().filter(|vector| self.fixed.apic.rank(*vector).is_some());
+        let Some(to) = self.fixed.apic.cpu(to) else {
             return Ok(misuse(Hypercall::SendIpi, &no_cpu(to)));
         };
         let Some(vector) = handled else {
@@ -240,10 +242,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         if self.agent == Agent::OBSERVER {
             return Ok(misuse(Hypercall::SendNmi, "is not for set-up and checks"));
         }
-        let Some(to) = self.apic.cpu(to) else {
+        let Some(to) = self.fixed.apic.cpu(to) else {
             return Ok(misuse(Hypercall::SendNmi, &no_cpu(to)));
         };
-        if !self.apic.nmi() {
+        if !self.fixed.apic.nmi() {
             let what = "was called, and there is no handler for NMIs; add lamprey::nmi";
             return Ok(misuse(Hypercall::SendNmi, what));
         }
@@ -339,7 +341,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         regs.gpr[RAX] = result;
         self.retire();
         if W::ON {
-            self.watch.retired(self.agent, self.rip, Flow::Return, regs.gpr[RSP]);
+            self.watch.retired(self.agent, self.insn.rip, Flow::Return, regs.gpr[RSP]);
         }
         Ok(())
     }
@@ -368,7 +370,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// Marks are wanted from every run, not only from watched ones.
     pub(crate) fn report_always(&mut self, access: Access) {
-        self.watch.seen(crate::watch::Seen { agent: self.agent, rip: self.rip, access });
+        self.watch.seen(crate::watch::Seen { agent: self.agent, rip: self.insn.rip, access });
     }
 }
 

@@ -10,17 +10,15 @@
 //!   loads the stack pointer that was interrupted; any other IRETQ is part of it. It must leave all other
 //!   registers as it found them: what it interrupts stands before an operation that is known already.
 
+use interrupts::Shadow;
+use interrupts::frame::{Frame, handler_flags};
 use x86::{RSP, Regs, flags};
 
 use crate::agent::Agent;
 use crate::cpu::{Activity, Cpu, Interrupted, blank_regs};
-use crate::frame::{Frame, KERNEL_CS, KERNEL_SS};
+use crate::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::layout;
 use crate::registered::Handler;
-use crate::shadow::Shadow;
-
-/// What an interrupt gate clears (SDM vol. 3 §6.12.1.3); VM is never set.
-const CLEARED: u64 = flags::IF | flags::TF | flags::NT | flags::RF;
 
 /// Starts `handler` as `agent`. A raw handler's frame is to be stored at its RSP.
 pub(crate) fn enter(cpu: &mut Cpu, agent: Agent, handler: Handler) -> Option<Frame> {
@@ -66,7 +64,8 @@ fn with_frame(interrupted: &Regs, top: u64, handler: Handler) -> (Regs, Option<F
     };
     let mut regs = interrupted.clone();
     regs.rip = handler.entry.function;
-    regs.rflags &= !CLEARED;
+    // Through an interrupt gate.
+    regs.rflags = handler_flags(regs.rflags, false);
     regs.gpr[RSP] = Frame::pushed_at(top);
     (regs, Some(frame))
 }
@@ -85,8 +84,8 @@ pub(crate) fn leave(cpu: &mut Cpu) -> Result<Option<u8>, &'static str> {
     }
     cpu.regs = regs;
     if level >= Agent::nmi(0).level() {
-        // The return is an IRET (SDM vol. 3 §6.7.1).
-        cpu.system.nmi_blocked = false;
+        // The return is an IRET.
+        cpu.system.nmis.iret();
     }
     Ok(Some(by.vector))
 }
@@ -142,9 +141,9 @@ mod tests {
         let mut cpu = Cpu::new(0);
         let before = cpu.regs.clone();
         assert_eq!(enter(&mut cpu, Agent::nmi(0), handler(false)), None);
-        cpu.system.nmi_blocked = true;
+        cpu.system.nmis.deliver();
         assert_eq!(cpu.level(0), Agent::nmi(0));
         assert_eq!(leave(&mut cpu), Ok(Some(40)));
-        assert_eq!((cpu.regs, cpu.system.nmi_blocked), (before, false));
+        assert_eq!((cpu.regs, cpu.system.nmis.is_blocked()), (before, false));
     }
 }

@@ -8,6 +8,8 @@
 use std::ops::Range;
 
 use abi::layout::{HEAP_BASE, HEAP_PHYS, IMAGE_BASE, USER_BASE, USER_SIZE};
+use memory::index;
+use mmu::bits::PHYSICAL_BITS;
 
 use crate::agent::{Agent, RUNNING_AGENTS, Role};
 use crate::word::Word;
@@ -21,6 +23,8 @@ const SLOT_BYTES: u64 = ARENA_BYTES + PAGE + STACK_BYTES;
 const READ: u8 = 1;
 const WRITE: u8 = 2;
 const EXECUTE: u8 = 4;
+
+const _: () = assert!(HEAP_PHYS & 0xfff == 0 && HEAP_PHYS < 1 << PHYSICAL_BITS);
 
 /// A loadable piece of the guest's image.
 #[derive(Clone, Debug)]
@@ -260,10 +264,4 @@ pub(crate) fn in_an_arena(va: u64) -> bool {
 
 fn slot_base(agent: u8) -> u64 {
     HEAP_BASE + SETUP_BYTES + u64::from(agent) * SLOT_BYTES
-}
-
-/// Lossless on the 64-bit hosts this runs on.
-#[inline]
-pub(crate) fn index(n: u64) -> usize {
-    usize::try_from(n).expect("64-bit host")
 }

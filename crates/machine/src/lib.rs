@@ -13,17 +13,15 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `agent`, `word` | who acts, and on what |
-//! | `bits`, `frame`, `registered` | parts of numbers; the frame of an interrupt; what set-up said |
-//! | `shadow` | what holds interrupts back for one instruction: pure |
-//! | `control`, `layout` | rules of values in control registers, IA32_EFER and CPUID, pure; where things are, permissions |
-//! | `memory`, `code` | copy-on-write words and their fingerprint; decoded instructions |
+//! | `gdt`, `registered` | the kernel's segments; what set-up said |
+//! | `layout`, `code` | where things are, permissions; decoded instructions |
 //! | `frames` | which stack frames are gone: pure |
 //! | `route` | translations as facts: what caches may keep, ways to a frame |
-//! | `apic`, `halt`, `watch` | what a write to the x2APIC asks for, pure; why a run ends; what is told |
-//! | `msr` | which MSRs exist |
+//! | `apic`, `halt`, `watch` | what local APICs send, pure; why a run ends; what is told |
+//! | `msr` | who notices a change of an MSR |
 //! | `cutoff` | when code that runs by itself is cut off |
 //! | `requests` | interrupts that were sent and not delivered: pure |
-//! | `buffer`, `walker` | the store buffer of a CPU; its TLB, and what it walks through |
+//! | `walker` | what a CPU walks through |
 //! | `next` | what an agent stands before |
 //! | `cpu` | one CPU: registers, control registers, level, suspended instruction |
 //! | `state`, `look` | lists the parts; what a CPU shows of itself |
@@ -35,7 +33,6 @@
 //! | `hypercall`, `interrupt` | what a guest asks of the machine; a handler starts and returns |
 //! | `user`, `deliver` | accesses to the user half; when interrupts and NMIs come |
 //! | `step`, `alone` | one step: from a scheduling point to the next; set-up, invariants and final checks |
-//! | `bare` | a machine that boots a kernel of its own; it has rooms of its own |
 //!
 //! # Invariants
 //!
@@ -50,19 +47,15 @@ mod access;
 mod agent;
 mod alone;
 mod apic;
-pub mod bare;
-mod bits;
-mod buffer;
 mod code;
-mod control;
 mod cpu;
 mod cutoff;
 mod dead;
 mod deliver;
 mod env;
 mod exec;
-mod frame;
 mod frames;
+mod gdt;
 mod gone;
 mod halt;
 mod hypercall;
@@ -70,14 +63,12 @@ mod interrupt;
 mod layout;
 mod look;
 mod machine;
-mod memory;
 mod msr;
 mod next;
 mod registered;
 mod requests;
 mod route;
 mod send;
-mod shadow;
 mod state;
 mod step;
 mod translation;

@@ -1,6 +1,7 @@
 //! The machine as a whole: loading, and what can happen next.
 
 use abi::hypercall::Hypercall;
+use memory::Memory;
 use mmu::Fill;
 
 use crate::agent::{Agent, Role};
@@ -9,7 +10,6 @@ use crate::cpu::{Activity, Choosing, Cpu};
 use crate::cutoff::Cutoff;
 use crate::frames::Depth;
 use crate::layout::{self, Layout, Segment, Want};
-use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::registered::Registered;
 use crate::state::State;
@@ -232,7 +232,7 @@ impl Machine {
         match agent.role() {
             Role::Observer => None,
             Role::Hardware(number) => {
-                let word = cpu.system.buffer.oldest()?.word();
+                let word = Word::of_store(cpu.system.buffer.oldest()?);
                 let buffer = Word::part(number, Part::Buffer);
                 let store = [(word, true), (buffer, true), (Word::TABLES, true)];
                 let entry = self.registered.page_tables;

@@ -1,155 +1,22 @@
-//! Which model-specific registers the modelled processor has (SDM vol. 4 table 2-2; APM vol. 2 appendix A).
-//!
-//! The machines ask here for whatever they have no model of themselves. A register that every 64-bit processor
-//! has, or that goes with a feature that CPUID enumerates, is undecided, and so are registers of single
-//! families that kernels are known to use. All others do not exist: an access is #GP(0), as it is to those
-//! that go with a feature that CPUID does not enumerate (IA32_TSC_ADJUST, IA32_SPEC_CTRL, …).
+//! Who notices a change of a model-specific register. Which there are, where their values are and what can be
+//! written, is the table of [`registers::msr`]; a row that is added there asks for one here.
 
-use x86::Fault;
+use registers::msr::Msr;
 
-use crate::apic::{self, Direction};
-use crate::control::Refusal;
-
-pub(crate) const APIC_BASE: u32 = 0x1b;
-pub(crate) const EFER: u32 = 0xc000_0080;
-pub(crate) const FS_BASE: u32 = 0xc000_0100;
-pub(crate) const GS_BASE: u32 = 0xc000_0101;
-pub(crate) const KERNEL_GS_BASE: u32 = 0xc000_0102;
-pub(crate) const TSC_AUX: u32 = 0xc000_0103;
-
-/// The feature with which a register exists.
-#[derive(Clone, Copy)]
-enum With {
-    /// Every processor.
-    All,
-    /// A flag of CPUID.
-    Flag(&'static str),
-    /// Processors of some families; nothing is claimed of them.
-    Family,
+/// Who notices that code changes a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// Nobody but the code itself: a handler starts with what it interrupts has, and leaves it so. Where one
+    /// could see the change, that has no model.
+    Itself,
+    /// Nobody knows: a change has no model.
+    Unmodelled,
 }
 
-use With::{All, Family, Flag};
-
-/// First and last number, name, and the feature with which they exist.
-type Row = (u32, u32, &'static str, With);
-
-const REGISTERS: &[Row] = &[
-    (0x0, 0x1, "IA32_P5_MC_ADDR, IA32_P5_MC_TYPE", Flag("MCA")),
-    (0x10, 0x10, "IA32_TIME_STAMP_COUNTER", Flag("TSC")),
-    (0x17, 0x17, "IA32_PLATFORM_ID", All),
-    (APIC_BASE, APIC_BASE, "IA32_APIC_BASE", Flag("APIC")),
-    (0x2a, 0x2a, "EBL_CR_POWERON", Family),
-    (0x3a, 0x3a, "IA32_FEATURE_CONTROL", Family),
-    (0x3b, 0x3b, "IA32_TSC_ADJUST", Flag("TSC_ADJUST")),
-    (0x48, 0x49, "IA32_SPEC_CTRL, IA32_PRED_CMD", Flag("IBRS")),
-    (0x79, 0x79, "IA32_BIOS_UPDT_TRIG", All),
-    (0x8b, 0x8b, "IA32_BIOS_SIGN_ID", All),
-    (0xc1, 0xc8, "IA32_PMCx", Flag("ARCH_PERFMON")),
-    (0xcd, 0xce, "MSR_FSB_FREQ, MSR_PLATFORM_INFO", Family),
-    (0xe2, 0xe2, "MSR_PKG_CST_CONFIG_CONTROL", Family),
-    (0xe7, 0xe8, "IA32_MPERF, IA32_APERF", Flag("APERFMPERF")),
-    (0xfe, 0xfe, "IA32_MTRRCAP", Flag("MTRR")),
-    (0x10a, 0x10b, "IA32_ARCH_CAPABILITIES, IA32_FLUSH_CMD", Flag("ARCH_CAPABILITIES")),
-    (0x140, 0x140, "MISC_FEATURE_ENABLES", Family),
-    (0x174, 0x176, "IA32_SYSENTER_CS, _ESP, _EIP", Flag("SEP")),
-    (0x179, 0x17b, "IA32_MCG_CAP, _STATUS, _CTL", Flag("MCA")),
-    (0x186, 0x18d, "IA32_PERFEVTSELx", Flag("ARCH_PERFMON")),
-    (0x198, 0x199, "IA32_PERF_STATUS, IA32_PERF_CTL", Flag("EIST")),
-    (0x19a, 0x19c, "IA32_CLOCK_MODULATION, IA32_THERM_INTERRUPT, _STATUS", Flag("ACPI")),
-    (0x1a0, 0x1a0, "IA32_MISC_ENABLE", All),
-    (0x1a2, 0x1ad, "MSR_TEMPERATURE_TARGET to MSR_TURBO_RATIO_LIMIT", Family),
-    (0x1b0, 0x1b2, "IA32_ENERGY_PERF_BIAS, IA32_PACKAGE_THERM_STATUS, _INTERRUPT", Flag("PTS")),
-    (0x1c8, 0x1c9, "MSR_LBR_SELECT, MSR_LASTBRANCH_TOS", Family),
-    (0x1d9, 0x1d9, "IA32_DEBUGCTL", All),
-    (0x1db, 0x1de, "MSR_LASTBRANCH_FROM_IP to MSR_LER_TO_LIP", Family),
-    (0x1fc, 0x1fc, "MSR_POWER_CTL", Family),
-    (0x200, 0x213, "IA32_MTRR_PHYSBASEn, IA32_MTRR_PHYSMASKn", Flag("MTRR")),
-    (0x250, 0x250, "IA32_MTRR_FIX64K_00000", Flag("MTRR")),
-    (0x258, 0x259, "IA32_MTRR_FIX16K_80000, _A0000", Flag("MTRR")),
-    (0x268, 0x26f, "IA32_MTRR_FIX4K_C0000 to _F8000", Flag("MTRR")),
-    (0x277, 0x277, "IA32_PAT", Flag("PAT")),
-    (0x280, 0x29f, "IA32_MCi_CTL2", Flag("MCA")),
-    (0x2ff, 0x2ff, "IA32_MTRR_DEF_TYPE", Flag("MTRR")),
-    (0x309, 0x30c, "IA32_FIXED_CTRx", Flag("ARCH_PERFMON")),
-    (0x38d, 0x390, "IA32_FIXED_CTR_CTRL to IA32_PERF_GLOBAL_OVF_CTRL", Flag("ARCH_PERFMON")),
-    (0x400, 0x47f, "IA32_MCi_CTL, _STATUS, _ADDR, _MISC", Flag("MCA")),
-    (0x480, 0x491, "IA32_VMX_BASIC to IA32_VMX_VMFUNC", Flag("VMX")),
-    (0x570, 0x571, "IA32_RTIT_CTL, IA32_RTIT_STATUS", Flag("PT")),
-    (0x600, 0x600, "IA32_DS_AREA", Flag("DS")),
-    (0x601, 0x69f, "power, residency and last branches", Family),
-    (0x6a0, 0x6a8, "IA32_U_CET to IA32_INTERRUPT_SSP_TABLE_ADDR", Flag("CET_SS")),
-    (0x6c0, 0x6df, "MSR_LASTBRANCH_x_TO_IP", Family),
-    (0x6e0, 0x6e0, "IA32_TSC_DEADLINE", Flag("TSC_DEADLINE")),
-    (0x770, 0x777, "IA32_PM_ENABLE to IA32_HWP_STATUS", Flag("HWP")),
-    (0xda0, 0xda0, "IA32_XSS", Flag("XSAVES")),
-    (EFER, EFER, "IA32_EFER", Flag("LM")),
-    (0xc000_0081, 0xc000_0084, "IA32_STAR, _LSTAR, _CSTAR, _FMASK", Flag("SYSCALL")),
-    (FS_BASE, KERNEL_GS_BASE, "IA32_FS_BASE, IA32_GS_BASE, IA32_KERNEL_GS_BASE", Flag("LM")),
-    (TSC_AUX, TSC_AUX, "IA32_TSC_AUX", Flag("RDTSCP")),
-    (0xc000_0104, 0xc000_0104, "TSC_RATIO", Flag("TSC_RATE_MSR")),
-    (0xc000_0408, 0xc000_040f, "MC4_MISC1 to MC4_MISC8", Family),
-    (0xc000_2000, 0xc000_2fff, "MCAX", Family),
-    (0xc001_0000, 0xc001_1fff, "AMD's", Family),
-];
-
-/// The answer to an access to register `number`, of which the machine that asks has no model.
-pub(crate) fn refusal(number: u32, direction: Direction) -> Refusal {
-    if let Some(refusal) = apic::refusal(number, direction) {
-        return refusal;
-    }
-    let instruction = match direction {
-        Direction::Read => "rdmsr",
-        Direction::Write => "wrmsr",
-    };
-    match name(number) {
-        Some(name) => Refusal::Unmodelled(format!("{instruction} of {number:#x}, {name}")),
-        None => Refusal::Fault(Fault::GP),
-    }
-}
-
-/// The name of a register that exists, or may.
-fn name(number: u32) -> Option<&'static str> {
-    let row = REGISTERS.iter().find(|&&(first, last, ..)| (first..=last).contains(&number));
-    row.filter(|(.., with)| with.exists()).map(|&(.., name, _)| name)
-}
-
-impl With {
-    fn exists(self) -> bool {
-        match self {
-            All | Family => true,
-            Flag(flag) => x86::cpuid::enumerates(flag),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn faults(number: u32) -> bool {
-        refusal(number, Direction::Read) == Refusal::Fault(Fault::GP)
-    }
-
-    #[test]
-    fn rows_are_in_order_and_apart() {
-        for pair in REGISTERS.windows(2) {
-            assert!(pair[0].0 <= pair[0].1 && pair[0].1 < pair[1].0, "{:#x}", pair[1].0);
-        }
-    }
-
-    #[test]
-    fn what_cpuid_enumerates_exists() {
-        for number in [0x10, 0x174, 0x179, 0x277, 0x2ff, 0x400, 0xc000_0082, TSC_AUX, APIC_BASE] {
-            assert!(!faults(number), "{number:#x}");
-        }
-    }
-
-    #[test]
-    fn what_it_does_not_faults() {
-        // IA32_TSC_ADJUST, IA32_SPEC_CTRL, IA32_VMX_BASIC, IA32_TSC_DEADLINE, IA32_XSS, numbers of nothing,
-        // those that no processor will have.
-        for number in [0x3b, 0x48, 0x480, 0x6e0, 0xda0, 0x2, 0x1fff, 0x4000_0000, u32::MAX] {
-            assert!(faults(number), "{number:#x}");
-        }
+/// Returns who notices a change of `msr`.
+pub(crate) fn notice(msr: Msr) -> Notice {
+    match msr {
+        Msr::FsBase | Msr::GsBase | Msr::KernelGsBase => Notice::Itself,
+        Msr::Efer | Msr::TscAux => Notice::Unmodelled,
     }
 }

@@ -1,6 +1,7 @@
 //! What an agent stands before.
 
-use crate::buffer::{Buffer, Forward};
+use memory::buffer::{Buffer, Forward};
+
 use crate::word::Word;
 
 /// What the store buffer has to come to before an agent can go on.
@@ -10,8 +11,8 @@ pub(crate) enum Wait {
     No,
     /// It is empty.
     Empty,
-    /// None of its stores to this word is in the way of a load of these bytes.
-    Forwarded(Word, u8),
+    /// None of its stores to the word of memory with this number is in the way of a load of these bytes.
+    Forwarded(u64, u8),
     /// It holds no store that an MFENCE has followed.
     Fenced,
 }
@@ -32,7 +33,7 @@ impl Wait {
             Wait::No => 0,
             Wait::Empty => 1,
             Wait::Fenced => 2,
-            Wait::Forwarded(word, bytes) => 3 + (u64::from(word.0) << 8 | u64::from(bytes)),
+            Wait::Forwarded(word, bytes) => 3 + (word << 8 | u64::from(bytes)),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What an instruction does to interrupts: sends them, returns from them, holds them back.
 
-use x86::{FarReturn, Fault, Regs, Segment, flags};
+use interrupts::{Shadow, frame, x2apic};
+use registers::msr::{self, Direction};
+use x86::{FarReturn, Regs, Segment, flags};
 
 use crate::agent::{Agent, Role};
-use crate::apic::{self, Direction, Message, Sending};
+use crate::apic::{Message, Sending};
 use crate::exec::{Accesses, Exec, Stop};
-use crate::frame::{KERNEL_CS, KERNEL_SS};
-use crate::msr;
-use crate::shadow::Shadow;
+use crate::gdt::{KERNEL_CS, KERNEL_SS, descriptor};
 use crate::watch::{Access, Watch};
 use crate::word::{Part, Word};
 
@@ -22,22 +22,24 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         for to in sending.targets() {
             self.report(Access::SendIpi { to, vector: message.vector() });
         }
-        self.sent.push(sending);
+        self.step.sent.push(sending);
         Ok(())
     }
 
     /// WRMSR to the x2APIC: not serialising, and it does not wait for earlier stores (SDM vol. 3 §8.3
     /// note 4), not even for those before an MFENCE, unless an LFENCE comes between (§10.12.3).
     pub(crate) fn write_apic(&mut self, number: u32, value: u64) -> Result<(), Stop> {
-        if self.alone {
+        if self.fixed.alone {
             return Err(Stop::Unmodelled("an APIC register in code that runs by itself".into()));
         }
         let own = self.agent.cpu();
         let sending = match number {
-            apic::msr::EOI if value == 0 => return self.end_of_interrupt(),
-            apic::msr::EOI => return Err(Fault::GP.into()),
-            apic::msr::ICR => self.apic.icr(value, own)?,
-            apic::msr::SELF_IPI => self.apic.self_ipi(value, own)?,
+            x2apic::EOI => {
+                x2apic::check_value(number, value)?;
+                return self.end_of_interrupt();
+            }
+            x2apic::ICR => self.fixed.apic.icr(value, own)?,
+            x2apic::SELF_IPI => self.fixed.apic.self_ipi(value, own)?,
             _ => return Err(msr::refusal(number, Direction::Write).into()),
         };
         self.send(sending)
@@ -46,13 +48,11 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// The highest vector in service no longer is; what that holds back may come, so it is visible (SDM vol. 3
     /// §10.8.5).
     fn end_of_interrupt(&mut self) -> Result<(), Stop> {
-        if self.apic.acknowledges() && self.part_of_cpu(Part::Pending, true)? {
+        if self.fixed.apic.acknowledges() && self.part_of_cpu(Part::Pending, true)? {
             if W::ON {
                 self.report(Access::Note("end of interrupt".into()));
             }
-            if let Some(highest) = self.system.in_service.checked_ilog2() {
-                self.system.in_service &= !(1 << highest);
-            }
+            self.system.in_service.end();
         }
         Ok(())
     }
@@ -60,7 +60,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// RDMSR of an x2APIC register.
     pub(crate) fn read_apic(&self, number: u32) -> Result<u64, Stop> {
         match number {
-            apic::msr::ID => Ok(u64::from(self.agent.cpu())),
+            x2apic::ID => Ok(u64::from(self.agent.cpu())),
             _ => Err(msr::refusal(number, Direction::Read).into()),
         }
     }
@@ -74,11 +74,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let what = format!("an IRETQ to CS {:#x} and SS {ss:#x}; {wanted}", to.cs);
             return Err(Stop::Unmodelled(what));
         }
-        if !mmu::lam::canonical(to.rip, false) {
-            return Err(Fault::GP.into());
-        }
+        frame::check_return(to, 0, |selector| Ok::<_, Stop>(descriptor(selector)))?;
         self.drain()?;
-        let ends = self.returns_to == Some(to.rsp);
+        let ends = self.fixed.returns_to == Some(to.rsp);
         let on = to.rflags & flags::IF != 0;
         let in_handler = self.agent.level() > 0;
         if on && in_handler && !ends {
@@ -94,12 +92,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             self.report(Access::InterruptFlag { on });
         }
         if self.agent.is_nmi() {
-            self.system.nmi_blocked = false;
+            self.system.nmis.iret();
             if !ends {
                 may_start(Agent::nested_nmi(self.agent.cpu()), self.accesses);
             }
         }
-        self.ends_handler = ends;
+        self.insn.ends_handler = ends;
         Ok(())
     }
 
@@ -119,7 +117,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             }
         }
         self.operation(&[(Word::part(self.agent.cpu(), Part::InterruptFlag), true)])?;
-        self.casts = Shadow::of_mov_ss(self.system.shadow);
+        self.insn.casts = Shadow::of_mov_ss(self.system.shadow);
         Ok(())
     }
 }

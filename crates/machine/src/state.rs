@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use memory::buffer::Store;
+use memory::{Memory, mix};
+
 use crate::agent::CPUS;
-use crate::buffer::Store;
 use crate::cpu::Cpu;
-use crate::memory::{Memory, mix};
 use crate::word::{PARTS, Word};
 
 /// All that changes while the machine runs.

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use abi::hypercall::Hypercall;
+use memory::Memory;
+use memory::buffer::Store;
 use x86::{Fault, Op, RSP, Regs};
 
 use crate::agent::{Agent, Role};
 use crate::apic::{Apic, Message, Sending};
-use crate::buffer::Store;
 use crate::code::{Code, Slot};
 use crate::cpu::{Activity, Choosing, Cpu, blank_regs};
 use crate::cutoff::{ASK_EVERY, Cutoff};
-use crate::exec::{Accesses, Changes, Exec, Stop};
+use crate::exec::{Accesses, Changes, Exec, Fixed, Progress, Stop};
 use crate::gone;
 use crate::halt::{Bad, Gap, GapKind, Halt, Violation};
 use crate::hypercall::{Context, Outcome};
 use crate::layout::Want;
 use crate::look::{Look, look};
 use crate::machine::{Machine, MemoryModel, NMI_TOO_DEEP, NMI_UNSENT_TOO_DEEP};
-use crate::memory::Memory;
 use crate::next::NextOperation;
 use crate::requests::MOST;
 use crate::state::State;
@@ -58,6 +58,22 @@ pub(crate) struct Mode {
     pub(crate) pick: Option<(Choosing, u16)>,
     /// Most instructions.
     pub(crate) limit: u64,
+}
+
+impl Mode {
+    /// Returns the alternative of `choose` that is picked, if it stood before one.
+    fn alternative(self) -> Option<u16> {
+        let (choosing, pick) = self.pick?;
+        matches!(choosing, Choosing::Among(_)).then_some(pick)
+    }
+
+    /// Returns the translation that it stood before, and which way that goes.
+    fn translation(self) -> Option<(UserAccess, u16)> {
+        match self.pick? {
+            (Choosing::Translation(access), pick) => Some((access, pick)),
+            _ => None,
+        }
+    }
 }
 
 impl Machine {
@@ -163,37 +179,30 @@ impl Machine {
         let apic = Apic::new(&registered.handlers, registered.nmi.is_some(), cpus.len());
         let Cpu { regs, system, interrupted, frames, .. } =
             Arc::make_mut(&mut cpus[usize::from(agent.cpu())]);
-        let paged = registered.page_tables;
-        let mut context = Context {
-            registered,
-            setup: mode.setup,
-            others,
-            pick: match mode.pick {
-                Some((Choosing::Among(_), pick)) => Some(pick),
-                _ => None,
-            },
-        };
-        let mut exec = Exec::new(layout, memory, system, freed, accesses, watch, agent);
-        exec.alone = mode.alone;
-        exec.setup = mode.setup;
-        exec.heap_next = *heap_next;
-        exec.credit = mode.credit;
-        exec.clock = context.registered.clock;
-        exec.paged = paged;
-        exec.fill = config.fill;
-        exec.pick = match mode.pick {
-            Some((Choosing::Translation(access), pick)) => Some((access, pick)),
-            _ => None,
-        };
-        exec.masking = config.masking;
-        exec.others = others;
+        let mut context =
+            Context { registered, setup: mode.setup, others, pick: mode.alternative() };
         let by_frame = interrupted.last().filter(|interrupted| interrupted.by.raw);
-        exec.returns_to = by_frame.map(|interrupted| interrupted.regs.gpr[RSP]);
+        let stack = crate::layout::stack(agent);
+        let fixed = Fixed {
+            alone: mode.alone,
+            setup: mode.setup,
+            tso: config.memory_model == MemoryModel::Tso,
+            interruptible: !mode.alone && context.registered.interrupts(),
+            raw: context.registered.raw(),
+            apic,
+            returns_to: by_frame.map(|interrupted| interrupted.regs.gpr[RSP]),
+            paged: context.registered.page_tables,
+            fill: config.fill,
+            clock: context.registered.clock,
+            stack,
+            heap_next: *heap_next,
+            masking: config.masking,
+            others,
+        };
+        let step = Progress::new(mode.credit, mode.translation(), stack.1);
+        let told = (&mut *accesses, &mut *watch);
+        let mut exec = Exec::new(agent, (layout, memory), (system, freed), told, fixed, step);
         exec.take_up_stack(regs.gpr[RSP], frames, depths);
-        exec.tso = config.memory_model == MemoryModel::Tso;
-        exec.interruptible = !mode.alone && context.registered.interrupts();
-        exec.raw = context.registered.raw();
-        exec.apic = apic;
         let stands = mode.credit || mode.pick.is_some();
         let stop = match mode.alone {
             true => exec.go_alone(regs, code, &mut context, mode.limit, cutoff, instructions),
@@ -203,7 +212,7 @@ impl Machine {
             exec.mask(regs.gpr[RSP], matches!(end, End::Returned(_)));
         }
         exec.put_down_stack(frames, depths);
-        let (changes, sent) = (exec.changes, exec.sent);
+        let Progress { changes, sent, .. } = exec.step;
         let rip = regs.rip;
         if !send(state, apic, sent) {
             let access = Access::Bound(Bound::EqualInterrupts(MOST));
@@ -273,11 +282,11 @@ impl Machine {
         let old = state.memory.word(location / 8);
         if W::ON {
             let old = state.memory.load(location, size);
-            let value = value & crate::memory::mask(size);
+            let value = value & memory::mask(size);
             let access = Access::Drain { va: self.layout.address(location), size, old, value };
             watch.seen(Seen { agent, rip, access });
         }
-        accesses.touch(agent, store.word(), true);
+        accesses.touch(agent, Word::of_store(store), true);
         accesses.touch(agent, Word::part(agent.cpu(), Part::Buffer), true);
         if let Some(what) = gone::drained(&self.layout, &state.cpus, agent.cpu(), store) {
             return Err(Halt::Bad(Bad { agent, rip, what }));
@@ -318,16 +327,16 @@ impl Machine {
 impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Can something interrupt before the next instruction?
     fn is_open(&self, regs: &Regs) -> bool {
-        let nmi = self.apic.nmi() && !self.system.nmi_blocked;
-        self.interruptible && (nmi || regs.rflags & x86::flags::IF != 0)
+        let nmi = self.fixed.apic.nmi() && !self.system.nmis.is_blocked();
+        self.fixed.interruptible && (nmi || regs.rflags & x86::flags::IF != 0)
     }
 
     /// Can a handler interrupt before the next instruction that finds in registers and frame how far the
     /// code below it has come?
     fn is_watched(&self, regs: &Regs) -> bool {
-        let (by_interrupt, by_nmi) = self.raw;
+        let (by_interrupt, by_nmi) = self.fixed.raw;
         let interrupt = by_interrupt && regs.rflags & x86::flags::IF != 0;
-        self.interruptible && (interrupt || (by_nmi && !self.system.nmi_blocked))
+        self.fixed.interruptible && (interrupt || (by_nmi && !self.system.nmis.is_blocked()))
     }
 
     /// Executes instructions up to a scheduling point, or `limit` of them. It may already be at one, unless
@@ -345,7 +354,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         let mut stands = stands;
         for number in 0..limit {
             let rip = regs.rip;
-            if self.lags {
+            if self.step.lags {
                 if let Some(next) = self.move_floor(rip, regs.gpr[RSP]) {
                     return Ok(End::Before(next));
                 }
@@ -354,9 +363,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             if (number > 0 || !stands) && self.is_watched(regs) {
                 return Ok(End::Before(NextOperation::irreducible(rip, &[])));
             }
-            self.begin(rip);
-            self.ac = regs.rflags & x86::flags::AC != 0;
-            self.open_to_interrupts = self.is_open(regs);
+            let open = self.is_open(regs);
+            self.begin(regs, open);
             *instructions += 1;
             let result = match code.at(self.layout, rip).map(|number| code.slot(number)) {
                 Some(Slot::Op(op)) => self.instruction(op, regs),
@@ -370,20 +378,20 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 // none to perform, if it only waited or all it touched was private, the next instruction
                 // must not take its place: it may come after a store that has just been buffered, and
                 // between the two the hardware must get its turn.
-                Ok(None) => self.credit = false,
+                Ok(None) => self.step.credit = false,
                 Ok(Some(end)) => return Ok(end),
                 Err(Stop::Yield) => {
                     self.suspend();
-                    return Ok(match self.choosing.take() {
-                        Some(access) => End::Translation(self.pending, access),
-                        None => End::Before(self.pending),
+                    return Ok(match self.step.choosing.take() {
+                        Some(access) => End::Translation(self.step.pending, access),
+                        None => End::Before(self.step.pending),
                     });
                 }
                 Err(stop) => return Err(stop),
             }
         }
-        self.credit = false;
-        let lags = self.lags.then(|| self.move_floor(regs.rip, regs.gpr[RSP])).flatten();
+        self.step.credit = false;
+        let lags = self.step.lags.then(|| self.move_floor(regs.rip, regs.gpr[RSP])).flatten();
         Ok(End::Before(lags.unwrap_or(NextOperation::new(regs.rip, &[]))))
     }
 
@@ -414,30 +422,33 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// Executes one instruction.
     #[inline]
     fn instruction(&mut self, op: &Op, regs: &mut Regs) -> Result<Option<End>, Stop> {
-        self.several = op.copies_memory();
+        self.insn.several = op.copies_memory();
         let bases = segment_bases(regs);
-        let before = self.setup.then(|| closures_lose(regs));
-        self.rsp = regs.gpr[RSP];
+        let before = self.fixed.setup.then(|| closures_lose(regs));
         x86::exec(op, regs, self)?;
         if regs.rflags & x86::flags::TF != 0 {
             let what = "RFLAGS.TF, a trap after the next instruction";
-            return Err(Stop::UnmodelledAt(self.rip, what.into()));
+            return Err(Stop::UnmodelledAt(self.insn.rip, what.into()));
         }
         if before.is_some_and(|before| before != closures_lose(regs)) {
-            self.lost_at = self.rip;
+            self.step.lost_at = self.insn.rip;
         }
-        if self.ends_handler {
+        if self.insn.ends_handler {
             self.leave_stack();
-        } else if regs.gpr[RSP] != self.rsp || self.stored_below != u64::MAX {
-            self.rsp_moved(Some(op), self.rsp, regs.gpr[RSP]);
+        } else if regs.gpr[RSP] != self.insn.rsp || self.insn.stored_below != u64::MAX {
+            self.rsp_moved(Some(op), self.insn.rsp, regs.gpr[RSP]);
         }
-        if self.interruptible && segment_bases(regs) != bases {
+        if self.fixed.interruptible && segment_bases(regs) != bases {
             // A handler runs with the bases of what it interrupts, and they are no word that agents
             // could be seen to conflict on.
             let what = "a change of a segment base where an interrupt handler could see it";
             return Err(Stop::Unmodelled(what.into()));
         }
-        if op.is_repeated_store() && regs.rip == self.rip && self.visible && self.has_stores() {
+        if op.is_repeated_store()
+            && regs.rip == self.insn.rip
+            && self.insn.visible
+            && self.has_stores()
+        {
             self.warn_of_fast_strings();
         }
         self.retire();
@@ -447,10 +458,10 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 (_, true) => Flow::Return,
                 _ => Flow::Other,
             };
-            self.watch.retired(self.agent, self.rip, flow, regs.gpr[RSP]);
+            self.watch.retired(self.agent, self.insn.rip, flow, regs.gpr[RSP]);
         }
-        if self.ends_handler {
-            return Ok(Some(End::Returned(self.rip)));
+        if self.insn.ends_handler {
+            return Ok(Some(End::Returned(self.insn.rip)));
         }
         Ok(std::mem::take(&mut self.system.halting).then_some(End::Halted))
     }
@@ -471,7 +482,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 "a segment base loaded in set-up, which closures start without; load it in the closure"
             }
         };
-        Err(Stop::UnmodelledAt(self.lost_at, what.into()))
+        Err(Stop::UnmodelledAt(self.step.lost_at, what.into()))
     }
 
     /// Acts on a hypercall, and returns to its caller unless it ends the step.
@@ -483,13 +494,12 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     ) -> Result<Option<End>, Stop> {
         match self.hypercall(call, regs, context)? {
             Outcome::Done(result) => {
-                self.rsp = regs.gpr[RSP];
                 self.finish_call(regs, result)?;
-                self.rsp_moved(None, self.rsp, regs.gpr[RSP]);
+                self.rsp_moved(None, self.insn.rsp, regs.gpr[RSP]);
                 Ok(None)
             }
             Outcome::Choose(of) => Ok(Some(End::Choose(of))),
-            Outcome::Returned => Ok(Some(End::Returned(self.rip))),
+            Outcome::Returned => Ok(Some(End::Returned(self.insn.rip))),
             Outcome::Discard => Err(Stop::Discard),
             Outcome::Fail(violation) => Err(Stop::Fail(violation)),
             Outcome::Wrong(misuse) => Err(Stop::Wrong(misuse)),
@@ -498,7 +508,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// Nothing executable is mapped at `rip`. Bit 4 of the code: an instruction fetch.
     fn fetch_fault(&mut self, rip: u64) -> Result<Option<End>, Stop> {
-        let is_user_memory = self.paged || self.layout.user(rip, 1).is_some();
+        let is_user_memory = self.fixed.paged || self.layout.user(rip, 1).is_some();
         if rip >> 63 == 0 && is_user_memory {
             return Err(Stop::Unmodelled("code in user memory, run at CPL 0".into()));
         }

@@ -34,17 +34,17 @@
 use std::sync::Arc;
 
 use abi::layout::{HEAP_BASE, IMAGE_BASE};
+use memory::Memory;
+use memory::buffer::Store;
 use mmu::bits::ENTRY_P;
 use mmu::{Candidate, Fill, Kind, Now, Outcome, Paging, Request, Source, Tlb};
 use x86::Fault;
 
 use crate::agent::Agent;
-use crate::buffer::Store;
 use crate::cpu::{Cpu, System};
 use crate::exec::{Accesses, Exec, Stop};
 use crate::halt::Violation;
 use crate::layout::{self, Layout, SETUP_ARENA};
-use crate::memory::Memory;
 use crate::route::{self, Kept, Route};
 use crate::state::State;
 use crate::walker::{Ram, UserAccess};
@@ -107,21 +107,21 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             return Ok(Ok(location));
         }
         self.pass_fence()?;
-        let ways = self.system.ways(&self.ram(), self.fill, &access);
+        let ways = self.system.ways(&self.ram(), self.fixed.fill, &access);
         let touches = self.touches(ways.as_deref().unwrap_or_default(), access.kind);
         let several = ways.as_ref().is_some_and(|ways| ways.len() > 1);
-        if self.alone && several {
+        if self.fixed.alone && several {
             let what = "user memory with several results, in code that runs by itself";
             return Err(Stop::Unmodelled(what.into()));
         }
-        let picked = self.pick.take_if(|(of, _)| *of == access);
+        let picked = self.step.pick.take_if(|(of, _)| *of == access);
         if picked.is_none() && !self.may_translate(&touches, several) {
-            self.choosing = Some(access);
+            self.step.choosing = Some(access);
             return Err(self.before_operation(&touches));
         }
         // One that is private comes out the same when the instruction begins again: it is no reason to
         // keep interrupts out.
-        self.visible |= picked.is_some();
+        self.insn.visible |= picked.is_some();
         let pick = usize::from(picked.map_or(0, |(_, pick)| pick));
         self.touch_all(&touches);
         let result = match ways {
@@ -133,7 +133,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 result
             }
         };
-        self.done.push(result.unwrap_or(0));
+        self.insn.done.push(result.unwrap_or(0));
         Ok(result)
     }
 
@@ -146,7 +146,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         entries.dedup();
         let mut touches = vec![
             (Word::TABLES, !entries.is_empty()),
-            (self.part_word(Part::Tlb), faults || self.fill == Fill::Retain),
+            (self.part_word(Part::Tlb), faults || self.fixed.fill == Fill::Retain),
             (self.part_word(Part::Cr3), false),
             (self.part_word(Part::Cr4), false),
         ];
@@ -195,7 +195,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let route = Route::of(candidate, access.pointer);
             if !matches!(route, Route::Walk { .. }) {
                 let agent = Agent::hardware(self.agent.cpu());
-                self.watch.seen(Seen { agent, rip: self.rip, access: Access::Stale(route) });
+                self.watch.seen(Seen { agent, rip: self.insn.rip, access: Access::Stale(route) });
             }
         }
     }
@@ -237,41 +237,41 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// performed it.
     pub(crate) fn invalidates(&mut self, also: &[(Word, bool)]) -> Result<bool, Stop> {
         let own = [(self.part_word(Part::Tlb), true), (Word::TABLES, false)];
-        let paged: &[(Word, bool)] = if self.paged { &own } else { &[] };
+        let paged: &[(Word, bool)] = if self.fixed.paged { &own } else { &[] };
         let touches: Vec<(Word, bool)> = also.iter().chain(paged).copied().collect();
         self.operation(&touches)
     }
 
     pub(crate) fn change_tlb(&mut self, change: impl FnOnce(&mut Tlb, &Now<'_, Ram<'_>>)) {
-        if !self.paged {
+        if !self.fixed.paged {
             return;
         }
         let mut tlb = std::mem::take(&mut self.system.tlb);
         let ram = self.ram();
-        change(Arc::make_mut(&mut tlb), &self.system.now(&ram, self.fill));
+        change(Arc::make_mut(&mut tlb), &self.system.now(&ram, self.fixed.fill));
         self.system.tlb = tlb;
     }
 
     /// CR3 has been loaded: its tables are tables from now on.
     pub(crate) fn entered_tables(&mut self) {
-        if !self.paged {
+        if !self.fixed.paged {
             return;
         }
-        self.changes.any = true;
-        self.changes.at = Some(self.rip);
+        self.step.changes.any = true;
+        self.step.changes.at = Some(self.insn.rip);
         self.learn_tables();
     }
 
     /// What is a table now is one from now on, even if what leads there is gone before the step ends.
     pub(crate) fn learn_tables(&mut self) {
-        let Exec { layout, memory, system, fill, agent, accesses, .. } = self;
-        find_tables(layout, memory, system, *fill, *agent, *accesses);
+        let Exec { layout, memory, system, fixed, agent, accesses, .. } = self;
+        find_tables(layout, memory, system, fixed.fill, *agent, *accesses);
     }
 
     /// Is the word at `location` an entry of some table, or may it be?
     #[inline]
     pub(crate) fn is_entry(&self, location: u64) -> bool {
-        self.paged && (self.setup || is_entry(self.layout, self.accesses, location))
+        self.fixed.paged && (self.fixed.setup || is_entry(self.layout, self.accesses, location))
     }
 
     /// The entry at `location` is about to change: this CPU's caches may keep it. The others learn of it
@@ -286,14 +286,14 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
             let entry = self.layout.address(location & !7);
             for kept in route::news(&before, &self.system.tlb) {
                 let access = Access::Cached { kept, entry };
-                self.watch.seen(Seen { agent, rip: self.rip, access });
+                self.watch.seen(Seen { agent, rip: self.insn.rip, access });
             }
         }
-        if !self.setup {
-            self.changes.entries.push((location / 8, self.memory.word(location / 8)));
+        if !self.fixed.setup {
+            self.step.changes.entries.push((location / 8, self.memory.word(location / 8)));
         }
-        self.changes.any = true;
-        self.changes.at = Some(self.rip);
+        self.step.changes.any = true;
+        self.step.changes.at = Some(self.insn.rip);
     }
 
     /// `frame_free`; or what is wrong with the address.
@@ -310,8 +310,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
                 return Err(Stop::Fail(Box::new(Violation::FreedTwice { frame: pa })));
             };
             freed.insert(place, pa);
-            self.changes.any = true;
-            self.changes.freed.push(pa);
+            self.step.changes.any = true;
+            self.step.changes.freed.push(pa);
             self.report(Access::FrameFreed { pa });
         }
         Ok(Ok(()))
@@ -323,7 +323,8 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
         else {
             return false;
         };
-        let setup_next = if self.setup { self.system.arenas[0] } else { self.heap_next };
+        let setup_next =
+            if self.fixed.setup { self.system.arenas[0] } else { self.fixed.heap_next };
         (SETUP_ARENA.0..setup_next).contains(&va) || layout::in_an_arena(va)
     }
 
@@ -331,13 +332,13 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
     /// so nothing follows where they, or what may be cached of them, lead anywhere. An entry of the
     /// topmost table decides: if that is absent, and nothing is cached, they cannot.
     pub(crate) fn kernel_half(&mut self, va: u64, size: u8) -> Result<(), Stop> {
-        if !self.paged {
+        if !self.fixed.paged {
             return Ok(());
         }
         let touches = [(Word::TABLES, false), (self.part_word(Part::Tlb), false)];
         self.operation(&touches)?;
         let last = va.wrapping_add(u64::from(size.max(1)) - 1);
-        let leads = |va| self.system.leads_somewhere(&self.ram(), self.fill, va);
+        let leads = |va| self.system.leads_somewhere(&self.ram(), self.fixed.fill, va);
         if leads(va) || leads(last) {
             return Err(Stop::Unmodelled(format!(
                 "a kernel-half mapping made in page tables, of {va:#x}"

@@ -44,7 +44,7 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// An instruction fetch at CPL 3; nothing is executed.
     pub(crate) fn user_execute(&mut self, pointer: u64) -> Result<Outcome, Stop> {
-        if !self.paged {
+        if !self.fixed.paged {
             let what = "needs page tables: flat user memory holds no code";
             return Ok(misuse(Hypercall::UserExecute, what));
         }
@@ -57,9 +57,9 @@ impl<A: Accesses, W: Watch> Exec<'_, A, W> {
 
     /// Where an access at CPL 3 goes, or the fault it takes.
     fn user_location(&mut self, access: UserAccess) -> Result<Result<u64, Fault>, Stop> {
-        self.several = true;
+        self.insn.several = true;
         let again = self.is_latched();
-        let result = if self.paged && access.pointer >> 63 == 0 {
+        let result = if self.fixed.paged && access.pointer >> 63 == 0 {
             self.translate_paged(access)?
         } else {
             self.translate_flat(access)?

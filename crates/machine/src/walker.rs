@@ -1,9 +1,9 @@
 //! What a page walk is for, and where it reads.
 
+use memory::Memory;
 use mmu::{Kind, Physical, Request};
 
 use crate::layout::Layout;
-use crate::memory::Memory;
 
 /// An access to the user half, before LAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Words: what is acted on.
 
+use memory::buffer::Store;
+
 use crate::agent::Agent;
 
 /// What agents can conflict on: an 8-byte word of memory, a part of a CPU, or something of the machine as a
@@ -62,6 +64,12 @@ impl Word {
     #[inline]
     pub(crate) fn memory(location: u64) -> Word {
         Word(FIRST_MEMORY + u32::try_from(location / 8).expect("memory of less than 32 GiB"))
+    }
+
+    /// The word that a buffered store goes to.
+    #[inline]
+    pub(crate) fn of_store(store: Store) -> Word {
+        Word::memory(store.location)
     }
 
     /// The page tables of all address spaces, and which frames are free: what a change of an entry

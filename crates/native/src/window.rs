@@ -1,6 +1,6 @@
 //! The data window, as the interpreter sees it.
 
-use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table};
+use x86::{At, Env, Fault, Fence, IfChange, Regs};
 
 /// Address of the window: below 2 GiB, so that 32-bit addresses and displacements reach it.
 pub const WINDOW: u64 = 0x36c9_8000;
@@ -37,6 +37,10 @@ impl Window {
 /// Memory and what a user program may do; the rest is not to be reached.
 impl Env for Window {
     type Stop = Fault;
+
+    fn unmodelled(&mut self, what: String) -> Fault {
+        unreachable!("excluded: {what}")
+    }
 
     fn load(&mut self, at: At) -> Result<u64, Fault> {
         assert!(matches!(at.size, 1 | 2 | 4 | 8), "{at:?}");
@@ -81,85 +85,13 @@ impl Env for Window {
         Ok(())
     }
 
-    fn hlt(&mut self, _: &Regs) -> Result<(), Fault> {
-        unreachable!("excluded")
-    }
-
-    fn read_cr(&mut self, _: u8) -> Result<u64, Fault> {
-        unreachable!("excluded")
-    }
-
-    fn write_cr(&mut self, _: u8, _: u64) -> Result<(), Fault> {
-        unreachable!("excluded")
-    }
-
-    fn invlpg(&mut self, _: u64) -> Result<(), Fault> {
-        unreachable!("excluded")
-    }
-
-    fn invpcid(&mut self, _: u64, _: [u64; 2]) -> Result<(), Fault> {
-        unreachable!("excluded")
-    }
-
-    fn rdmsr(&mut self, _: &Regs, _: u32) -> Result<u64, Fault> {
-        unreachable!("excluded")
-    }
-
-    fn wrmsr(&mut self, _: &mut Regs, _: u32, _: u64) -> Result<(), Fault> {
-        unreachable!("excluded")
-    }
-
     fn fsgsbase(&mut self) -> Result<bool, Self::Stop> {
         Ok(self.fsgsbase)
-    }
-
-    fn cpuid(&mut self, _: u32, _: u32) -> Result<[u32; 4], Fault> {
-        unreachable!("excluded")
-    }
-
-    fn rdtsc(&mut self) -> Result<u64, Fault> {
-        unreachable!("excluded")
-    }
-
-    fn selector(&mut self, _: Segment) -> Result<u16, Fault> {
-        unreachable!("excluded")
-    }
-
-    fn load_segment(&mut self, _: &mut Regs, _: Segment, _: u16) -> Result<(), Fault> {
-        unreachable!("excluded")
-    }
-
-    fn table(&mut self, _: Table) -> Result<(u64, u16), Fault> {
-        unreachable!("excluded")
-    }
-
-    fn load_table(&mut self, _: Table, _: u64, _: u16) -> Result<(), Fault> {
-        unreachable!("excluded")
-    }
-
-    fn load_task_register(&mut self, _: u16) -> Result<(), Fault> {
-        unreachable!("excluded")
-    }
-
-    fn far_return(&mut self, _: &mut Regs, _: &FarReturn) -> Result<(), Fault> {
-        unreachable!("excluded")
     }
 
     /// A signal for INT3; what else enters the operating system is excluded.
     fn software_interrupt(&mut self, vector: u8, _: u64) -> Fault {
         assert_eq!(vector, Fault::BP.vector);
         Fault::BP
-    }
-
-    fn port_in(&mut self, _: u16, _: u8) -> Result<u32, Fault> {
-        unreachable!("excluded")
-    }
-
-    fn port_out(&mut self, _: u16, _: u8, _: u32) -> Result<(), Fault> {
-        unreachable!("excluded")
-    }
-
-    fn smap(&mut self) -> Result<bool, Fault> {
-        unreachable!("excluded")
     }
 }

@@ -90,74 +90,129 @@ pub struct FarReturn {
 }
 
 /// The machine, as one instruction sees it.
+///
+/// A machine implements what it models: whatever else an instruction asks for ends in [`Env::unmodelled`], so a
+/// new instruction is refused by every machine until one says what it does there.
 pub trait Env {
     /// What stops an instruction: an architectural fault, or a reason of the machine's own.
     type Stop: From<Fault>;
+
+    /// Refuses what the machine does not model; `what` names the instruction or its operand.
+    fn unmodelled(&mut self, what: String) -> Self::Stop;
 
     /// Loads 1, 2, 4 or 8 bytes, zero-extended.
     fn load(&mut self, at: At) -> Result<u64, Self::Stop>;
     /// Stores the low `at.size` (1, 2, 4 or 8) bytes of `value`.
     fn store(&mut self, at: At, value: u64) -> Result<(), Self::Stop>;
-    /// Loads 16 bytes.
-    fn load128(&mut self, at: At) -> Result<u128, Self::Stop>;
-    /// Stores 16 bytes.
-    fn store128(&mut self, at: At, value: u128) -> Result<(), Self::Stop>;
-
-    /// A fence instruction.
-    fn fence(&mut self, fence: Fence) -> Result<(), Self::Stop>;
-    /// CPL, 0 to 3.
+    /// Returns CPL, 0 to 3.
     fn cpl(&self) -> u8;
+
+    /// Loads 16 bytes.
+    fn load128(&mut self, at: At) -> Result<u128, Self::Stop> {
+        Err(self.unmodelled(format!("a load of 16 bytes at {:#x}", at.va)))
+    }
+    /// Stores 16 bytes.
+    fn store128(&mut self, at: At, _value: u128) -> Result<(), Self::Stop> {
+        Err(self.unmodelled(format!("a store of 16 bytes at {:#x}", at.va)))
+    }
+    /// Performs a fence instruction.
+    fn fence(&mut self, fence: Fence) -> Result<(), Self::Stop> {
+        Err(self.unmodelled(format!("{fence:?}").to_lowercase()))
+    }
+
     /// RFLAGS.IF is about to change, or to be written with the value it has; the caller updates
     /// [`Regs::rflags`] after this returns.
-    fn interrupt_flag(&mut self, regs: &Regs, change: IfChange) -> Result<(), Self::Stop>;
+    fn interrupt_flag(&mut self, _regs: &Regs, _change: IfChange) -> Result<(), Self::Stop> {
+        Err(self.unmodelled("a change of RFLAGS.IF".into()))
+    }
     /// HLT. The caller advances RIP after this returns.
-    fn hlt(&mut self, regs: &Regs) -> Result<(), Self::Stop>;
+    fn hlt(&mut self, _regs: &Regs) -> Result<(), Self::Stop> {
+        Err(self.unmodelled("hlt".into()))
+    }
     /// MOV from CR0, CR2, CR3, CR4 or CR8.
-    fn read_cr(&mut self, cr: u8) -> Result<u64, Self::Stop>;
+    fn read_cr(&mut self, cr: u8) -> Result<u64, Self::Stop> {
+        Err(self.unmodelled(format!("mov from CR{cr}")))
+    }
     /// MOV to CR0, CR2, CR3, CR4 or CR8.
-    fn write_cr(&mut self, cr: u8, value: u64) -> Result<(), Self::Stop>;
+    fn write_cr(&mut self, cr: u8, _value: u64) -> Result<(), Self::Stop> {
+        Err(self.unmodelled(format!("mov to CR{cr}")))
+    }
     /// INVLPG of the operand's linear address.
-    fn invlpg(&mut self, va: u64) -> Result<(), Self::Stop>;
+    fn invlpg(&mut self, _va: u64) -> Result<(), Self::Stop> {
+        Err(self.unmodelled("invlpg".into()))
+    }
     /// INVPCID: the type operand and the two quadwords of the descriptor.
-    fn invpcid(&mut self, kind: u64, descriptor: [u64; 2]) -> Result<(), Self::Stop>;
+    fn invpcid(&mut self, _kind: u64, _descriptor: [u64; 2]) -> Result<(), Self::Stop> {
+        Err(self.unmodelled("invpcid".into()))
+    }
     /// RDMSR of MSR number `msr`. FS and GS bases are in [`Regs`].
-    fn rdmsr(&mut self, regs: &Regs, msr: u32) -> Result<u64, Self::Stop>;
+    fn rdmsr(&mut self, _regs: &Regs, msr: u32) -> Result<u64, Self::Stop> {
+        Err(self.unmodelled(format!("rdmsr of {msr:#x}")))
+    }
     /// WRMSR. May change the segment bases in `regs`.
-    fn wrmsr(&mut self, regs: &mut Regs, msr: u32, value: u64) -> Result<(), Self::Stop>;
-    /// RDFSBASE and its kin: is CR4.FSGSBASE set?
-    fn fsgsbase(&mut self) -> Result<bool, Self::Stop>;
+    fn wrmsr(&mut self, _regs: &mut Regs, msr: u32, _value: u64) -> Result<(), Self::Stop> {
+        Err(self.unmodelled(format!("wrmsr of {msr:#x}")))
+    }
+    /// RDFSBASE and its kin: returns CR4.FSGSBASE.
+    fn fsgsbase(&mut self) -> Result<bool, Self::Stop> {
+        Err(self.unmodelled("rdfsbase, wrfsbase, rdgsbase or wrgsbase".into()))
+    }
     /// CPUID: EAX, EBX, ECX, EDX.
-    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Self::Stop>;
+    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Self::Stop> {
+        Err(self.unmodelled(format!("cpuid leaf {leaf:#x}, subleaf {subleaf:#x}")))
+    }
     /// RDTSC and RDTSCP.
-    fn rdtsc(&mut self) -> Result<u64, Self::Stop>;
+    fn rdtsc(&mut self) -> Result<u64, Self::Stop> {
+        Err(self.unmodelled("rdtsc".into()))
+    }
 
-    /// The selector in `segment`.
-    fn selector(&mut self, segment: Segment) -> Result<u16, Self::Stop>;
+    /// Returns the selector in `segment`.
+    fn selector(&mut self, segment: Segment) -> Result<u16, Self::Stop> {
+        Err(self.unmodelled(format!("mov from segment register {segment:?}")))
+    }
     /// MOV to a segment register other than CS: checks the selector, loads the descriptor. May change
     /// the segment bases in `regs`. MOV to SS inhibits interrupts for one more instruction.
     fn load_segment(
         &mut self,
-        regs: &mut Regs,
+        _regs: &mut Regs,
         segment: Segment,
         selector: u16,
-    ) -> Result<(), Self::Stop>;
+    ) -> Result<(), Self::Stop> {
+        Err(self.unmodelled(format!("selector {selector:#x} for segment register {segment:?}")))
+    }
     /// SGDT, SIDT: base and limit.
-    fn table(&mut self, table: Table) -> Result<(u64, u16), Self::Stop>;
-    /// LGDT, LIDT. Whether the base is canonical is for the machine to check.
-    fn load_table(&mut self, table: Table, base: u64, limit: u16) -> Result<(), Self::Stop>;
+    fn table(&mut self, table: Table) -> Result<(u64, u16), Self::Stop> {
+        Err(self.unmodelled(if table == Table::Gdt { "sgdt" } else { "sidt" }.into()))
+    }
+    /// LGDT, LIDT. The machine checks that the base is canonical.
+    fn load_table(&mut self, table: Table, _base: u64, _limit: u16) -> Result<(), Self::Stop> {
+        Err(self.unmodelled(if table == Table::Gdt { "lgdt" } else { "lidt" }.into()))
+    }
     /// LTR.
-    fn load_task_register(&mut self, selector: u16) -> Result<(), Self::Stop>;
+    fn load_task_register(&mut self, _selector: u16) -> Result<(), Self::Stop> {
+        Err(self.unmodelled("ltr".into()))
+    }
     /// IRETQ, RETFQ: checks CS, SS and RIP and loads the two segments, and with CS the CPL. May change
     /// the segment bases in `regs`, as a return to an outer level clears segment registers. The caller
     /// sets RIP, RFLAGS and RSP after this returns.
-    fn far_return(&mut self, regs: &mut Regs, to: &FarReturn) -> Result<(), Self::Stop>;
-    /// INT n and INT3: what stops the instruction so that the machine delivers `vector` as a software
+    fn far_return(&mut self, _regs: &mut Regs, _to: &FarReturn) -> Result<(), Self::Stop> {
+        Err(self.unmodelled("a far return".into()))
+    }
+    /// INT n and INT3: returns what stops the instruction so that the machine delivers `vector` as a software
     /// interrupt. `next` is the address after the instruction, which is what such a frame holds.
-    fn software_interrupt(&mut self, vector: u8, next: u64) -> Self::Stop;
+    fn software_interrupt(&mut self, vector: u8, _next: u64) -> Self::Stop {
+        self.unmodelled(format!("int {vector:#x}"))
+    }
     /// IN of 1, 2 or 4 bytes.
-    fn port_in(&mut self, port: u16, size: u8) -> Result<u32, Self::Stop>;
+    fn port_in(&mut self, port: u16, _size: u8) -> Result<u32, Self::Stop> {
+        Err(self.unmodelled(format!("in from port {port:#x}")))
+    }
     /// OUT of the low `size` (1, 2 or 4) bytes of `value`, the rest zero.
-    fn port_out(&mut self, port: u16, size: u8, value: u32) -> Result<(), Self::Stop>;
-    /// STAC, CLAC: does CPUID enumerate SMAP?
-    fn smap(&mut self) -> Result<bool, Self::Stop>;
+    fn port_out(&mut self, port: u16, _size: u8, _value: u32) -> Result<(), Self::Stop> {
+        Err(self.unmodelled(format!("out to port {port:#x}")))
+    }
+    /// STAC, CLAC: tells whether CPUID enumerates SMAP.
+    fn smap(&mut self) -> Result<bool, Self::Stop> {
+        Err(self.unmodelled("stac or clac".into()))
+    }
 }

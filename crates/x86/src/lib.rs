@@ -50,13 +50,15 @@ mod env;
 mod exec;
 pub mod flags;
 mod lower;
-mod num;
+pub mod num;
 mod op;
+mod refusal;
 
 pub use env::{At, Env, FarReturn, Fence, IfChange, Segment, Table};
 pub use exec::exec;
 pub use lower::{Check, Class, Lowered, MAX_LEN, class, disassemble, lacking, lower, supported};
 pub use op::Op;
+pub use refusal::Refusal;
 
 /// The registers an instruction may read and write: those of SDM vol. 1 §3.4 that the model has.
 #[derive(Clone, Debug, PartialEq, Eq)]

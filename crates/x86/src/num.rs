@@ -1,27 +1,28 @@
 //! Truncations and masks, each named for what it keeps. The only `as` conversions of this crate.
+//! Those that take the low bits of a register serve other crates, too.
 #![expect(clippy::as_conversions, reason = "truncation is what these are named for")]
 
 /// Bits 7:0.
 #[inline]
-pub(crate) const fn low8(value: u64) -> u8 {
+pub const fn low8(value: u64) -> u8 {
     value as u8
 }
 
 /// Bits 15:0.
 #[inline]
-pub(crate) const fn low16(value: u64) -> u16 {
+pub const fn low16(value: u64) -> u16 {
     value as u16
 }
 
 /// Bits 31:0.
 #[inline]
-pub(crate) const fn low32(value: u64) -> u32 {
+pub const fn low32(value: u64) -> u32 {
     value as u32
 }
 
 /// Bits 63:0.
 #[inline]
-pub(crate) const fn low64(value: u128) -> u64 {
+pub const fn low64(value: u128) -> u64 {
     value as u64
 }
 

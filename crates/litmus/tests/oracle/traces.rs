@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use iced_x86::{Encoder, OpKind};
 use litmus::{Test, Thread};
-use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Lowered, Op, Regs, Segment, Table};
+use x86::{At, Env, Fault, Fence, Lowered, Op, Regs};
 
 /// More instructions than a test without loops executes.
 const INSTRUCTIONS: usize = 200;
@@ -201,17 +201,13 @@ impl Run<'_> {
     }
 }
 
-/// What no instruction of a litmus test asks for.
-macro_rules! refused {
-    ($(fn $name:ident(&mut self $(, _: $argument:ty)*) -> $result:ty;)*) => {
-        $(fn $name(&mut self $(, _: $argument)*) -> $result {
-            unreachable!("no test has an instruction for this")
-        })*
-    };
-}
-
 impl Env for Run<'_> {
     type Stop = Stop;
+
+    /// No litmus test has an instruction for this.
+    fn unmodelled(&mut self, what: String) -> Stop {
+        unreachable!("{what}")
+    }
 
     fn load(&mut self, at: At) -> Result<u64, Stop> {
         let value = *self.loads.get(self.next).ok_or(Stop::Load(at))?;
@@ -239,31 +235,5 @@ impl Env for Run<'_> {
 
     fn cpl(&self) -> u8 {
         0
-    }
-
-    refused! {
-        fn load128(&mut self, _: At) -> Result<u128, Stop>;
-        fn store128(&mut self, _: At, _: u128) -> Result<(), Stop>;
-        fn interrupt_flag(&mut self, _: &Regs, _: IfChange) -> Result<(), Stop>;
-        fn hlt(&mut self, _: &Regs) -> Result<(), Stop>;
-        fn read_cr(&mut self, _: u8) -> Result<u64, Stop>;
-        fn write_cr(&mut self, _: u8, _: u64) -> Result<(), Stop>;
-        fn invlpg(&mut self, _: u64) -> Result<(), Stop>;
-        fn invpcid(&mut self, _: u64, _: [u64; 2]) -> Result<(), Stop>;
-        fn rdmsr(&mut self, _: &Regs, _: u32) -> Result<u64, Stop>;
-        fn wrmsr(&mut self, _: &mut Regs, _: u32, _: u64) -> Result<(), Stop>;
-        fn fsgsbase(&mut self) -> Result<bool, Stop>;
-        fn cpuid(&mut self, _: u32, _: u32) -> Result<[u32; 4], Stop>;
-        fn rdtsc(&mut self) -> Result<u64, Stop>;
-        fn selector(&mut self, _: Segment) -> Result<u16, Stop>;
-        fn load_segment(&mut self, _: &mut Regs, _: Segment, _: u16) -> Result<(), Stop>;
-        fn table(&mut self, _: Table) -> Result<(u64, u16), Stop>;
-        fn load_table(&mut self, _: Table, _: u64, _: u16) -> Result<(), Stop>;
-        fn load_task_register(&mut self, _: u16) -> Result<(), Stop>;
-        fn far_return(&mut self, _: &mut Regs, _: &FarReturn) -> Result<(), Stop>;
-        fn software_interrupt(&mut self, _: u8, _: u64) -> Stop;
-        fn port_in(&mut self, _: u16, _: u8) -> Result<u32, Stop>;
-        fn port_out(&mut self, _: u16, _: u8, _: u32) -> Result<(), Stop>;
-        fn smap(&mut self) -> Result<bool, Stop>;
     }
 }

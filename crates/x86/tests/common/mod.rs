@@ -92,6 +92,10 @@ pub(crate) fn regs() -> Regs {
 impl Env for Flat {
     type Stop = Fault;
 
+    fn unmodelled(&mut self, what: String) -> Fault {
+        unreachable!("{what}")
+    }
+
     fn load(&mut self, at: At) -> Result<u64, Fault> {
         self.note(Event::Load(at));
         let start = self.place(at)?;
