@@ -3,17 +3,43 @@
 use std::time::Instant;
 
 use explore::Found;
-use machine::{Bad, Bound, GapKind};
+use machine::{Bad, Bound, Config, Fill, GapKind, MemoryModel};
 use outcome::{
-    Bounds, Budget, Cause, Finding, Mark, Oddity, Outcome, Reason, Stats, Verdict, Warning,
+    Bounds, Budget, Cause, Finding, Mark, Oddity, Outcome, Reason, Stats, UserMemory, Verdict,
+    Warning,
 };
 
 use crate::guest::{Guest, Scenario};
+use crate::limits::Limits;
 use crate::model::{Marks, Model, Obstacle};
 use crate::stacks::{place, symbol};
 use crate::tell::Teller;
 use crate::trail::Trail;
-use crate::{Checked, Limits};
+
+/// A verdict, and the trail to what was found.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The verdict and all that belongs to it.
+    pub outcome: Outcome,
+    /// How to run the counterexample again.
+    pub trail: Option<Trail>,
+}
+
+/// What verdicts on this machine hold for, for a scenario with page tables or without, and with so many
+/// NMIs, if it handles any.
+pub fn bounds(config: Config, page_tables: bool, nmi_budget: Option<u64>) -> Bounds {
+    let user_memory = match (page_tables, config.fill) {
+        (false, _) => UserMemory::Flat,
+        (true, Fill::Adversarial) => UserMemory::Adversarial,
+        (true, Fill::Retain) => UserMemory::Retain,
+        (true, Fill::Eager) => UserMemory::Eager,
+    };
+    let memory_model = match config.memory_model {
+        MemoryModel::Sc => outcome::MemoryModel::Sc,
+        MemoryModel::Tso => outcome::MemoryModel::Tso,
+    };
+    Bounds { memory_model, nmi_budget, user_memory, ..Bounds::default() }
+}
 
 /// Judges a finished search.
 pub(crate) fn judge(
@@ -50,7 +76,7 @@ pub(crate) fn judge(
     outcome.stats.instructions = instructions;
     outcome.cpus = cpus(&model);
     let equal_interrupts = met.last().map(|Bound::EqualInterrupts(most)| *most);
-    outcome.bounds = Some(Bounds { equal_interrupts, ..bounds(guest, &model) });
+    outcome.bounds = Some(Bounds { equal_interrupts, ..bounds_of(guest, &model) });
     Checked { outcome, trail }
 }
 
@@ -204,10 +230,10 @@ pub(crate) fn cpus(model: &Model) -> u8 {
 }
 
 /// The bounds of a verdict on this model.
-pub(crate) fn bounds(guest: &Guest, model: &Model) -> Bounds {
+pub(crate) fn bounds_of(guest: &Guest, model: &Model) -> Bounds {
     let registered = model.machine.registered();
     let nmi_budget = registered.nmi.map(|nmi| nmi.budget);
-    let bounds = crate::bounds(model.machine.config(), registered.page_tables, nmi_budget);
+    let bounds = bounds(model.machine.config(), registered.page_tables, nmi_budget);
     Bounds { built_for: guest.built_for(), ..bounds }
 }
 

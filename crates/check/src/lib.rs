@@ -15,6 +15,7 @@
 
 mod guest;
 mod judge;
+mod limits;
 mod model;
 mod names;
 mod narrate;
@@ -28,96 +29,14 @@ mod wrong;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use outcome::{Bounds, UserMemory};
-
 pub use image::{InputError, read_file};
 
 pub use guest::{Guest, LoadError, Scenario};
+pub use judge::{Checked, bounds};
+pub use limits::{Limits, Progress};
 pub use machine::{Config, Cutoff, Fill, MemoryModel};
 pub use replay::replay;
 pub use trail::{ReplayError, Trail, TrailError};
-
-/// What a check may use, and what may be switched off to see that it changes no verdict.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Wall-clock seconds.
-    pub seconds: Option<f64>,
-    /// States.
-    pub states: Option<u64>,
-    /// Bytes of memory, by the search's own count.
-    pub bytes: Option<u64>,
-    /// Leave out orders of independent steps.
-    pub reduction: bool,
-    /// Every access is a scheduling point, not only those to shared words: the control of what makes a word
-    /// shared. For small scenarios.
-    pub every_access: bool,
-    /// What the modelled machine is like.
-    pub config: Config,
-    /// When set-up, invariants and final checks are cut off although there is time left. The search itself
-    /// hears of it through `progress`.
-    pub interrupted: Cutoff,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        let config = Config::default();
-        Limits {
-            seconds: None,
-            states: None,
-            bytes: None,
-            reduction: true,
-            every_access: false,
-            config,
-            interrupted: Cutoff::default(),
-        }
-    }
-}
-
-/// How far a check has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// States found in this round.
-    pub states: u64,
-    /// Steps taken in this round.
-    pub transitions: u64,
-    /// Length of the runs now searched, in steps.
-    pub depth: u32,
-    /// Context switches of the runs now searched.
-    pub switches: u32,
-    /// States with steps still to take.
-    pub queue: u64,
-    /// Round, from 1.
-    pub round: u32,
-    /// Bytes in use.
-    pub bytes: u64,
-    /// Seconds since the check began.
-    pub seconds: f64,
-}
-
-/// A verdict, and the trail to what was found.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// The verdict and all that belongs to it.
-    pub outcome: outcome::Outcome,
-    /// How to run the counterexample again.
-    pub trail: Option<Trail>,
-}
-
-/// What verdicts on this machine hold for, for a scenario with page tables or without, and with so many
-/// NMIs, if it handles any.
-pub fn bounds(config: Config, page_tables: bool, nmi_budget: Option<u64>) -> Bounds {
-    let user_memory = match (page_tables, config.fill) {
-        (false, _) => UserMemory::Flat,
-        (true, Fill::Adversarial) => UserMemory::Adversarial,
-        (true, Fill::Retain) => UserMemory::Retain,
-        (true, Fill::Eager) => UserMemory::Eager,
-    };
-    let memory_model = match config.memory_model {
-        MemoryModel::Sc => outcome::MemoryModel::Sc,
-        MemoryModel::Tso => outcome::MemoryModel::Tso,
-    };
-    Bounds { memory_model, nmi_budget, user_memory, ..Bounds::default() }
-}
 
 /// Checks `scenario`. `progress` is called about every thousand steps; `Break` ends the search.
 pub fn check(

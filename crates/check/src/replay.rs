@@ -7,7 +7,7 @@ use explore::Words;
 use outcome::Outcome;
 
 use crate::guest::Guest;
-use crate::judge::{blank, bounds, cpus, verdict_of};
+use crate::judge::{blank, bounds_of, cpus, verdict_of};
 use crate::model::Model;
 use crate::tell::Teller;
 use crate::trail::{ReplayError, Trail};
@@ -47,7 +47,7 @@ pub fn replay(guest: &Guest, trail: &Trail) -> Result<Outcome, ReplayError> {
     let mut outcome = blank(guest, scenario);
     outcome.verdict = verdict_of(scenario, &told.finding.property);
     outcome.cpus = cpus(&model);
-    outcome.bounds = Some(bounds(guest, &model));
+    outcome.bounds = Some(bounds_of(guest, &model));
     outcome.stats.switches = Some(told.finding.switches);
     outcome.stats.depth = told.finding.steps;
     outcome.stats.transitions = u64::from(told.finding.steps);

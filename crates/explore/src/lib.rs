@@ -19,6 +19,7 @@
 //! - A run that was cut short (budget, gap) never counts as searched.
 #![forbid(unsafe_code)]
 
+mod choice;
 mod model;
 mod search;
 
@@ -35,7 +36,8 @@ mod replay;
 mod verdict;
 mod words;
 
-pub use model::{Agent, Agents, Choice, Model, Next, Stop, Touch};
+pub use choice::{Agent, Agents, Choice, Touch};
+pub use model::{Model, Next, Stop};
 pub use options::{Options, Progress, deadline};
 pub use replay::{ReplayError, Replayed, replay};
 pub use search::search;

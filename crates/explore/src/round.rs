@@ -33,101 +33,16 @@
 
 mod budget;
 mod circle;
+mod parts;
 mod settle;
 
-use std::ops::ControlFlow;
-
-use crate::knowledge::Knowledge;
 use crate::queue::{At, Item, Queue, Todo};
 use crate::reduce::Reducer;
-use crate::store::{Full, NOBODY, Phase, Store};
-use crate::turn::{Possible, Turn, bit};
-use crate::{
-    Agent, Agents, Choice, Model, Options, Progress, Stats, Stop, Touch, What, Why, Words,
-};
-use circle::Outside;
-
-/// How a round ended.
-pub(crate) enum Ending<B, G> {
-    /// Every run was searched (up to the bound, if there is one).
-    Exhausted,
-    /// A bad run.
-    Violated(What<B>, Vec<Choice>),
-    /// The first state, when all was searched, from which no end can be reached.
-    Trapped(Vec<Choice>),
-    /// A budget is used up.
-    Spent(Why<G>),
-    /// More was observed than is known: another round is due.
-    Excess,
-}
-
-/// What a round searches.
-pub(crate) struct Scope {
-    /// Whether to leave out orders of independent steps.
-    pub(crate) reduction: bool,
-    /// The furthest place to go to.
-    pub(crate) bound: Option<At>,
-    /// The most states to visit.
-    pub(crate) states: u64,
-}
-
-/// The parts of a search that outlive a round.
-pub(crate) struct Session<'a, M> {
-    pub(crate) model: &'a mut M,
-    pub(crate) words: Words,
-    pub(crate) knowledge: Knowledge,
-    pub(crate) options: &'a Options,
-    pub(crate) progress: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    pub(crate) told: Progress,
-    pub(crate) peak_bytes: u64,
-}
-
-/// A state with steps still to take.
-struct Open<S> {
-    state: S,
-    possible: Possible,
-    done: Agents,
-    /// The agent whose steps may stand for all.
-    forced: Option<Agent>,
-    bytes: usize,
-}
-
-/// One round under way.
-pub(crate) struct Round<'a, 's, M: Model> {
-    session: &'a mut Session<'s, M>,
-    scope: Scope,
-    store: Store,
-    queue: Queue,
-    open: Vec<Option<Open<M::State>>>,
-    vacant: Vec<u32>,
-    open_bytes: usize,
-    at: At,
-    reducer: Reducer,
-    /// The transition at which knowledge was first exceeded.
-    excess_at: Option<u64>,
-    /// Whether all that the last step touched was among its pending touches.
-    foretold: bool,
-    /// Whether the step under way is [optional](Model::optional).
-    optional: bool,
-    outside: Outside,
-    choices: Vec<Choice>,
-    pending: Vec<Touch>,
-    foreseen: Vec<Touch>,
-    /// The first bad run that is not of a [wanted](Model::is_wanted) kind.
-    unwanted: Option<(What<M::Bad>, Vec<Choice>, At)>,
-    /// The first gap, with its trail and switches.
-    pub(crate) gap: Option<(M::Gap, Vec<Choice>, u32)>,
-    pub(crate) stats: Stats,
-}
-
-type End<M> = Ending<<M as Model>::Bad, <M as Model>::Gap>;
-type Stopped<M> = Stop<<M as Model>::Bad, <M as Model>::Gap>;
-
-impl<B, G> From<Full> for Ending<B, G> {
-    fn from(_: Full) -> Self {
-        Ending::Spent(Why::States)
-    }
-}
+use crate::store::{NOBODY, Phase, Store};
+use crate::turn::{Turn, bit};
+use crate::{Agent, Agents, Choice, Model, Stats, Stop, What};
+use parts::{End, Outside, Stopped};
+pub(crate) use parts::{Ending, Round, Scope, Session};
 
 impl<'a, 's, M: Model> Round<'a, 's, M> {
     pub(crate) fn new(session: &'a mut Session<'s, M>, scope: Scope) -> Self {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use super::{End, Ending, Open, Round, Session};
+use super::parts::{End, Ending, Open, Round, Session};
 use crate::{Model, Options, Why};
 
 impl<M: Model> Round<'_, '_, M> {

@@ -28,34 +28,15 @@
 //! recorded like everything else, and where it was not known, the round ends as one that is not final.
 //! What knowledge of program points there is does not matter: nothing is left out on the side.
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
-use super::{End, Round, Session};
+use super::parts::{End, Round, Session};
 use crate::queue::CIRCLE_STATES;
 use crate::store::NOBODY;
 use crate::{Agent, Choice, Model, What};
 
 /// The most states to try out for one.
 const TRIED_STATES: usize = 4 * CIRCLE_STATES;
-
-/// The most states to remember.
-const REMEMBERED_STATES: usize = 1 << 22;
-
-/// States, by their keys, that are in no circle.
-#[derive(Default)]
-pub(super) struct Outside(HashSet<u128>);
-
-impl Outside {
-    fn add(&mut self, key: u128) {
-        if self.0.len() < REMEMBERED_STATES {
-            self.0.insert(key);
-        }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.0.allocation_size()
-    }
-}
 
 /// A state that is being tried out.
 struct Frame<S> {

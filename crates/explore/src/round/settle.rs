@@ -1,6 +1,6 @@
 //! One step, and the state it leads to.
 
-use super::{End, Ending, Open, Round, Session};
+use super::parts::{End, Ending, Open, Round, Session};
 use crate::queue::{At, Item, Todo};
 use crate::store::Phase;
 use crate::turn::{Possible, bit};
