@@ -1,4 +1,4 @@
-//! LAM and canonicality against the other known wording: check the bits, then mask.
+//! LAM and canonicality, compared with the other known wording: check the bits, then mask.
 
 use mmu::bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_LA57, CR4_LAM_SUP};
 use mmu::lam::{canonical, data_address};
@@ -31,7 +31,8 @@ proptest! {
     }
 }
 
-/// Bits 63:44, where the rules decide, are mostly equal, but for up to two of them.
+/// Generates pointers. Bits 63:44, where the rules decide, are mostly equal, but for up to two of
+/// them.
 fn pointer() -> impl Strategy<Value = u64> {
     let differing = prop::collection::vec(44..64u32, 0..3);
     let tagged = (any::<bool>(), any::<u64>(), differing).prop_map(|(upper, low, differing)| {
@@ -48,7 +49,7 @@ fn pointer() -> impl Strategy<Value = u64> {
     prop_oneof![tagged, tag, any::<u64>()]
 }
 
-/// CR3 and CR4.
+/// Generates CR3 and CR4.
 fn mode() -> impl Strategy<Value = (u64, u64)> {
     let flag = |bit: u64| any::<bool>().prop_map(move |set| if set { bit } else { 0 });
     (flag(CR3_LAM_U48), flag(CR3_LAM_U57), flag(CR4_LAM_SUP), flag(CR4_LA57))
