@@ -5,7 +5,7 @@ use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitStr, Result, Token, bracketed};
 
-/// What stands in the parentheses.
+/// The arguments in the parentheses.
 #[derive(Default)]
 pub(crate) struct Args {
     pub(crate) finds: Option<LitStr>,
