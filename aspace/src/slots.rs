@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn record_moves_only_the_slot_it_is_told() {
+    fn record_updates_only_the_given_slot() {
         let slots = Slots::new();
         slots.choose(1, 0);
         slots.choose(2, 0);

@@ -157,7 +157,7 @@ fn life(hw: &&Machine, cpu: usize, config: Config, processes: &[Process; 2], lam
 }
 
 #[test]
-fn cpus_that_shoot_at_each_other_come_through() {
+fn cpus_that_flush_each_other_both_complete() {
     for (pcid, lazy) in [(true, true), (true, false), (false, true), (false, false)] {
         let machine = Machine::default();
         let processes = [Process::new(0x2000), Process::new(0x3000)];

@@ -22,21 +22,21 @@ pub fn demangle(raw: &str) -> String {
 /// ```
 pub fn short_name(demangled: &str) -> String {
     let path = demangled.trim();
-    let mut parts: Vec<Part<'_>> = split_path(path).into_iter().filter_map(part).collect();
+    let mut parts: Vec<Component<'_>> = split_path(path).into_iter().filter_map(part).collect();
     let Some(last) = parts.pop() else { return path.to_owned() };
     // A closure's `call_once` is the closure, and a closure is its function.
-    if let Some(Part::Type(inner)) = parts.last()
+    if let Some(Component::Type(inner)) = parts.last()
         && split_path(inner).last().is_some_and(|last| last.starts_with("{closure"))
     {
         return short_name(inner);
     }
     let name = match last {
-        Part::Name(name) => name.to_owned(),
-        Part::Type(inner) => short_type(inner),
+        Component::Name(name) => name.to_owned(),
+        Component::Type(inner) => short_type(inner),
     };
     match parts.last() {
-        Some(Part::Type(inner)) => format!("{}::{name}", short_type(inner)),
-        Some(Part::Name(owner)) if owner.starts_with(char::is_uppercase) => {
+        Some(Component::Type(inner)) => format!("{}::{name}", short_type(inner)),
+        Some(Component::Name(owner)) if owner.starts_with(char::is_uppercase) => {
             format!("{owner}::{name}")
         }
         _ => name,
@@ -44,23 +44,23 @@ pub fn short_name(demangled: &str) -> String {
 }
 
 /// One component of a path that a short name keeps.
-enum Part<'a> {
+enum Component<'a> {
     Name(&'a str),
     /// The type in `<T>`, `<T as Trait>`, `<impl T>`, `<impl Trait for T>`.
     Type(&'a str),
 }
 
-fn part(component: &str) -> Option<Part<'_>> {
+fn part(component: &str) -> Option<Component<'_>> {
     if let Some(inner) = component.strip_prefix('<') {
         let inner = inner.strip_suffix('>').unwrap_or(inner);
-        return Some(Part::Type(self_type(inner)));
+        return Some(Component::Type(self_type(inner)));
     }
     let end = component.find(['<', '{']).unwrap_or(component.len());
     let name = &component[..end];
     // `.cold`, `.isra.0`: parts that the compiler made; a name may begin with a dot, though.
     let end = name.char_indices().skip(1).find(|&(_, c)| c == '.').map_or(name.len(), |(i, _)| i);
     let name = &name[..end];
-    (!name.is_empty()).then_some(Part::Name(name))
+    (!name.is_empty()).then_some(Component::Name(name))
 }
 
 fn self_type(inner: &str) -> &str {
@@ -85,7 +85,7 @@ fn short_type(path: &str) -> String {
     }
     let mut parts = split_path(path).into_iter().filter_map(part);
     match parts.next_back() {
-        Some(Part::Name(name)) => name.to_owned(),
+        Some(Component::Name(name)) => name.to_owned(),
         _ => path.to_owned(),
     }
 }

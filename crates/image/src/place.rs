@@ -16,7 +16,7 @@ pub struct Place {
     ///
     /// - Wrappers of Rust's library add nothing: cells, `MaybeUninit`, `ManuallyDrop`,
     ///   `Wrapping`, `Pin`. Their own bookkeeping shows (`RefCell`'s `.borrow`).
-    /// - Atomics, `NonNull` and `NonZero`, and C's `atomic_t` and its kin are leaves.
+    /// - Atomics, `NonNull` and `NonZero`, and C's `atomic_t` and similar types are leaves.
     /// - Tuples and tuple structs have `.0`, `.1`.
     /// - A path stops at a Rust enum: which variant is there is not in the type.
     /// - Of a C union the first member that is large enough is named; anonymous structs and

@@ -42,7 +42,7 @@ fn no_such_file() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_not_read() {
+fn only_regular_files_are_read() {
     let refused = |path: &Path, kind: &str| {
         let error = Image::open(path).expect_err("no regular file").to_string();
         let mend = "copy what it gives to a file, and name that";
@@ -69,7 +69,7 @@ fn what_is_no_regular_file_is_not_read() {
 }
 
 #[test]
-fn what_is_absurdly_large_is_not_read() {
+fn a_file_beyond_the_limit_is_not_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("huge");
     // The file is sparse and takes no room.
@@ -80,7 +80,7 @@ fn what_is_absurdly_large_is_not_read() {
 }
 
 #[test]
-fn a_file_that_does_not_say_its_size_is_read_up_to_the_limit() {
+fn a_file_of_unknown_size_is_read_up_to_the_limit() {
     // Such files have size 0 until they are read.
     let path = Path::new("/proc/self/maps");
     assert_eq!(fs::metadata(path).expect("there").len(), 0);

@@ -11,7 +11,7 @@ use crate::walk::{Start, Walk, walk};
 
 /// A present entry, as the caches may hold it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Found {
+pub(crate) enum Reached {
     Page(Translation),
     /// A table, where a walk can go on. In the caches it is an entry of one level above.
     Table(Start),
@@ -91,8 +91,8 @@ impl Tlb {
         for start in starts {
             visit(memory, paging, start, &mut |found| {
                 let goes = match found {
-                    Found::Page(page) => entry_goes(&Entry::new(paging, page)),
-                    Found::Table(start) => table_goes(&cached(paging, start)),
+                    Reached::Page(page) => entry_goes(&Entry::new(paging, page)),
+                    Reached::Table(start) => table_goes(&cached(paging, start)),
                 };
                 if !goes {
                     self.insert(paging, found);
@@ -110,10 +110,10 @@ impl Tlb {
         std::iter::once(Start::root(&now.paging)).chain(stale.map(|table| table.start()))
     }
 
-    fn insert(&mut self, paging: &Paging, found: Found) {
+    fn insert(&mut self, paging: &Paging, found: Reached) {
         match found {
-            Found::Page(translation) => self.insert_entry(Entry::new(paging, translation)),
-            Found::Table(start) => self.insert_table(cached(paging, start)),
+            Reached::Page(translation) => self.insert_entry(Entry::new(paging, translation)),
+            Reached::Table(start) => self.insert_table(cached(paging, start)),
         }
     }
 }
@@ -123,7 +123,7 @@ pub(crate) fn visit<M: Physical + ?Sized>(
     memory: &M,
     paging: &Paging,
     start: Start,
-    give: &mut dyn FnMut(Found),
+    give: &mut dyn FnMut(Reached),
 ) {
     for index in 0..512 {
         visit_entry(memory, paging, start, index, give);
@@ -145,7 +145,7 @@ pub(crate) fn paths<M: Physical + ?Sized>(
         return;
     }
     for index in 0..512 {
-        if let Some(Found::Table(next)) = follow(memory, paging, start, index) {
+        if let Some(Reached::Table(next)) = follow(memory, paging, start, index) {
             paths(memory, paging, next, frame, give);
         }
     }
@@ -157,11 +157,11 @@ fn visit_entry<M: Physical + ?Sized>(
     paging: &Paging,
     table: Start,
     index: u64,
-    give: &mut dyn FnMut(Found),
+    give: &mut dyn FnMut(Reached),
 ) {
     let Some(found) = follow(memory, paging, table, index) else { return };
     give(found);
-    if let Found::Table(next) = found {
+    if let Reached::Table(next) = found {
         visit(memory, paging, next, give);
     }
 }
@@ -173,7 +173,7 @@ fn follow<M: Physical + ?Sized>(
     paging: &Paging,
     table: Start,
     index: u64,
-) -> Option<Found> {
+) -> Option<Reached> {
     let entry = memory.entry(table.table + index * 8)?;
     // Nearly all entries are absent: a visit spends most of its time here.
     if entry & ENTRY_P == 0 {
@@ -184,9 +184,11 @@ fn follow<M: Physical + ?Sized>(
     let rights = table.rights.and(entry);
     match meaning(entry, level, paging.nxe) {
         Meaning::NotPresent | Meaning::Reserved => None,
-        Meaning::Table(table) => Some(Found::Table(Start { level: level - 1, table, va, rights })),
+        Meaning::Table(table) => {
+            Some(Reached::Table(Start { level: level - 1, table, va, rights }))
+        }
         Meaning::Page(size, frame) => {
-            Some(Found::Page(Translation::new(va, size, frame, entry, rights)))
+            Some(Reached::Page(Translation::new(va, size, frame, entry, rights)))
         }
     }
 }

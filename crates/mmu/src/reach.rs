@@ -1,6 +1,6 @@
 //! The frames that a CPU may still use, for the decision whether one may be freed.
 
-use crate::capture::{Found, paths, visit};
+use crate::capture::{Reached, paths, visit};
 use crate::paging::Physical;
 use crate::tlb::{Now, Table, Tlb};
 use crate::walk::Start;
@@ -40,7 +40,7 @@ impl Tlb {
         for start in self.starts(now) {
             give(start.table);
             visit(now.memory, &now.paging, start, &mut |found| {
-                if let Found::Table(start) = found {
+                if let Reached::Table(start) = found {
                     give(start.table);
                 }
             });

@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_set_gives_what_some_processor_gives(
+    fn the_set_agrees_with_some_processor(
         normalize: bool,
         la57 in prop::bool::weighted(0.2),
         entries in prop::collection::vec(entry(), 0..8),

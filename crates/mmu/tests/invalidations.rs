@@ -100,7 +100,7 @@ fn an_address_in_a_large_page_drops_the_page() {
 }
 
 #[test]
-fn invpcid_refuses_what_the_manual_says() {
+fn invpcid_refuses_illegal_operands() {
     let with = paging(ROOT, 1);
     let without = Paging { cr4: with.cr4 & !CR4_PCIDE, ..with };
     for kind in 0..4 {

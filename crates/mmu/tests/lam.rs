@@ -14,7 +14,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_used_is_canonical_and_of_the_pointers_half(pointer in pointer(), mode in mode()) {
+    fn used_addresses_are_canonical_and_in_the_pointers_half(pointer in pointer(), mode in mode()) {
         let (cr3, cr4) = mode;
         if let Some(va) = data_address(pointer, cr3, cr4) {
             prop_assert!(canonical(va, cr4 & CR4_LA57 != 0));
@@ -24,7 +24,7 @@ proptest! {
     }
 
     #[test]
-    fn canonical_is_that_the_upper_bits_are_equal(pointer in pointer(), la57: bool) {
+    fn canonical_means_equal_upper_bits(pointer in pointer(), la57: bool) {
         let upper = pointer >> if la57 { 56 } else { 47 };
         let ones = if la57 { 0xff } else { 0x1_ffff };
         prop_assert_eq!(canonical(pointer, la57), upper == 0 || upper == ones);

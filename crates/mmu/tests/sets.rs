@@ -139,7 +139,7 @@ fn of_entries_that_differ_in_d_one_is_kept() {
 }
 
 #[test]
-fn the_other_policies_fill_as_they_say() {
+fn the_other_policies_fill_as_documented() {
     for (fill, expected) in [(Fill::Retain, 2), (Fill::Eager, 1)] {
         let (mut memory, mut tlb) = (mapped(), Tlb::new());
         let before = now(&memory, fill);

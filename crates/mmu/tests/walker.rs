@@ -19,7 +19,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 8192, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_access_does_what_the_manual_says(
+    fn accesses_agree_with_the_manual(
         entries in prop::collection::vec(((0..FRAMES, 0..3usize), value()), 8..24),
         paging in paging(),
         va in (prop::collection::vec(0..3usize, 5), 0..0x1000u64),
@@ -47,7 +47,7 @@ proptest! {
 }
 
 #[test]
-fn a_failed_walk_says_where() {
+fn a_failed_walk_names_the_level() {
     let mut memory = Memory::default();
     let paging = common::paging(0x1000, 0);
     let fails = |memory: &Memory, failure| {

@@ -66,7 +66,7 @@ fn a_misused_lock_is_an_invalid_opcode_for_the_processor_too() {
 /// features that the modelled one lacks. Bytes of features that its CPUID does not enumerate are
 /// #UD there, too.
 #[test]
-fn what_is_no_instruction_is_an_invalid_opcode_for_the_processor_too() {
+fn bytes_that_are_no_instruction_are_invalid_opcodes_on_the_processor_too() {
     let mut cpu = Cpu::acquire();
     let regs = registers(&cpu);
     let (mut compared, mut differ) = (0, Vec::new());

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_flag_and_no_set_stands_twice() {
+    fn flags_and_feature_sets_are_unique() {
         let places: Vec<_> = FLAGS.iter().map(|f| (f.leaf, f.subleaf, f.register, f.bit)).collect();
         let sets: Vec<_> =
             FLAGS.iter().flat_map(|f| f.instructions).chain(BASE).chain(HINTS).collect();

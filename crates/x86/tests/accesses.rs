@@ -156,7 +156,7 @@ fn prefetches_and_long_nops_access_nothing() {
 
 /// Checks that no bytes cause a panic, and that an instruction that faults changes nothing.
 #[test]
-fn arbitrary_bytes_neither_panic_nor_half_happen() {
+fn arbitrary_bytes_neither_panic_nor_take_partial_effect() {
     let mut state = 0x2545_f491_4f6c_dd1du64;
     let mut random = || {
         state ^= state << 13;

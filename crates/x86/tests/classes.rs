@@ -94,7 +94,7 @@ fn every_form_has_one_class() {
 
 /// Checks the feature sets that the processor lacks: a new one of the decoder's is a decision, too.
 #[test]
-fn what_the_processor_lacks() {
+fn the_processor_lacks_these_feature_sets() {
     let absent = forms().filter(|&code| !is_of_others(code) && class(code) == Class::Absent);
     let sets: BTreeSet<String> =
         absent.flat_map(|code| code.cpuid_features()).map(|set| format!("{set:?}")).collect();
@@ -168,7 +168,7 @@ fn faults(bytes: &[u8], fault: Fault) {
 }
 
 #[test]
-fn what_the_processor_does_not_have_is_an_invalid_opcode() {
+fn an_absent_instruction_is_an_invalid_opcode() {
     let cases: [&[u8]; 16] = [
         &[0x48, 0x8d, 0xc0],       // lea %rax,%rax
         &[0x0f, 0x38, 0xf0, 0xc0], // movbe between registers
@@ -224,7 +224,7 @@ fn more_than_15_bytes_are_a_protection_fault() {
 }
 
 #[test]
-fn what_is_cut_off_says_so() {
+fn cut_off_bytes_are_incomplete() {
     for bytes in [
         &[][..],
         &[0x48],

@@ -64,7 +64,7 @@ fn reserved_encodings_are_refused() {
 }
 
 #[test]
-fn what_the_vendors_read_differently_is_refused() {
+fn encodings_that_vendors_read_differently_are_refused() {
     assert_eq!(refused(&[0x66, 0xc3]).0, 2, "16-bit ret");
     assert_ne!(refused(&[0x66, 0xe9, 0, 0, 0, 0]).0, 0, "16-bit jmp");
     assert_ne!(refused(&[0xf3, 0xe1, 0]).0, 0, "loope with a condition in the prefix");

@@ -145,7 +145,7 @@ fn interrupt_return_pops_five_quadwords() {
 }
 
 #[test]
-fn interrupt_return_at_cpl_3_keeps_what_it_must() {
+fn interrupt_return_at_cpl_3_keeps_privileged_flags() {
     let mut regs = regs();
     regs.gpr[RSP] = BASE;
     regs.rflags |= flags::IF;
@@ -188,7 +188,7 @@ fn far_return() {
 }
 
 #[test]
-fn software_interrupts_tell_the_address_after_them() {
+fn software_interrupts_pass_the_address_after_them() {
     for (bytes, vector) in [(&[0xcc][..], 3), (&[0xcd, 0x80], 0x80), (&[0xcd, 0x03], 3)] {
         let mut regs = regs();
         let mut env = Flat::new(BASE);
@@ -201,7 +201,7 @@ fn software_interrupts_tell_the_address_after_them() {
 }
 
 #[test]
-fn what_cpl_3_may_not_execute() {
+fn privileged_instructions_fault_at_cpl_3() {
     let general: [&[u8]; 15] = [
         &[0xfa],                         // cli
         &[0xfb],                         // sti

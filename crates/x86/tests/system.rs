@@ -30,7 +30,7 @@ fn cli_and_sti() {
 }
 
 #[test]
-fn popf_tells_the_interrupt_flag_and_keeps_what_it_must() {
+fn popf_reports_the_interrupt_flag_and_keeps_reserved_bits() {
     let mut env = Flat::logging(BASE);
     env.memory[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     let mut regs = regs();

@@ -62,7 +62,10 @@ fn check_signature(function: &ItemFn) -> Result<()> {
         return error(token.span(), "a scenario cannot be const");
     }
     if let Safety::Unsafe(token) = sig.safety {
-        return error(token.span(), "a scenario cannot be unsafe: no caller could meet its contract");
+        return error(
+            token.span(),
+            "a scenario cannot be unsafe: no caller could meet its contract",
+        );
     }
     if let Some(abi) = &sig.abi {
         return error(abi.span(), "a scenario has the Rust ABI; the attribute makes the C entry");
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_cannot_be_called() {
+    fn refuses_functions_that_cannot_be_called() {
         assert!(
             error(quote!(
                 struct A;

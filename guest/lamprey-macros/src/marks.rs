@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_them_at_any_depth() {
+    fn finds_marks_at_any_depth() {
         let body = quote! {
             lamprey::cpu(0, move || { if x { lamprey::mark!("one"); } mark!["two"] });
             ::lamprey::mark! { "three" }

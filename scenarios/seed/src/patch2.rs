@@ -11,7 +11,7 @@ fn lazy_kthread_keeps_mm() {
     situation::lazy_kthread_keeps_mm::<Patch2>();
 }
 
-/// But under an ASID that nobody chose: that of another address space.
+/// But under an ASID that was never assigned: that of another address space.
 #[lamprey::scenario(finds = "asid-names-mm", marks = ["the enabling call returned"])]
 fn lazy_return_takes_an_unassigned_asid() {
     situation::lazy_kthread_keeps_mm::<Patch2>();

@@ -36,7 +36,7 @@ pub(crate) fn switch_mm_irqs_off<V: Variant>(next: &'static Mm) {
                 lamprey::note!("same mm, TLB current: CR3 is kept");
                 return;
             }
-            // The second patch of the RFC goes on from here, but sets the ASID only in the branch
+            // The second patch of the RFC continues from here, but sets the ASID only in the branch
             // below. Here it has the value of an unassigned C variable: 0, in kernels that are
             // built with such variables zeroed, as is the default. And no flush is asked for.
             (asid, need_flush) = (0, false);

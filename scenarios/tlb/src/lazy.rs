@@ -3,7 +3,7 @@
 //! A kernel thread has no user memory, so a switch to it leaves CR3 as it is: the CPU is *lazy*. It
 //! will make no user access, and need not learn of flushes until a process runs again. But its page
 //! walker may walk at any time, from the root in CR3, or from upper levels that it has cached (SDM
-//! vol. 3 §4.10.2.3, §4.10.3.1). So before tables are freed a lazy CPU must be told, too.
+//! vol. 3 §4.10.2.3, §4.10.3.1). So before tables are freed a lazy CPU must be notified, too.
 
 use core::hint::spin_loop;
 use core::sync::atomic::AtomicU64;

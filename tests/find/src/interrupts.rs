@@ -210,7 +210,7 @@ fn between_store_and_inc() {
     });
 }
 
-/// Before a load of two words, of which the handler writes the second.
+/// Before a load of two words; the handler writes the second.
 #[lamprey::scenario(finds = "both-seen")]
 fn before_a_load_of_two_words() {
     let pair = lamprey::new([AtomicU64::new(0), AtomicU64::new(0)]);
@@ -260,7 +260,7 @@ fn before_movs() {
     });
 }
 
-/// Before a store across two words, of which no other agent sees the first.
+/// Before a store across two words; no other agent sees the first.
 #[lamprey::scenario(finds = "half-done")]
 fn before_a_split_store() {
     let pair = lamprey::new([AtomicU64::new(0), AtomicU64::new(0)]);
@@ -281,7 +281,7 @@ fn before_a_split_store() {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// Before a store of two words, of which no other agent sees the first.
+/// Before a store of two words; no other agent sees the first.
 #[lamprey::scenario(finds = "half-done")]
 fn before_a_store_of_two_words() {
     let pair = lamprey::new([AtomicU64::new(0), AtomicU64::new(0)]);

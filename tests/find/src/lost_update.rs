@@ -109,7 +109,7 @@ fn by_own_handler() {
     expect(hits, 2);
 }
 
-/// Three CPUs, of which only the first and the third count.
+/// Three CPUs; only the first and the third count.
 // switches: 1
 #[lamprey::scenario(finds = "lost-update")]
 fn past_a_third_cpu() {

@@ -227,7 +227,7 @@ fn gone_and_made_again() {
     serve();
 }
 
-/// The owner goes on to another stack, with nothing between that others see.
+/// The owner moves to another stack, with nothing between that others see.
 #[lamprey::scenario(finds = "stack-use-after-return")]
 fn gone_before_a_switch() {
     extern "C" fn body() {

@@ -146,7 +146,7 @@ fn rep_movsb() {
     });
 }
 
-/// An interrupt comes between two iterations of REP STOSQ, and the instruction then goes on.
+/// An interrupt comes between two iterations of REP STOSQ, and the instruction then continues.
 // warns: one after the other
 #[lamprey::scenario(finds = "torn")]
 fn rep_stosq_interrupted() {

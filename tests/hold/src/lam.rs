@@ -68,7 +68,7 @@ fn kernel_access_and_other_cpu() {
     });
 }
 
-/// An access that user mode may not make faults, and the kernel goes on.
+/// An access that user mode may not make faults, and the kernel continues.
 #[lamprey::scenario]
 fn user_faults() {
     lamprey::cpu(0, || {

@@ -13,7 +13,7 @@ use crate::shared::words;
 const VECTOR: u8 = 40;
 const VA: u64 = 0x40_0000;
 
-/// Lets CPU 1 store three words, of which the first opens the way to the others.
+/// Lets CPU 1 store three words; the first opens the way to the others.
 fn three_stores(words: &'static [AtomicU64; 3]) {
     lamprey::cpu(1, move || words.iter().for_each(|word| word.store(1, Relaxed)));
 }

@@ -1,4 +1,4 @@
-//! Orders that hold in spite of store buffers: with an operation that drains them, or without.
+//! Orders that hold despite store buffers: with an operation that drains them, or without.
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
@@ -230,7 +230,7 @@ fn narrow_store_over_a_wide_one() {
     });
 }
 
-/// A load across two words, of which the second is stored in part: it waits for that store.
+/// A load across two words; the second is stored in part: it waits for that store.
 #[lamprey::scenario(marks = ["alone", "with the other's"])]
 fn load_across_words_over_a_narrow_store() {
     let words = words::<2>();

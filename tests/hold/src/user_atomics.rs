@@ -195,7 +195,7 @@ fn lock_inc_while_tables_change() {
     expect(by_two_cpus(USER, true, lock_inc), [2, 0]);
 }
 
-/// LOCK INC on two CPUs, of which one sets D.
+/// LOCK INC on two CPUs; one of them sets D.
 #[lamprey::scenario(marks = ["all are done"])]
 fn lock_inc_sets_dirty() {
     expect(by_two_cpus(P | RW | US | A, false, lock_inc), [2, 0]);

@@ -7,7 +7,7 @@ use crate::window::{SIZE, WINDOW};
 
 /// The components of an address.
 #[derive(Clone, Copy)]
-struct Form {
+struct AddressForm {
     /// Base and index registers by number.
     base: Option<u8>,
     index: Option<u8>,
@@ -41,10 +41,10 @@ impl Draft<'_> {
         self.resolve(form, effective);
     }
 
-    fn form(&mut self, absolute: bool) -> Form {
+    fn form(&mut self, absolute: bool) -> AddressForm {
         let narrow = self.rng.one_in(7);
         if absolute {
-            return Form { base: None, index: None, scale: 1, narrow, rip: false };
+            return AddressForm { base: None, index: None, scale: 1, narrow, rip: false };
         }
         let rip = self.rng.one_in(12);
         let base = (!rip && !self.rng.one_in(12)).then(|| self.rng.below(16) as u8);
@@ -52,12 +52,12 @@ impl Draft<'_> {
         let index = (!rip && self.rng.one_in(2)).then(|| self.rng.below(16) as u8);
         let index = index.filter(|&index| index != 4);
         let scale = 1 << self.rng.below(4);
-        Form { base, index, scale, narrow, rip }
+        AddressForm { base, index, scale, narrow, rip }
     }
 
     /// Chooses a target: mostly aligned to something and in the window; else across its edge,
     /// beyond it, or not mapped.
-    fn choose_target(&mut self, form: &Form) -> u64 {
+    fn choose_target(&mut self, form: &AddressForm) -> u64 {
         let inside = WINDOW + self.rng.below(SIZE as u64 - 16);
         let free = form.base.is_some() && form.index.is_none() && !form.narrow;
         match self.rng.below(64) {
@@ -72,7 +72,7 @@ impl Draft<'_> {
     }
 
     /// Chooses a segment prefix with which the address can still be formed.
-    fn segment(&mut self, target: u64, form: &Form) -> Register {
+    fn segment(&mut self, target: u64, form: &AddressForm) -> Register {
         // RSP must stay in the window, and a bit offset that is also the base near it.
         let offset = self.instruction.op_count() > 1
             && self.instruction.op1_kind() == OpKind::Register
@@ -110,7 +110,7 @@ impl Draft<'_> {
     }
 
     /// Chooses displacement and index, and puts the remainder into the base.
-    fn resolve(&mut self, form: Form, effective: u64) {
+    fn resolve(&mut self, form: AddressForm, effective: u64) {
         let first = if form.narrow { Register::EAX } else { Register::RAX };
         let stack = form.base == Some(4);
         let displacement = match self.rng.below(4) {
