@@ -2,35 +2,35 @@
 
 use core::arch::asm;
 
-/// CLI.
+/// Executes CLI.
 #[inline(always)]
 pub(crate) fn cli() {
-    // SAFETY: touches nothing but RFLAGS.IF.
+    // SAFETY: changes only RFLAGS.IF.
     unsafe { asm!("cli", options(nostack)) }
 }
 
-/// STI.
+/// Executes STI.
 #[inline(always)]
 pub(crate) fn sti() {
-    // SAFETY: touches nothing but RFLAGS.IF.
+    // SAFETY: changes only RFLAGS.IF.
     unsafe { asm!("sti", options(nostack)) }
 }
 
-/// HLT.
+/// Executes HLT.
 #[inline(always)]
 pub(crate) fn hlt() {
     // SAFETY: waits for an interrupt.
     unsafe { asm!("hlt", options(nostack)) }
 }
 
-/// MOV to CR3.
+/// Executes MOV to CR3.
 #[inline(always)]
 pub(crate) fn load_cr3(value: u64) {
     // SAFETY: the kernel half does not depend on CR3 in this machine.
     unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack)) }
 }
 
-/// MOV from CR3.
+/// Executes MOV from CR3.
 #[inline(always)]
 pub(crate) fn cr3() -> u64 {
     let value;
@@ -39,14 +39,14 @@ pub(crate) fn cr3() -> u64 {
     value
 }
 
-/// INVLPG.
+/// Executes INVLPG.
 #[inline(always)]
 pub(crate) fn invlpg(va: u64) {
     // SAFETY: translations of the user half; no code here relies on a stale one.
     unsafe { asm!("invlpg [{}]", in(reg) va, options(nostack)) }
 }
 
-/// MOV from CR4.
+/// Executes MOV from CR4.
 #[inline(always)]
 pub(crate) fn cr4() -> u64 {
     let value;
@@ -55,14 +55,14 @@ pub(crate) fn cr4() -> u64 {
     value
 }
 
-/// MOV to CR4.
+/// Executes MOV to CR4.
 #[inline(always)]
 pub(crate) fn load_cr4(value: u64) {
-    // SAFETY: no code here relies on what a bit of CR4 grants.
+    // SAFETY: no code here relies on a feature of CR4.
     unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack)) }
 }
 
-/// WRMSR.
+/// Executes WRMSR.
 #[inline(always)]
 pub(crate) fn wrmsr(number: u32, value: u64) {
     let (low, high) = (value as u32, (value >> 32) as u32);

@@ -1,26 +1,26 @@
-//! A place in page tables, and frames told apart by their first word.
+//! An entry of page tables, and frames that differ in their first word.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use lamprey::paging::{self, Frame};
 
-/// Its PDE and its PTE are the first of their tables.
+/// An address whose PDE and PTE are the first of their tables.
 pub(crate) const VA: u64 = 0x4000_0000;
-/// Bytes of a page that a PDE maps.
+/// Size of a page that a PDE maps, in bytes.
 pub(crate) const LARGE: u64 = 1 << 21;
 
 pub(crate) const OLD: u64 = 1;
 pub(crate) const NEW: u64 = 2;
 
-/// A frame that begins with `word`.
+/// Creates a frame that begins with `word`.
 pub(crate) fn frame(word: u64) -> Frame {
     let frame = paging::frame();
     frame.words()[0].store(word, Relaxed);
     frame
 }
 
-/// The frame that an entry names.
+/// Returns the frame that an entry names.
 pub(crate) fn named(entry: &AtomicU64) -> u64 {
     entry.load(Relaxed) & !0xfff
 }

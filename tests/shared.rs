@@ -1,19 +1,19 @@
-//! What the CPUs of a case share.
+//! State that the CPUs of a case share.
 
 use core::arch::naked_asm;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
 
-/// Words that start as 0.
+/// Creates words that start as 0.
 pub(crate) fn words<const N: usize>() -> &'static [AtomicU64; N] {
     lamprey::new([const { AtomicU64::new(0) }; N])
 }
 
-/// A critical section: it is wrong for two CPUs to be inside.
+/// A critical section: a violation if two CPUs are inside.
 pub(crate) struct Section(AtomicU64);
 
 impl Section {
-    /// With the invariant. For set-up.
+    /// Creates a section with the invariant. For set-up.
     pub(crate) fn new() -> &'static Section {
         let section = lamprey::new(Section(AtomicU64::new(0)));
         lamprey::always(|| {
@@ -23,17 +23,17 @@ impl Section {
         section
     }
 
-    /// In, and out again.
+    /// Enters and leaves.
     pub(crate) fn pass(&self) {
         self.0.fetch_add(1, SeqCst);
         self.0.fetch_sub(1, SeqCst);
     }
 }
 
-/// How often [`counts`] and [`counts_without_eoi`] have run.
+/// The number of runs of [`counts`] and [`counts_without_eoi`].
 pub(crate) static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// A raw handler that counts.
+/// Counts, as a raw handler.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn counts() {
     naked_asm!(
@@ -46,13 +46,13 @@ pub(crate) unsafe extern "C" fn counts() {
     )
 }
 
-/// A raw handler that counts and forgets to say that it is done.
+/// Counts, as a raw handler without EOI.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn counts_without_eoi() {
     naked_asm!("lock inc qword ptr [rip + {count}]", "iretq", count = sym COUNT)
 }
 
-/// A part of `word`, at `byte`.
+/// Returns the part of `word` at `byte`.
 pub(crate) fn part<T>(word: &AtomicU64, byte: usize) -> &T {
     // SAFETY: an atomic integer within a word, which lasts as long.
     unsafe { &*word.as_ptr().cast::<u8>().add(byte).cast::<T>() }

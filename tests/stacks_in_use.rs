@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 /// A stack for a coroutine.
 pub(crate) type Stack = [u64; 1024];
 
-/// Keeps the registers that a callee must preserve on the stack, RSP in `*save`, and goes on with RSP `to`.
+/// Pushes the registers that a callee must preserve, stores RSP in `*save`, and continues with RSP `to`.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn switch(_save: *mut u64, _to: u64) {
     naked_asm!(
@@ -30,13 +30,13 @@ pub(crate) unsafe extern "C" fn switch(_save: *mut u64, _to: u64) {
     )
 }
 
-/// Writes what [`switch`] pops below `top`, which is aligned to 16 bytes; RSP to switch to.
+/// Writes the values that [`switch`] pops below the 16-byte aligned `top`; returns the RSP to use.
 ///
 /// # Safety
 ///
-/// There is a stack below `top` that nobody uses.
+/// There is a stack below `top` that no other code uses.
 pub(crate) unsafe fn prepare(top: u64, entry: extern "C" fn() -> !) -> u64 {
-    // SAFETY: within the stack. Above are a place for a return address and its alignment.
+    // SAFETY: within the stack. Above are the slot of a return address and its alignment.
     unsafe { *((top - 24) as *mut u64) = entry as *const () as u64 };
     top - 72
 }
@@ -55,7 +55,7 @@ pub(crate) unsafe extern "C" fn on_stack(_top: u64, _f: extern "C" fn()) {
     )
 }
 
-/// A leaf function: stores `value` below RSP, puts the address of that into `*slot`, and waits for `*done`.
+/// Stores `value` below RSP, puts its address into `*slot`, and waits for `*done`, as a leaf function.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn leaf(_slot: *mut u64, _done: *mut u64, _value: u64) {
     naked_asm!(
@@ -69,7 +69,7 @@ pub(crate) unsafe extern "C" fn leaf(_slot: *mut u64, _done: *mut u64, _value: u
     )
 }
 
-/// RSP.
+/// Returns RSP.
 #[inline(always)]
 pub(crate) fn rsp() -> u64 {
     let rsp;
@@ -78,7 +78,7 @@ pub(crate) fn rsp() -> u64 {
     rsp
 }
 
-/// The address of a local of a function that has returned when this returns it, with a value in it.
+/// Returns the address of a local of a function that has returned by then, with a value in it.
 #[inline(never)]
 pub(crate) fn leave_behind(value: u64) -> u64 {
     let mut frame = [0u64; 64];
@@ -87,7 +87,7 @@ pub(crate) fn leave_behind(value: u64) -> u64 {
     &raw const frame[32] as u64
 }
 
-/// Reads a local that it has not initialised; in the frame that [`leave_behind`] had.
+/// Reads a local that it has not initialised, in the former frame of [`leave_behind`].
 #[inline(never)]
 pub(crate) fn uninitialised(at: u64) -> u64 {
     let frame = MaybeUninit::<[u64; 64]>::uninit();
@@ -99,7 +99,7 @@ pub(crate) fn uninitialised(at: u64) -> u64 {
     value
 }
 
-/// What is at `at`, whoever's that is.
+/// Reads the word at `at`, on any stack.
 pub(crate) fn read(at: u64) -> u64 {
     let value;
     // SAFETY: an address of mapped memory. The compiler knows nothing of the value.
@@ -107,20 +107,20 @@ pub(crate) fn read(at: u64) -> u64 {
     value
 }
 
-/// Writes to `at`, whosever that is.
+/// Writes to `at`, on any stack.
 pub(crate) fn write(at: u64, value: u64) {
-    // SAFETY: an address of mapped memory that no reference is to.
+    // SAFETY: an address of mapped memory without references to it.
     unsafe { asm!("mov [{}], {}", in(reg) at, in(reg) value, options(nostack)) }
 }
 
-/// A request with a word to work on and one that says that it is done.
+/// A request with a word to work on and one that marks it as done.
 #[derive(Default)]
 pub(crate) struct Request {
     pub(crate) work: AtomicU64,
     pub(crate) done: AtomicU64,
 }
 
-/// Waits for the address of somebody's local in `slot`, stores 2 there and then 1 in `flag`.
+/// Waits for the address of another function's local in `slot`, stores 2 there and then 1 in `flag`.
 #[inline(always)]
 pub(crate) fn answer_at(slot: &AtomicU64, flag: &AtomicU64) {
     while slot.load(Acquire) == 0 {}

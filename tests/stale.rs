@@ -1,7 +1,7 @@
-//! What a CPU may keep of page tables that have changed, and whether an operation drops it.
+//! Entries that a CPU may keep of page tables that have changed, and operations that may drop them.
 //!
 //! A case is a cell of the manual's table of invalidations (SDM vol. 3 §4.10.4.1). It holds if the
-//! operation drops what is kept, and finds `stale` if not.
+//! operation drops the entry, and finds `stale` if not.
 
 use core::arch::asm;
 use core::sync::atomic::AtomicU64;
@@ -18,7 +18,7 @@ pub(crate) const PCIDE: u64 = 1 << 17;
 pub(crate) const SMEP: u64 = 1 << 20;
 pub(crate) const SMAP: u64 = 1 << 21;
 
-/// The word in the frame that was mapped, and in the one that is.
+/// The first word of the frame that was mapped, and that of the one that is.
 const OLD: u64 = 1;
 const NEW: u64 = 2;
 
@@ -26,34 +26,34 @@ const NEW: u64 = 2;
 const BASE: u64 = 0x4000_0000;
 const LARGE: u64 = 1 << 21;
 
-/// What is kept.
+/// The kind of the entry that is kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// The translation of a page.
     Page,
-    /// That of a page without the right to be written, which it has now.
+    /// The translation of a page without the right to be written, which it has now.
     ReadOnly,
-    /// That of a global page.
+    /// The translation of a global page.
     Global,
-    /// That of a 2-MiB page. Memory now has a 4-KiB page there.
+    /// The translation of a 2-MiB page. Memory now has a 4-KiB page there.
     Large,
     /// A PDE. The translation itself is not cached: it comes into the old table after the operation.
     Table,
 }
 
-/// What an operation may need.
+/// The addresses that an operation may need.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     /// The address that is read at the end.
     pub(crate) va: u64,
     /// The tables.
     pub(crate) root: u64,
-    /// Others, which map nothing.
+    /// Other tables, which map nothing.
     pub(crate) empty: u64,
 }
 
-/// Something is kept under the PCID `owner`, and memory says otherwise by now. `operation` runs under the
-/// PCID `current`. Then an access under `owner` must get what memory says.
+/// Keeps an entry under the PCID `owner` that memory no longer has. `operation` runs under the
+/// PCID `current`. Then an access under `owner` must get the new contents of memory.
 pub(crate) fn cell(
     kept: Kept,
     owner: u64,
@@ -72,7 +72,7 @@ pub(crate) fn cell(
     });
 }
 
-/// As [`cell`] under PCID 0, with CR4.PCIDE clear.
+/// Runs [`cell`] under PCID 0, with CR4.PCIDE clear.
 pub(crate) fn cell_without_pcids(kept: Kept, operation: impl FnOnce(Place) + Send + 'static) {
     let scene = Scene::new(kept);
     lamprey::cpu(0, move || {
@@ -84,7 +84,7 @@ pub(crate) fn cell_without_pcids(kept: Kept, operation: impl FnOnce(Place) + Sen
     });
 }
 
-/// INVPCID.
+/// Executes INVPCID.
 pub(crate) fn invpcid(kind: u64, pcid: u64, va: u64) {
     let descriptor = [pcid, va];
     // SAFETY: translations of the user half; no code here relies on a stale one.
@@ -103,11 +103,11 @@ pub(crate) fn toggle_pcide(place: Place) {
     toggle_cr4(PCIDE);
 }
 
-/// The tables, and how they change.
+/// The tables, and their changes.
 struct Scene {
     kept: Kept,
     place: Place,
-    /// Changes from its value to `after`.
+    /// The entry that changes from its value to `after`.
     entry: &'static AtomicU64,
     after: u64,
     /// The PTE in the old table, of [`Kept::Table`], and its value after the operation.
@@ -146,7 +146,7 @@ impl Scene {
         Self { kept, place, entry, after, late }
     }
 
-    /// What is kept is used, and then memory changes.
+    /// Uses the entry, and then changes memory.
     fn change(&self) {
         let va = if self.kept == Kept::Table { self.place.va ^ 0x1000 } else { self.place.va };
         lamprey::require!(user::read(va) == Ok(OLD), "old", "there is nothing to keep");
@@ -154,7 +154,7 @@ impl Scene {
         self.entry.swap(self.after, SeqCst);
     }
 
-    /// The access under the PCID `owner`.
+    /// Performs the access under the PCID `owner`.
     fn look(&self, owner: u64) {
         if let Some((pte, value)) = self.late {
             pte.swap(value, SeqCst);

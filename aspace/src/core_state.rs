@@ -1,4 +1,4 @@
-//! One CPU's state, and what a CPU does on its own: switch, go lazy, catch up.
+//! One CPU's state, and the operations of a CPU on its own: switch, go lazy, catch up.
 
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use crate::hardware::Hardware;
 use crate::slots::Slots;
 use crate::space::{Reach, Space};
 
-/// What a CPU does and has.
+/// The features of a CPU that the crate uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// CR4.PCIDE is set on this CPU: spaces get PCIDs, and a switch keeps what the TLB has.
@@ -28,23 +28,23 @@ pub struct Config {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Core {
-    /// What CR3 holds the tables of: a space, the same with [`LAZY`], [`KERNEL`] or [`SWITCHING`].
-    /// Written by the owner with interrupts off; read by initiators and by the owner's NMIs. One
-    /// word, so that no reader can pair an old space with a new laziness.
+    /// The space whose tables are in CR3: a space, the same with [`LAZY`], [`KERNEL`] or
+    /// [`SWITCHING`]. Written by the owner with interrupts off; read by initiators and by the
+    /// owner's NMIs. One word, so that no reader can pair an old space with a new laziness.
     loaded: AtomicPtr<Space>,
     /// Nothing in the TLB for the loaded space is older than this generation of it. Written by the
     /// owner with interrupts off, always *after* the CR3 write that makes it true and *before*
-    /// `loaded` names the space; read by initiators, to whom it is the acknowledgement.
+    /// `loaded` names the space; read by initiators, for which it is the acknowledgement.
     tlb_gen: AtomicU64,
     own: Own,
 }
 
-/// What nobody but the owner touches, with interrupts off. Hence Relaxed, and a cache line apart
-/// from what initiators poll.
+/// Words that only the owner accesses, with interrupts off. Hence Relaxed, and a cache line apart
+/// from the words that initiators poll.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Own {
-    /// CR3 as it would be read. Not up to date between a CR3 write and the next instruction.
+    /// CR3 as the register reads. Not up to date between a CR3 write and the next instruction.
     cr3: AtomicU64,
     /// The kernel's own tables.
     kernel: AtomicU64,
@@ -56,7 +56,7 @@ struct Own {
 
 /// The kernel's own tables: no space.
 const KERNEL: *mut Space = ptr::null_mut();
-/// CR3 is being changed. Never seen with interrupts on by the owner; NMIs and initiators see it.
+/// CR3 is being changed. The owner never sees it with interrupts on; NMIs and initiators see it.
 const SWITCHING: *mut Space = ptr::without_provenance_mut(2);
 /// Address bit that marks a space kept while a kernel thread runs.
 const LAZY: usize = 1;
@@ -73,7 +73,7 @@ fn is_lazy(loaded: *mut Space) -> bool {
 }
 
 impl Core {
-    /// A core that [`start`](Self::start) has not seen yet.
+    /// Creates a core for which [`start`](Self::start) has not been called yet.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -90,9 +90,9 @@ impl Core {
         }
     }
 
-    /// Begins on the executing CPU, with the kernel's own tables and nothing remembered. Once at
-    /// bring-up; again when a CPU that went off comes back. It [`leave`](Self::leave)s before it
-    /// goes off.
+    /// Starts the crate on the executing CPU, with the kernel's own tables and no space remembered.
+    /// Called once at bring-up, and again when a CPU that went off comes back. The CPU calls
+    /// [`leave`](Self::leave) before it goes off.
     ///
     /// # Safety
     ///
@@ -109,8 +109,8 @@ impl Core {
         own.lazy.store(config.lazy, Ordering::Relaxed);
         own.lam.store(config.lam, Ordering::Relaxed);
         own.slots.clear();
-        // Bit 63 clear: whatever the boot code left under PCID 0 goes, but for global translations
-        // (see `start`). The other PCIDs are flushed when their slots are first used.
+        // Bit 63 clear: everything that the boot code left under PCID 0 is flushed, but for global
+        // translations (see `start`). The other PCIDs are flushed when their slots are first used.
         core.write_cr3(hw, &guard, Cr3::new(kernel, Pcid::KERNEL, LamBits::OFF));
         core.loaded.store(KERNEL, Ordering::Release);
     }
@@ -123,33 +123,33 @@ impl Core {
     ///
     /// # Safety
     ///
-    /// - `next` stays where it is and alive until [`Space::retire`] returned `Ok`. From the moment
-    ///   that call begins nobody switches to it or uses it, unless the call returned an error.
+    /// - `next` is neither moved nor dropped until [`Space::retire`] has returned `Ok`. From the
+    ///   moment that call begins no CPU switches to it or uses it, unless the call returned an error.
     /// - No entry of its user half is global (G, bit 8): a flush of one PCID does not reach those.
-    /// - Whoever else is given `next` with a [`Hardware`] has one with the same cores.
+    /// - Any other code that uses `next` with a [`Hardware`] has one with the same cores.
     /// - Its root is a top-level table with the kernel half mapped as in the kernel's own, and the
-    ///   tables below stay until [`Space::flush_tables`] or `retire` returned.
+    ///   tables below stay until [`Space::flush_tables`] or `retire` has returned.
     pub unsafe fn switch_to<H: Hardware>(hw: &H, next: &Space) {
         let guard = hw.irqs_off();
         let cpu = hw.this_cpu(&guard);
         hw.core(cpu).load_space(hw, &guard, cpu, next);
     }
 
-    /// A kernel thread begins to use the user half of `space`. Until
+    /// Lets a kernel thread begin to use the user half of `space`. Until
     /// [`unuse_space`](Self::unuse_space) the scheduler treats the thread as a task of that space:
-    /// it switches to `space` whenever the thread runs again. The kernel marks the thread so in
-    /// one section with this call, preemption off.
+    /// it switches to `space` whenever the thread runs again. The kernel marks the thread as such
+    /// in one section with this call, with preemption off.
     ///
     /// # Safety
     ///
-    /// As [`switch_to`](Self::switch_to).
+    /// The same as for [`switch_to`](Self::switch_to).
     pub unsafe fn use_space<H: Hardware>(hw: &H, space: &Space) {
         // SAFETY: the same contract.
         unsafe { Self::switch_to(hw, space) };
     }
 
-    /// A kernel thread has done with `space`, which is kept lazily. The kernel takes the mark off
-    /// the thread in one section with this call, preemption off.
+    /// Ends a kernel thread's use of `space`, which is kept lazily. The kernel removes the mark
+    /// from the thread in one section with this call, with preemption off.
     pub fn unuse_space<H: Hardware>(hw: &H, space: &Space) {
         let guard = hw.irqs_off();
         let cpu = hw.this_cpu(&guard);
@@ -158,7 +158,7 @@ impl Core {
         core.go_lazy(hw, &guard, cpu);
     }
 
-    /// A kernel thread without a space runs next: keep the loaded one, but without being told of
+    /// Prepares for a kernel thread without a space: keeps the loaded one, but without notice of
     /// flushes. The scheduler calls this when the next task has no space. Until the next
     /// [`switch_to`](Self::switch_to) the kernel makes no user access on this CPU, and does not
     /// return to user mode.
@@ -168,7 +168,7 @@ impl Core {
         hw.core(cpu).go_lazy(hw, &guard, cpu);
     }
 
-    /// Goes to the kernel's own tables: before a deep idle state that loses the TLB, or before the
+    /// Loads the kernel's own tables: before a deep idle state that loses the TLB, or before the
     /// CPU goes off.
     pub fn leave<H: Hardware>(hw: &H) {
         let guard = hw.irqs_off();
@@ -176,8 +176,8 @@ impl Core {
         hw.core(cpu).load_kernel(hw, &guard, cpu);
     }
 
-    /// The handler of the kick. Compares what this CPU has with what its space wants, and mends
-    /// it. There is no request to read: a kick that comes late, twice, merged or for nothing is as
+    /// Handles the kick. Compares the state of this CPU with that of its space, and updates
+    /// it. There is no request to read: a kick that comes late, twice, merged or without need is as
     /// good as any.
     pub fn on_kick<H: Hardware>(hw: &H) {
         let guard = hw.irqs_off();
@@ -185,9 +185,9 @@ impl Core {
         hw.core(cpu).catch_up(hw, &guard, cpu);
     }
 
-    /// Whether `space` is loaded here, wholly and not lazily. For NMI handlers: if true, user
-    /// accesses through CR3 reach `space` until this NMI returns. True only on the CPU that asks
-    /// about itself; elsewhere it is out of date at once.
+    /// Returns whether `space` is loaded here, wholly and not lazily. For NMI handlers: if true,
+    /// user accesses through CR3 reach `space` until this NMI returns. True only on the CPU that
+    /// asks about itself; elsewhere it is out of date at once.
     #[inline]
     #[must_use]
     pub fn user_access_ok(&self, space: &Space) -> bool {
@@ -196,35 +196,35 @@ impl Core {
         self.loaded.load(Ordering::Relaxed) == space.word()
     }
 
-    /// Whether a space is kept lazily.
+    /// Returns whether a space is kept lazily.
     #[inline]
     #[must_use]
     pub fn is_lazy(&self) -> bool {
         is_lazy(self.loaded.load(Ordering::Relaxed))
     }
 
-    /// CR3 as the CPU would read it, without reading it. For the owner, outside NMIs.
+    /// Returns CR3 as the CPU would read it, without reading it. For the owner, outside NMIs.
     #[inline]
     #[must_use]
     pub fn cr3(&self) -> Cr3 {
         Cr3::from_bits(self.own.cr3.load(Ordering::Relaxed))
     }
 
-    /// The LAM mode in the CPU's CR3. For the owner, outside NMIs.
+    /// Returns the LAM mode in the CPU's CR3. For the owner, outside NMIs.
     #[inline]
     #[must_use]
     pub fn lam(&self) -> Option<Lam> {
         self.cr3().lam()
     }
 
-    /// Whether this CPU has LAM.
+    /// Returns whether this CPU has LAM.
     #[inline]
     pub(crate) fn has_lam(&self) -> bool {
         self.own.lam.load(Ordering::Relaxed)
     }
 
-    /// For an initiator that brought `space` to `tlb_gen`: whether this CPU may still use what is
-    /// older.
+    /// Returns, to an initiator that brought `space` to `tlb_gen`, whether this CPU may still use
+    /// older translations.
     ///
     /// `false` is final, though the two words are not read at one moment. If `loaded` is something
     /// else than the space, or its lazy form, this CPU joins or returns later than the increment,
@@ -254,7 +254,7 @@ impl Core {
         let Some(space) = self.space(loaded) else {
             return;
         };
-        // SeqCst in there; what is needed is Acquire. Partner: the increment in `Space::shoot`,
+        // SeqCst in there; Acquire is required. Partner: the increment in `Space::shoot`,
         // after the page-table stores and after the LAM mask.
         let tlb_gen = space.tlb_gen();
         if tlb_gen == self.tlb_gen.load(Ordering::Relaxed) {
@@ -290,8 +290,8 @@ impl Core {
             self.quit(loaded, cpu);
             self.tlb_gen.store(tlb_gen, Ordering::Release);
         }
-        // Release. Partner: `lags`. Whoever sees the space sees its `tlb_gen`; whoever sees that
-        // the previous space is gone comes after the CR3 write and after `quit`.
+        // Release. Partner: `lags`. A CPU that sees the space sees its `tlb_gen`; one that sees
+        // that the previous space is gone comes after the CR3 write and after `quit`.
         self.loaded.store(next.word(), Ordering::Release);
     }
 
@@ -304,7 +304,7 @@ impl Core {
         self.loaded.store(SWITCHING, Ordering::Relaxed);
         let kernel = Root::new_unchecked(self.own.kernel.load(Ordering::Relaxed));
         let cr3 = Cr3::new(kernel, Pcid::KERNEL, LamBits::OFF);
-        // PCID 0 never has user translations; those of the kernel half are the kernel's to flush.
+        // PCID 0 never has user translations; the kernel flushes those of the kernel half.
         self.write_cr3(hw, guard, if self.has_pcid() { cr3.keep_tlb() } else { cr3 });
         self.quit(loaded, cpu);
         // Release; as in `load_space`.
@@ -318,12 +318,12 @@ impl Core {
         } else if loaded != KERNEL {
             // Release. Partner: an initiator that sees this leaves the CPU alone and may free
             // frames: user accesses are over by then. No barrier after: an initiator that still
-            // sees the space kicks, and that does no harm.
+            // sees the space kicks, which is harmless.
             self.loaded.store(lazy(loaded), Ordering::Release);
         }
     }
 
-    /// Flushes the loaded space and takes its LAM mask. `tlb_gen` was read before.
+    /// Flushes the loaded space and loads its LAM mask. `tlb_gen` was read before.
     fn renew<H: Hardware>(&self, hw: &H, guard: &H::Guard, space: &Space, tlb_gen: u64) {
         let pcid = self.cr3().pcid();
         self.own.slots.record(pcid, tlb_gen);
@@ -332,7 +332,7 @@ impl Core {
         self.tlb_gen.store(tlb_gen, Ordering::Release);
     }
 
-    /// CR3 for a space that is not loaded. `tlb_gen` was read before.
+    /// Composes CR3 for a space that is not loaded. `tlb_gen` was read before.
     fn compose(&self, space: &Space, tlb_gen: u64) -> Cr3 {
         if !self.has_pcid() {
             return Cr3::new(space.root(), Pcid::KERNEL, space.lam_bits());
@@ -342,7 +342,7 @@ impl Core {
         if fresh { cr3.keep_tlb() } else { cr3 }
     }
 
-    /// The only place that writes CR3, and the mirror with it.
+    /// Writes CR3, and the mirror with it; the only place that does.
     fn write_cr3<H: Hardware>(&self, hw: &H, guard: &H::Guard, cr3: Cr3) {
         // SAFETY: the root is the kernel's or that of a space passed to `switch_to`; both
         // contracts say that the kernel half is the same.
@@ -351,8 +351,8 @@ impl Core {
         debug_assert!(hw.read_cr3(guard) == self.cr3(), "CR3 is not what was written");
     }
 
-    /// Takes this CPU out of the set of what was loaded. CR3 is elsewhere by now; afterwards this
-    /// CPU does not touch the space any more.
+    /// Removes this CPU from the set of the space that was loaded. CR3 is elsewhere by now;
+    /// afterwards this CPU does not touch the space any more.
     #[inline]
     fn quit(&self, loaded: *mut Space, cpu: CpuId) {
         if let Some(prev) = self.space(loaded) {
@@ -360,11 +360,11 @@ impl Core {
         }
     }
 
-    /// What is loaded, for the owner outside of a switch.
+    /// Returns the loaded space, for the owner outside of a switch.
     ///
     /// # Panics
     ///
-    /// Inside a switch, where only an NMI can be, and before [`start`](Self::start).
+    /// Panics inside a switch, where only an NMI can be, and before [`start`](Self::start).
     #[inline]
     fn loaded_here(&self) -> *mut Space {
         let loaded = self.loaded.load(Ordering::Relaxed);
@@ -372,7 +372,7 @@ impl Core {
         loaded
     }
 
-    /// The space in a value of [`loaded_here`](Self::loaded_here), lazy or not.
+    /// Returns the space in a value of [`loaded_here`](Self::loaded_here), lazy or not.
     #[inline]
     fn space(&self, loaded: *mut Space) -> Option<&Space> {
         let space = loaded.map_addr(|addr| addr & !LAZY);

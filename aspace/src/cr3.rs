@@ -1,10 +1,10 @@
-//! CR3 and what it is made of.
+//! CR3 and its fields.
 
 /// CR3 bit 61: address bits 62:57 of user data pointers are ignored.
 const LAM_U57: u64 = 1 << 61;
 /// CR3 bit 62: address bits 62:48 of user data pointers are ignored.
 const LAM_U48: u64 = 1 << 62;
-/// CR3 bit 63, write only: keep what the TLB has under this PCID. Legal only with CR4.PCIDE = 1.
+/// CR3 bit 63, write only: keep the TLB entries of this PCID. Legal only with CR4.PCIDE = 1.
 const NO_FLUSH: u64 = 1 << 63;
 /// CR3 bits 11:0 with CR4.PCIDE = 1.
 const PCID: u64 = 0xfff;
@@ -16,23 +16,23 @@ const ROOT: u64 = 0x000f_ffff_ffff_f000;
 pub struct Root(u64);
 
 impl Root {
-    /// The table in the frame at `pa`.
+    /// Creates the root of the table in the frame at `pa`.
     ///
     /// # Panics
     ///
-    /// If `pa` is not the address of a frame: a multiple of 4096 below 2^52.
+    /// Panics if `pa` is not the address of a frame: a multiple of 4096 below 2^52.
     #[must_use]
     pub const fn new(pa: u64) -> Self {
         assert!(pa & !ROOT == 0, "a root is a 4 KiB frame below 2^52");
         Self(pa)
     }
 
-    /// For a value that came out of a `Root`.
+    /// Creates a root from a value that came out of a `Root`.
     pub(crate) const fn new_unchecked(pa: u64) -> Self {
         Self(pa)
     }
 
-    /// The address.
+    /// Returns the physical address.
     #[must_use]
     pub const fn pa(self) -> u64 {
         self.0
@@ -47,19 +47,19 @@ impl Root {
 pub struct Pcid(u16);
 
 impl Pcid {
-    /// PCID 0.
+    /// PCID 0, that of the kernel's own tables.
     pub const KERNEL: Self = Self(0);
 
     pub(crate) const fn of_slot(slot: usize) -> Self {
         Self(slot as u16 + 1)
     }
 
-    /// The slot, or a number past every slot for [`KERNEL`](Self::KERNEL).
+    /// Returns the slot, or a number past every slot for [`KERNEL`](Self::KERNEL).
     pub(crate) const fn slot(self) -> usize {
         (self.0 as usize).wrapping_sub(1)
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0
@@ -76,7 +76,7 @@ pub enum Lam {
 }
 
 impl Lam {
-    /// The CR3 bit.
+    /// Returns the CR3 bit.
     pub(crate) const fn bit(self) -> u64 {
         match self {
             Self::U48 => LAM_U48,
@@ -113,52 +113,52 @@ impl LamBits {
 pub struct Cr3(u64);
 
 impl Cr3 {
-    /// Loading this drops what the TLB has under `pcid`, unless [`keep_tlb`](Self::keep_tlb).
+    /// Composes a value that flushes the TLB entries of `pcid`, unless [`keep_tlb`](Self::keep_tlb).
     pub(crate) const fn new(root: Root, pcid: Pcid, lam: LamBits) -> Self {
         Self(root.0 | pcid.0 as u64 | lam.0)
     }
 
-    /// With bit 63: loading it keeps what the TLB has under its PCID.
+    /// Sets bit 63: loading the value keeps the TLB entries of its PCID.
     pub(crate) const fn keep_tlb(self) -> Self {
         Self(self.0 | NO_FLUSH)
     }
 
-    /// As the register reads after this value is loaded: bit 63 is never read back.
+    /// Returns the value as the register reads after it is loaded: bit 63 is never read back.
     pub(crate) const fn as_read(self) -> Self {
         Self(self.0 & !NO_FLUSH)
     }
 
-    /// A value read from the register.
+    /// Wraps a value read from the register.
     #[must_use]
     pub const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
-    /// What MOV to CR3 takes.
+    /// Returns the operand for MOV to CR3.
     #[must_use]
     pub const fn bits(self) -> u64 {
         self.0
     }
 
-    /// The top-level table.
+    /// Returns the top-level table.
     #[must_use]
     pub const fn root(self) -> Root {
         Root(self.0 & ROOT)
     }
 
-    /// The PCID.
+    /// Returns the PCID.
     #[must_use]
     pub const fn pcid(self) -> Pcid {
         Pcid((self.0 & PCID) as u16)
     }
 
-    /// LAM for user pointers; `None` is off.
+    /// Returns the LAM mode for user pointers; `None` is off.
     #[must_use]
     pub const fn lam(self) -> Option<Lam> {
         LamBits::of(self.0).mode()
     }
 
-    /// Whether loading this keeps what the TLB has under its PCID.
+    /// Returns whether loading this keeps the TLB entries of its PCID.
     #[must_use]
     pub const fn keeps_tlb(self) -> bool {
         self.0 & NO_FLUSH != 0

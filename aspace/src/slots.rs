@@ -1,14 +1,14 @@
-//! A CPU's PCID slots: which spaces it remembers, and how fresh its TLB is for each.
+//! A CPU's PCID slots: the spaces that it remembers, and the generation of its TLB for each.
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use crate::cr3::Pcid;
 
-/// Spaces whose translations a CPU keeps. Few, as in Linux: a TLB holds no more working sets.
+/// Spaces that a CPU keeps translations of. Few, as in Linux: a TLB holds no more working sets.
 pub const SLOTS: usize = 6;
 
-/// Everything here is touched by the owning CPU with interrupts off and by nobody else, not even
-/// by its NMIs. Hence Relaxed throughout: the atomics only give interior mutability.
+/// The slots of a CPU. Only the owning CPU accesses them, with interrupts off, and not even its
+/// NMIs do. Hence Relaxed throughout: the atomics only give interior mutability.
 #[derive(Debug)]
 pub(crate) struct Slots {
     slot: [Slot; SLOTS],
@@ -19,7 +19,7 @@ pub(crate) struct Slots {
 /// Nothing in the TLB under this slot's PCID is older than `tlb_gen` of the space `ctx_id`.
 #[derive(Debug)]
 struct Slot {
-    /// 0: free. Ids are never reused, so a slot cannot be mistaken for another space's.
+    /// Id of the space, 0 if free. Never reused: no slot can be mistaken for another space's.
     ctx_id: AtomicU64,
     tlb_gen: AtomicU64,
 }
@@ -39,8 +39,8 @@ impl Slots {
         }
     }
 
-    /// The PCID for a space at generation `tlb_gen`, and whether what the TLB has under it is that
-    /// fresh. If not, the caller flushes; the slot is recorded as if it had.
+    /// Chooses the PCID for a space at generation `tlb_gen`; also returns whether its TLB entries
+    /// are that fresh. If not, the caller flushes; the slot is recorded as if it had.
     #[inline]
     pub(crate) fn choose(&self, ctx_id: u64, tlb_gen: u64) -> (Pcid, bool) {
         for (index, slot) in self.slot.iter().enumerate() {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn record_moves_only_the_slot_it_is_told() {
+    fn record_updates_only_the_given_slot() {
         let slots = Slots::new();
         slots.choose(1, 0);
         slots.choose(2, 0);

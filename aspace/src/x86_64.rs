@@ -1,4 +1,4 @@
-//! The privileged instructions, for implementing [`Hardware`](crate::Hardware).
+//! The privileged instructions, for implementations of [`Hardware`](crate::Hardware).
 //!
 //! All of them fault at CPL 3. None is tied to a kernel.
 
@@ -10,9 +10,9 @@ use crate::Cr3;
 /// RFLAGS.IF.
 const IF: u64 = 1 << 9;
 
-/// Interrupts are off on this CPU until this is dropped; then IF is as it was before.
+/// A section with interrupts off on this CPU; dropping it restores IF.
 ///
-/// Guards are dropped in the reverse order of their making.
+/// Guards are dropped in the reverse order of their creation.
 #[derive(Debug)]
 #[must_use = "dropping the guard restores interrupts at once"]
 pub struct IrqGuard {
@@ -26,7 +26,7 @@ impl IrqGuard {
     #[inline]
     pub fn new() -> Self {
         let was_on = irqs_on();
-        // SAFETY: CLI touches nothing but IF. No `nomem`: accesses of the section must not move
+        // SAFETY: CLI changes only IF. No `nomem`: accesses of the section must not move
         // out of it.
         unsafe { asm!("cli", options(nostack, preserves_flags)) };
         Self { was_on, _cpu: PhantomData }
@@ -43,13 +43,13 @@ impl Drop for IrqGuard {
     #[inline]
     fn drop(&mut self) {
         if self.was_on {
-            // SAFETY: interrupts were on when the guard was made. No `nomem`, as above.
+            // SAFETY: interrupts were on when the guard was created. No `nomem`, as above.
             unsafe { asm!("sti", options(nostack, preserves_flags)) };
         }
     }
 }
 
-/// Whether IF is set.
+/// Returns whether IF is set.
 #[inline]
 fn irqs_on() -> bool {
     let flags: u64;
@@ -59,11 +59,11 @@ fn irqs_on() -> bool {
     flags & IF != 0
 }
 
-/// MOV to CR3. Serialises; the compiler moves no memory access across it.
+/// Executes MOV to CR3. It serialises; the compiler moves no memory access across it.
 ///
 /// # Safety
 ///
-/// - The root is a valid top-level table under which everything this CPU executes and touches in
+/// - The root is a valid top-level table under which everything this CPU executes and accesses in
 ///   the kernel half stays mapped.
 /// - PCID bits and bit 63 only with CR4.PCIDE = 1, LAM bits only where CPUID has LAM.
 #[inline]
@@ -72,7 +72,7 @@ pub unsafe fn write_cr3(cr3: Cr3) {
     unsafe { asm!("mov cr3, {}", in(reg) cr3.bits(), options(nostack, preserves_flags)) };
 }
 
-/// MOV from CR3.
+/// Executes MOV from CR3.
 #[inline]
 #[must_use]
 pub fn read_cr3() -> Cr3 {

@@ -1,4 +1,4 @@
-//! Links without a C runtime, where the linker script says.
+//! Links without a C runtime, at the addresses of the linker script.
 
 fn main() {
     let here = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");

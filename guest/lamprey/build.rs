@@ -1,4 +1,4 @@
-//! Tells the library what it is built for, so that the image can say it.
+//! Passes the target and the optimisation level to the library, which records them in the image.
 
 use std::env;
 

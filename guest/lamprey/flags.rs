@@ -1,14 +1,14 @@
-// How a guest is built, beside the script that says how it is linked. Included by whoever calls cargo.
+// The build of a guest, beside the script that links it. Included by every caller of cargo.
 
 /// The target that kernels are built for: `cfg(target_os = "none")` is true, as in the kernel.
 const BARE: &str = "x86_64-unknown-none";
 
-/// The host's own target, where the other one is not installed. What asks for `target_os` then sees an
-/// operating system.
+/// The host's own target, if the other one is not installed. Code that tests `target_os` then sees
+/// an operating system.
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
-/// The profile `lamprey`: as optimised as a release, as checked as a kernel's debug build. What a workspace
-/// asks of its releases and would take our names away is taken back.
+/// The profile `lamprey`: as optimised as a release, as checked as a kernel's debug build. Settings
+/// that a workspace makes for its releases and that would remove our names are reverted.
 const PROFILE: [&str; 6] = [
     "profile.lamprey.inherits=\"release\"",
     "profile.lamprey.debug=2",
@@ -18,7 +18,7 @@ const PROFILE: [&str; 6] = [
     "profile.lamprey.split-debuginfo=\"off\"",
 ];
 
-/// Code for the topmost two GiB, that knows it is checked: `cfg(lamprey)`.
+/// Code for the topmost two GiB that can test for the checker: `cfg(lamprey)`.
 const FLAGS: [&str; 5] = [
     "-Crelocation-model=static",
     "-Ccode-model=kernel",
@@ -27,7 +27,7 @@ const FLAGS: [&str; 5] = [
     "--check-cfg=cfg(lamprey)",
 ];
 
-/// For the compiler driver that links for the host: entered without a C runtime.
+/// For the compiler driver that links for the host: no C runtime at the entry point.
 const HOST_LINKER_FLAGS: [&str; 4] = [
     "-Clink-arg=-nostartfiles",
     "-Clink-arg=-nostdlib",
@@ -38,7 +38,7 @@ const HOST_LINKER_FLAGS: [&str; 4] = [
 /// For the linker itself, which the other target calls.
 const BARE_LINKER_FLAGS: [&str; 2] = ["-Crelro-level=off", "-Clink-arg=--no-pie"];
 
-/// The flags of the compiler, as cargo reads them from `CARGO_ENCODED_RUSTFLAGS` without splitting at spaces.
+/// Encodes the flags of the compiler for `CARGO_ENCODED_RUSTFLAGS`, which cargo does not split at spaces.
 fn encoded_flags(target: &str, script: &std::path::Path) -> std::ffi::OsString {
     let (linker, link_by) = match target == BARE {
         true => (&BARE_LINKER_FLAGS[..], "-Clink-arg=-T"),
@@ -50,7 +50,7 @@ fn encoded_flags(target: &str, script: &std::path::Path) -> std::ffi::OsString {
     encoded
 }
 
-/// Variables that would change a guest's code past the flags it is given.
+/// Variables that would change a guest's code despite the given flags.
 const NOT_FOR_GUESTS: [&str; 6] = [
     "RUSTFLAGS",
     "CARGO_BUILD_RUSTFLAGS",

@@ -1,4 +1,4 @@
-//! What CPUs do to each other: flush, LAM, retirement.
+//! Operations of CPUs on each other: flush, LAM, retirement.
 
 use crate::sim::{ALL, KERNEL, Sim};
 use aspace::{Config, Core, CpuId, CpuSet, InUse, Lam, LamError, Root, Space};
@@ -37,7 +37,7 @@ fn a_flush_reaches_users_and_spares_the_rest() {
     sim.on(0, |hw| a.flush(hw));
     assert_eq!(sim.kicked.get(), cpus(&[1]));
     assert!(sim.sees(0, &a) && sim.sees(1, &a));
-    // The lazy one finds out on its return.
+    // The lazy CPU finds the new generation when it returns.
     assert_eq!(sim.writes_in(2, |sim| sim.switch(2, &a)), 1);
     assert!(sim.sees(2, &a));
     end(&sim, &[&a, &b], 4);
@@ -76,7 +76,7 @@ fn a_target_that_leaves_before_the_kick_arrives_is_not_waited_for() {
     sim.edit(a);
     *sim.before_kick.borrow_mut() = Some(Box::new(|sim| sim.on(1, Core::leave)));
     sim.on(0, |hw| a.flush(hw));
-    // Never delivered: nobody needed it.
+    // Never delivered: no CPU needed it.
     assert_eq!(sim.pending.get(), cpus(&[1]));
     sim.switch(1, a);
     assert!(sim.sees(1, a));
@@ -156,7 +156,7 @@ fn lam_reaches_a_cpu_that_joins_late() {
     let a: &'static Space = a;
     sim.switch(0, a);
     sim.switch(1, a);
-    // CPU 2 joins when the set was read already.
+    // CPU 2 joins after the set was read.
     *sim.before_kick.borrow_mut() = Some(Box::new(|sim| {
         sim.switch(2, a);
         assert_eq!(sim.cr3(2).lam(), Some(Lam::U48));

@@ -1,4 +1,4 @@
-//! A machine for tests: CPUs that take turns in one thread, and interrupts that wait until told.
+//! A machine for tests: CPUs that take turns in one thread, and interrupts that a test delivers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -16,22 +16,22 @@ pub(crate) struct Sim {
     cr3: Vec<Cell<u64>>,
     pub(crate) writes: Vec<Cell<u32>>,
     pub(crate) last_write: Vec<Cell<Cr3>>,
-    /// CPUs with an interrupt that waits.
+    /// CPUs with a pending interrupt.
     pub(crate) pending: Cell<CpuSet>,
-    /// Everybody kicked so far.
+    /// All CPUs kicked so far.
     pub(crate) kicked: Cell<CpuSet>,
-    /// Run once, by the next kick, before anything is delivered.
+    /// A hook that runs once, in the next kick, before anything is delivered.
     pub(crate) before_kick: RefCell<Option<Hook>>,
-    /// What the tables of a root say now; bumped by `edit`.
+    /// The present version of the tables of each root; incremented by `edit`.
     tables: RefCell<HashMap<u64, u32>>,
-    /// What the TLB of a CPU says under a PCID.
+    /// The TLB content of a CPU under a PCID.
     tlb: RefCell<HashMap<(u32, u16), (u64, u32)>>,
 }
 
 pub(crate) type Hook = Box<dyn FnOnce(&Sim)>;
 
-// SAFETY: one thread; the CPU changes only in `on`, which puts it back; interrupts come in `relax`
-// and `deliver` only.
+// SAFETY: one thread; the CPU changes only in `on`, which restores it; interrupts arrive only in
+// `relax` and `deliver`.
 unsafe impl Hardware for Sim {
     type Guard = ();
 
@@ -103,7 +103,7 @@ impl Sim {
         sim
     }
 
-    /// Runs `f` on `cpu`, and checks afterwards what holds whenever interrupts are on.
+    /// Runs `f` on `cpu`, and then checks the invariants that hold with interrupts on.
     pub(crate) fn on<R>(&self, cpu: u32, f: impl FnOnce(&Self) -> R) -> R {
         let before = self.cpu.replace(cpu);
         let result = f(self);
@@ -123,7 +123,7 @@ impl Sim {
         self.on(cpu, Core::enter_lazy);
     }
 
-    /// The interrupt arrives, if one waits.
+    /// Delivers the interrupt, if one is pending.
     pub(crate) fn deliver(&self, cpu: u32) {
         let id = CpuId::new(cpu);
         assert!(self.irqs_on[cpu as usize].get(), "interrupts are off there");
@@ -145,19 +145,19 @@ impl Sim {
         Cr3::from_bits(self.cr3[cpu as usize].get())
     }
 
-    /// How often CR3 of `cpu` is written in `f`.
+    /// Returns the number of writes of CR3 on `cpu` in `f`.
     pub(crate) fn writes_in(&self, cpu: u32, f: impl FnOnce(&Self)) -> u32 {
         let before = self.writes[cpu as usize].get();
         f(self);
         self.writes[cpu as usize].get() - before
     }
 
-    /// The page tables of a space change.
+    /// Changes the page tables of a space.
     pub(crate) fn edit(&self, space: &Space) {
         *self.tables.borrow_mut().entry(space.root().pa()).or_default() += 1;
     }
 
-    /// A user access on `cpu`: true if what it sees is what the tables of `space` say.
+    /// Makes a user access on `cpu`; returns whether its result agrees with the tables of `space`.
     pub(crate) fn sees(&self, cpu: u32, space: &Space) -> bool {
         let now = |root| self.tables.borrow().get(&root).copied().unwrap_or(0);
         let cr3 = self.cr3(cpu);

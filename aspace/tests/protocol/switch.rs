@@ -1,4 +1,4 @@
-//! What one CPU does: switching, lazy mode, PCID slots.
+//! Operations of one CPU: switching, lazy mode, PCID slots.
 
 use crate::sim::{ALL, KERNEL, Sim};
 use aspace::{Config, Core, CpuId, CpuSet, Hardware as _, Root, SLOTS, Space};

@@ -1,5 +1,5 @@
-//! Threads as CPUs: kicks arrive when a guard is dropped or a wait turns round. No proof, but a
-//! deadlock or a missed flush shows.
+//! Threads as CPUs: kicks arrive when a guard is dropped or a wait takes a turn. No proof, but it
+//! shows a deadlock or a missed flush.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -20,7 +20,7 @@ thread_local! {
     static CPU: Cell<usize> = const { Cell::new(0) };
     static IRQS_ON: Cell<bool> = const { Cell::new(true) };
     static CR3: Cell<u64> = const { Cell::new(0) };
-    /// What the TLB has under a PCID.
+    /// The TLB content under each PCID.
     static TLB: RefCell<[Option<(u64, u64)>; 8]> = const { RefCell::new([None; 8]) };
 }
 
@@ -60,7 +60,7 @@ unsafe impl<'a> Hardware for &'a Machine {
             TLB.with_borrow_mut(|tlb| tlb[usize::from(cr3.pcid().number())] = None);
         }
         CR3.set(cr3.bits() & !(1 << 63));
-        // Widens the window in which others see the switch half done.
+        // Widens the window in which others see an incomplete switch.
         std::thread::yield_now();
     }
     fn read_cr3(&self, _: &Guard<'a>) -> Cr3 {
@@ -95,7 +95,7 @@ impl Process {
         }
     }
 
-    /// A user access with the space loaded.
+    /// Makes a user access with the space loaded.
     fn access(&self) {
         let floor = self.floor.load(SeqCst);
         let cr3 = Cr3::from_bits(CR3.get());
@@ -157,7 +157,7 @@ fn life(hw: &&Machine, cpu: usize, config: Config, processes: &[Process; 2], lam
 }
 
 #[test]
-fn cpus_that_shoot_at_each_other_come_through() {
+fn cpus_that_flush_each_other_both_complete() {
     for (pcid, lazy) in [(true, true), (true, false), (false, true), (false, false)] {
         let machine = Machine::default();
         let processes = [Process::new(0x2000), Process::new(0x3000)];

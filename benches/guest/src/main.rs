@@ -1,4 +1,4 @@
-//! A guest that only computes, so that `cargo xtask bench` sees the interpreter and nothing else.
+//! A guest that only computes, so that `cargo xtask bench` measures only the interpreter.
 
 #![no_std]
 #![no_main]

@@ -1,7 +1,7 @@
-//! The calls a guest makes.
+//! The calls that a guest makes.
 //!
 //! Each is a function of the C ABI that the guest declares; Lamprey binds it by its symbol name and
-//! acts when a CPU calls it. Arguments come in RDI, RSI, RDX, RCX, R8, R9, results go to RAX; all
+//! acts when a CPU calls it. Arguments are in RDI, RSI, RDX, RCX, R8, R9, the result is in RAX; all
 //! other registers are kept. A text is two arguments: address and length in bytes.
 
 macro_rules! hypercalls {
@@ -11,10 +11,10 @@ macro_rules! hypercalls {
         pub enum Hypercall { $($(#[$doc])* $name),* }
 
         impl Hypercall {
-            /// All of them.
+            /// All hypercalls.
             pub const ALL: &[Hypercall] = &[$(Hypercall::$name),*];
 
-            /// The symbol a guest calls it by.
+            /// Returns the symbol that a guest calls it by.
             pub const fn symbol(self) -> &'static str {
                 match self { $(Hypercall::$name => $symbol),* }
             }
@@ -31,27 +31,29 @@ hypercalls! {
     Finally = "lamprey_finally",
     /// `(vector, entry, data)`: the handler of an interrupt vector, `entry(data)`. Set-up only.
     Handler = "lamprey_handler",
-    /// `(vector, entry)`: as `Handler`, but `entry` finds a frame on its stack and ends with IRETQ.
+    /// `(vector, entry)`: like `Handler`, but `entry` finds a frame on its stack and ends with
+    /// IRETQ.
     RawHandler = "lamprey_raw_handler",
-    /// `(budget, entry, data)`: the NMI handler; as many NMIs may come unsent. Set-up only, once.
+    /// `(budget, entry, data)`: the NMI handler; up to `budget` NMIs may arrive unsent. Set-up
+    /// only, once.
     Nmi = "lamprey_nmi",
-    /// `(budget, entry)`: as `Nmi`, but `entry` finds a frame on its stack and ends with IRETQ.
+    /// `(budget, entry)`: like `Nmi`, but `entry` finds a frame on its stack and ends with IRETQ.
     RawNmi = "lamprey_raw_nmi",
-    /// `(ticks)`: RDTSC reads this, always. Set-up only; without it RDTSC is not modelled.
+    /// `(ticks)`: RDTSC always reads this value. Set-up only; without it RDTSC is not modelled.
     FixedClock = "lamprey_fixed_clock",
-    /// `(levels)`: the user half is what page tables of 4 or 5 levels say, through TLBs. Set-up only;
-    /// without it user memory is flat.
+    /// `(levels)`: the user half is mapped by page tables of 4 or 5 levels, through TLBs. Set-up
+    /// only; without it user memory is flat.
     PageTables = "lamprey_page_tables",
-    /// `(physical address)`: the 4-KiB frame there is free; whoever still walks through it or uses a
-    /// translation to it violates a property.
+    /// `(physical address)`: the 4-KiB frame there is free; a CPU that still walks through it or
+    /// uses a translation to it violates a property.
     FrameFree = "lamprey_frame_free",
     /// `(cpu, vector)`: sends a fixed interrupt; pending until delivered.
     SendIpi = "lamprey_send_ipi",
     /// `(cpu)`: sends an NMI.
     SendNmi = "lamprey_send_nmi",
-    /// `() -> cpu`: the CPU this runs on.
+    /// `() -> cpu`: the CPU that makes the call.
     ThisCpu = "lamprey_this_cpu",
-    /// `(condition)`: where it is 0 the run is discarded.
+    /// `(condition)`: if it is 0, the run is discarded.
     Assume = "lamprey_assume",
     /// `(n) -> 0..n`: each value is explored.
     Choose = "lamprey_choose",
@@ -85,17 +87,17 @@ hypercalls! {
     Return = "lamprey_return",
 }
 
-/// The argument of [`Hypercall::Fail`]. All texts may be empty but `property`.
+/// The argument of [`Hypercall::Fail`]. All texts but `property` may be empty.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Failure {
     /// The property, in kebab-case.
     pub property: crate::table::Text,
-    /// What is wrong, in one sentence.
+    /// The violation, in one sentence.
     pub sentence: crate::table::Text,
-    /// What the property asks for.
+    /// The value or state that the property requires.
     pub expected: crate::table::Text,
-    /// What there is instead.
+    /// The value or state found instead.
     pub found: crate::table::Text,
     /// Source file of the check.
     pub file: crate::table::Text,

@@ -1,8 +1,8 @@
-//! What a guest and Lamprey agree on.
+//! The interface between a guest and Lamprey.
 //!
-//! - [`hypercall`]: the calls a guest makes, by symbol name.
+//! - [`hypercall`]: the calls that a guest makes, by symbol name.
 //! - [`table`]: the record of a scenario in the guest's image.
-//! - [`layout`]: addresses and numbers both sides rely on.
+//! - [`layout`]: addresses and numbers that both sides rely on.
 //! - [`property`]: properties that are checked without being written.
 //!
 //! Invariant: this crate never contains behaviour, only shapes and their meaning.

@@ -4,7 +4,7 @@
 
 /// Name of the section.
 pub const SECTION: &str = ".lamprey.scenarios";
-/// The section in which a guest says what it was built for, as text: target and optimisation.
+/// The section in which a guest states its target and optimisation level, as text.
 pub const BUILT_SECTION: &str = ".lamprey.built";
 
 /// A string in the image: address and length in bytes. UTF-8.
@@ -13,12 +13,12 @@ pub const BUILT_SECTION: &str = ".lamprey.built";
 pub struct Text {
     /// Address of the first byte.
     pub start: *const u8,
-    /// Length in bytes; 0 where there is no text.
+    /// Length in bytes; 0 for no text.
     pub len: usize,
 }
 
 impl Text {
-    /// The text `text`.
+    /// Describes `text`.
     pub const fn new(text: &'static str) -> Self {
         Self { start: text.as_ptr(), len: text.len() }
     }
@@ -34,17 +34,17 @@ pub struct Scenario {
     pub name: Text,
     /// The function, called alone on CPU 0.
     pub entry: extern "C" fn(),
-    /// The property it declares to violate, if any.
+    /// The property that it declares to violate; empty if it declares none.
     pub finds: Text,
     /// First paragraph of its documentation.
     pub about: Text,
-    /// Source file and line.
+    /// Source file of the function.
     pub file: Text,
     /// Line of the function in `file`.
     pub line: u64,
-    /// First of the marks it declares.
+    /// First of the marks that it declares.
     pub marks: *const Text,
-    /// How many.
+    /// Number of marks.
     pub mark_count: usize,
 }
 

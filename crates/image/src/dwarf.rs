@@ -1,4 +1,4 @@
-//! Debug information: the sections, the units, and attributes read without ceremony.
+//! Debug information: the sections, the units, and their attributes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,43 +7,43 @@ use gimli::{AttributeValue, DebugInfoOffset, DwAt, LittleEndian, UnitOffset};
 
 use crate::files::SourceRoots;
 
-/// Reads from the shared bytes of the file; nothing is copied.
+/// A reader of the shared bytes of the file; nothing is copied.
 pub(crate) type Reader = gimli::EndianArcSlice<LittleEndian>;
 pub(crate) type Unit = gimli::Unit<Reader>;
 pub(crate) type Dwarf = gimli::Dwarf<Reader>;
 pub(crate) type Entry = gimli::DebuggingInformationEntry<Reader>;
 pub(crate) type Value = AttributeValue<Reader>;
 
-/// Where a debugging information entry stands.
+/// The position of a debugging information entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct EntryId {
-    /// The position among [`DebugInfo::units`].
+    /// Index of the unit in [`DebugInfo::units`].
     pub(crate) unit: u32,
-    /// The offset from the start of the unit.
+    /// Offset from the start of the unit.
     pub(crate) offset: usize,
 }
 
-/// Where a section's bytes are.
+/// The bytes of a section.
 pub(crate) enum SectionData<'a> {
-    /// In the file.
+    /// A range of the file.
     File(Range<usize>),
-    /// They had to be decompressed.
+    /// Decompressed bytes.
     Inflated(&'a [u8]),
 }
 
-/// The debug information of an image whose units all could be read.
+/// The debug information of an image whose units could all be read.
 pub(crate) struct DebugInfo {
     pub(crate) dwarf: Arc<Dwarf>,
-    /// In the order of the file, that is by offset.
+    /// The units in the order of the file, that is by offset.
     pub(crate) units: Vec<Unit>,
     pub(crate) roots: SourceRoots,
     pub(crate) producer: Option<String>,
-    /// Compilers of other languages than Rust, each once.
+    /// Compilers of other languages than Rust, without duplicates.
     pub(crate) foreign: Vec<String>,
 }
 
 impl DebugInfo {
-    /// `Ok(None)` if there is none; an error says what is damaged.
+    /// Reads the debug information. `Ok(None)` if there is none; an error names the damage.
     pub(crate) fn read<'a>(
         data: &Arc<[u8]>,
         section: impl Fn(&str) -> Option<SectionData<'a>>,
@@ -81,12 +81,12 @@ impl DebugInfo {
         self.units.get(id.unit as usize)
     }
 
-    /// The entry with its attributes; `None` if it is not there.
+    /// Returns the entry with its attributes; `None` if there is no such entry.
     pub(crate) fn entry(&self, id: EntryId) -> Option<Entry> {
         self.unit(id)?.entry(UnitOffset(id.offset)).ok()
     }
 
-    /// The entry that a reference attribute of `from` points to.
+    /// Returns the entry that a reference attribute of `from` points to.
     pub(crate) fn reference(&self, from: EntryId, value: Option<Value>) -> Option<EntryId> {
         match value? {
             AttributeValue::UnitRef(offset) => Some(EntryId { unit: from.unit, offset: offset.0 }),
@@ -135,7 +135,8 @@ impl DebugInfo {
     }
 }
 
-/// `rustc 1.95.0` of `clang LLVM (rustc version 1.95.0 (59807616e 2026-04-14))`.
+/// Shortens a producer: `rustc 1.95.0` of `clang LLVM (rustc version 1.95.0 (59807616e
+/// 2026-04-14))`.
 fn short_producer(producer: &str) -> String {
     let version_after = |marker: &str| {
         let rest = producer.split_once(marker)?.1;

@@ -11,7 +11,7 @@ use crate::error::ImageError;
 use crate::segment::Segment;
 use crate::symbols::SymbolTable;
 
-/// A section's name, address and place in the file.
+/// A section's name, address and range in the file.
 #[derive(Debug)]
 pub(crate) struct Section {
     pub(crate) name: String,
@@ -22,7 +22,7 @@ pub(crate) struct Section {
     pub(crate) inflated: Option<Vec<u8>>,
 }
 
-/// What is read from the file at once; debug information is left for later.
+/// The parts read from the file at once; debug information is left for later.
 pub(crate) struct Elf {
     pub(crate) entry: u64,
     pub(crate) segments: Vec<Segment>,
@@ -50,9 +50,9 @@ impl Elf {
     }
 }
 
-/// Sections larger than this when decompressed are left out: 4 GiB.
+/// The largest size of a section after decompression, 4 GiB; larger ones are left out.
 const INFLATED_SIZE_MAX: u64 = 1 << 32;
-/// The kernel half that code and data are linked into spans 2 GiB.
+/// The largest size of a segment: the kernel half that code and data are linked into spans 2 GiB.
 const SEGMENT_SIZE_MAX: u64 = 1 << 31;
 const FILE_HEADER_SIZE: u64 = 64;
 const PROGRAM_HEADER_SIZE: u64 = 56;
@@ -244,7 +244,7 @@ fn load_segment(
     })
 }
 
-/// Refuses what only a dynamic linker can start.
+/// Refuses an image that only a dynamic linker can start.
 fn check_static(name: &str, data: &[u8], headers: &Headers) -> Result<(), ImageError> {
     let dynamic = |why: &str| ImageError::Dynamic { name: name.to_owned(), why: why.to_owned() };
     if headers.programs.iter().any(|header| header.kind == elf::PT_INTERP) {
@@ -312,7 +312,7 @@ fn section_bytes<'data>(section: &impl ObjectSection<'data>) -> Result<SectionBy
     }
 }
 
-/// The `size` bytes at `start`, or an error that names the part.
+/// Returns the `size` bytes at `start`, or an error that names the part.
 fn bytes_at<'data>(
     name: &str,
     data: &'data [u8],
@@ -331,7 +331,7 @@ fn bytes_at<'data>(
     })
 }
 
-/// An error of `object` in the middle of a sentence.
+/// Words an error of `object` for the middle of a sentence.
 fn reason(error: &object::read::Error) -> String {
     let text = error.to_string();
     let mut chars = text.chars();
@@ -341,7 +341,7 @@ fn reason(error: &object::read::Error) -> String {
     }
 }
 
-/// Zero if `data` ends before: the callers have checked the length.
+/// Reads two bytes; zero if `data` ends before: the callers have checked the length.
 fn u16_at(data: &[u8], at: usize) -> u16 {
     array_at(data, at).map_or(0, u16::from_le_bytes)
 }

@@ -1,10 +1,10 @@
-//! Why a file cannot be an image: what is wrong, where, and how to mend it.
+//! Reasons why a file cannot be an image, each with the place and the mend.
 
 use std::path::PathBuf;
 
 use crate::input::InputError;
 
-/// Why a file cannot be used as an image.
+/// The reason why a file cannot be used as an image.
 ///
 /// Each message names the file, says what is wrong and where, and ends with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -16,20 +16,20 @@ pub enum ImageError {
         /// The path as given.
         path: PathBuf,
     },
-    /// The file is there and cannot be read.
+    /// The file exists and cannot be read.
     #[error("{}: cannot be read: {source}; check that it is a file you may read", path.display())]
     Unreadable {
         /// The path as given.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// It can be no image, and is not read.
+    /// The file cannot be an image, and is not read.
     #[error("{}: not read: {why}", path.display())]
     Refused {
         /// The path as given.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         why: InputError,
     },
     /// The file does not begin with the ELF magic number.
@@ -37,7 +37,7 @@ pub enum ImageError {
     NotElf {
         /// The image's name.
         name: String,
-        /// How the file begins instead.
+        /// The first bytes of the file, or what they belong to.
         found: String,
     },
     /// A header points past the end of the file.
@@ -50,14 +50,14 @@ pub enum ImageError {
         name: String,
         /// The header or part that does not fit.
         what: String,
-        /// Where the part begins, in bytes from the start of the file.
+        /// First byte of the part, from the start of the file.
         start: u64,
-        /// Where it ends.
+        /// End of the part, from the start of the file.
         end: u64,
-        /// The size of the file.
+        /// Size of the file in bytes.
         len: u64,
     },
-    /// 32-bit or big-endian.
+    /// The file is 32-bit or big-endian.
     #[error("{name}: a {found} ELF file, 64-bit little-endian is needed; build it for x86-64")]
     WrongClass {
         /// The image's name.
@@ -65,15 +65,15 @@ pub enum ImageError {
         /// Width and byte order of the file.
         found: String,
     },
-    /// Built for another processor.
+    /// The file is built for another processor.
     #[error("{name}: built for {machine}, not for x86-64; build it for x86-64")]
     WrongMachine {
         /// The image's name.
         name: String,
-        /// The processor it is for.
+        /// The processor that it is built for.
         machine: String,
     },
-    /// A relocatable object, not linked yet.
+    /// The file is a relocatable object, not linked yet.
     #[error(
         "{name}: a relocatable object (ET_REL); objects are not supported yet, link it to a \
          static executable first"
@@ -82,23 +82,23 @@ pub enum ImageError {
         /// The image's name.
         name: String,
     },
-    /// Neither an executable nor a static position-independent executable.
+    /// The file is neither an executable nor a static position-independent executable.
     #[error("{name}: {found}, not an executable; give the linked executable")]
     WrongType {
         /// The image's name.
         name: String,
-        /// The type it has.
+        /// Type of the file.
         found: String,
     },
-    /// A loader or shared libraries would have to be there.
+    /// The file needs a loader or shared libraries.
     #[error("{name}: needs a dynamic linker ({why}); link it with -nostdlib -static -no-pie")]
     Dynamic {
         /// The image's name.
         name: String,
-        /// Which header says so.
+        /// The header that shows it.
         why: String,
     },
-    /// A loader would have to relocate it at start.
+    /// The file needs a loader that relocates it at start.
     #[error(
         "{name}: has {bytes} bytes of dynamic relocations; link it with -no-pie, compile it with \
          -C relocation-model=static (C: -fno-pie)"
@@ -106,10 +106,10 @@ pub enum ImageError {
     DynamicRelocations {
         /// The image's name.
         name: String,
-        /// The size of the relocation tables.
+        /// Size of the relocation tables in bytes.
         bytes: u64,
     },
-    /// Nothing would be loaded.
+    /// The file has nothing to load.
     #[error("{name}: no loadable segment (PT_LOAD); check the linker script and --gc-sections")]
     NoSegments {
         /// The image's name.
@@ -120,11 +120,11 @@ pub enum ImageError {
     BadSegment {
         /// The image's name.
         name: String,
-        /// The position among the program headers, from 0.
+        /// Index among the program headers, from 0.
         index: usize,
-        /// Its address.
+        /// Address of the segment.
         va: u64,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// Two segments claim the same address.
@@ -135,9 +135,9 @@ pub enum ImageError {
     Overlap {
         /// The image's name.
         name: String,
-        /// Where the lower one begins.
+        /// Address of the lower segment.
         first: u64,
-        /// Where the upper one begins, inside the lower one.
+        /// Address of the upper segment, inside the lower one.
         second: u64,
     },
     /// A table that is complete and contradicts itself.
@@ -145,9 +145,9 @@ pub enum ImageError {
     Damaged {
         /// The image's name.
         name: String,
-        /// Which table.
+        /// The table.
         what: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
 }

@@ -1,6 +1,6 @@
 //! Short names for source files.
 
-/// The folders that file names are told relative to.
+/// The folders that file names are given relative to.
 #[derive(Debug, Default)]
 pub(crate) struct SourceRoots {
     /// The deepest folder that holds all folders the image was compiled in.
@@ -10,7 +10,7 @@ pub(crate) struct SourceRoots {
 }
 
 impl SourceRoots {
-    /// From the folders that the units were compiled in (`DW_AT_comp_dir`).
+    /// Derives the roots from the folders that the units were compiled in (`DW_AT_comp_dir`).
     pub(crate) fn new(folders: impl IntoIterator<Item = String>) -> SourceRoots {
         let foreign = |folder: &str| {
             !folder.starts_with('/')
@@ -26,7 +26,7 @@ impl SourceRoots {
         SourceRoots { common: common.filter(|folder| folder.len() > 1), folders }
     }
 
-    /// The file's name as reports show it; the rules stand at [`crate::Frame::file`].
+    /// Shortens the file's name as reports show it; the rules are at [`crate::Frame::file`].
     pub(crate) fn shorten(&self, path: &str) -> String {
         let path = normal(path);
         if let Some(rest) = after(&path, "/rustc/").or_else(|| after(&path, "/rustlib/src/"))
@@ -68,7 +68,7 @@ fn common_folder(a: &str, b: &str) -> String {
     same.map(|(part, _)| part).collect::<Vec<_>>().join("/")
 }
 
-/// Without `.`, `..` and doubled slashes.
+/// Normalizes a path: without `.`, `..` and doubled slashes.
 fn normal(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

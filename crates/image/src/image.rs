@@ -1,4 +1,4 @@
-//! The image: one file, and the questions it answers.
+//! The image: one file, and the queries that it answers.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::segment::Segment;
 use crate::symbols::{Symbol, SymbolTable};
 use crate::types::Types;
 
-/// Linux with all its debug information has less than half of that.
+/// The largest file, in MiB. Linux with all its debug information has less than half of that.
 const MEBIBYTES_MAX: u64 = 4096;
 
-/// A linked x86-64 program and what is known about it.
+/// A linked x86-64 program with its debug information.
 ///
-/// Source positions and types are looked up in the debug information when first asked for; the
-/// first question about types reads all of it once.
+/// Source positions and types are looked up in the debug information when first needed; the
+/// first query about types reads all of it once.
 pub struct Image {
     name: String,
     id: String,
@@ -35,7 +35,7 @@ pub struct Image {
     warnings: Mutex<Vec<String>>,
 }
 
-/// Debug information and what was derived from it so far.
+/// Debug information and the tables derived from it so far.
 struct Debug {
     info: DebugInfo,
     lines: OnceLock<Option<Lines>>,
@@ -47,7 +47,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, and as [`Image::parse`].
+    /// Fails if the file cannot be read, and like [`Image::parse`].
     pub fn open(path: &Path) -> Result<Image, ImageError> {
         let bytes = read_file(path, MEBIBYTES_MAX).map_err(|error| match error {
             InputError::System(source) if source.kind() == ErrorKind::NotFound => {
@@ -59,12 +59,12 @@ impl Image {
         Image::parse(&path.display().to_string(), bytes)
     }
 
-    /// Takes the bytes of a file; `name` stands for it in messages.
+    /// Parses the bytes of a file; messages refer to it as `name`.
     ///
     /// # Errors
     ///
-    /// If it is not a complete static ELF executable for x86-64, or a segment cannot be loaded.
-    /// Damaged debug information is not an error, see [`Image::warnings`].
+    /// Fails if it is not a complete static ELF executable for x86-64, or a segment cannot be
+    /// loaded. Damaged debug information is not an error, see [`Image::warnings`].
     pub fn parse(name: &str, bytes: Vec<u8>) -> Result<Image, ImageError> {
         let Elf { entry, segments, sections, symbols, build_id, mut warnings } =
             Elf::parse(name, &bytes)?;
@@ -89,29 +89,29 @@ impl Image {
         Ok(Image { name, id, data, entry, segments, sections, symbols, debug, warnings })
     }
 
-    /// The path or name it was opened by.
+    /// Returns the path or name that it was opened by.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What tells this image from others: its build-id in hexadecimal, or, if it was linked
-    /// without one, the first 16 digits of the XXH3-128 hash of the file.
+    /// Returns an identity that differs between images: the build-id in hexadecimal, or, if it was
+    /// linked without one, the first 16 digits of the XXH3-128 hash of the file.
     pub fn id(&self) -> String {
         self.id.clone()
     }
 
-    /// What is to be loaded, by address; never empty, never overlapping.
+    /// Returns the segments to load, by address; never empty, never overlapping.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// Where execution would begin.
+    /// Returns the entry point.
     pub fn entry(&self) -> u64 {
         self.entry
     }
 
-    /// The address and the bytes of the first section of this name; no bytes for sections that
-    /// have none in the file (`.bss`), decompressed if the file holds them compressed.
+    /// Returns the address and the bytes of the first section of this name; no bytes for sections
+    /// that have none in the file (`.bss`), decompressed if the file holds them compressed.
     pub fn section(&self, name: &str) -> Option<(u64, &[u8])> {
         let section = self.sections.iter().find(|section| section.name == name)?;
         let bytes = match &section.inflated {
@@ -121,28 +121,29 @@ impl Image {
         Some((section.va, bytes))
     }
 
-    /// The symbol of exactly this name, as it stands in the file; a global one goes before local
-    /// ones, of several local ones the first is taken.
+    /// Returns the symbol of exactly this name, as written in the file; a global one is preferred
+    /// to local ones, and of several local ones the first is taken.
     pub fn symbol(&self, name: &str) -> Option<Symbol> {
         self.symbols.by_name(name).cloned()
     }
 
-    /// All defined symbols in the order of the file, local ones too.
+    /// Returns all defined symbols in the order of the file, including local ones.
     pub fn symbols(&self) -> impl Iterator<Item = &Symbol> {
         self.symbols.iter()
     }
 
-    /// The function that holds the address, demangled and without its hash, and the offset in it:
-    /// `symbol+0x1a`.
+    /// Returns the function that holds the address, demangled and without its hash, and the offset
+    /// in it: `symbol+0x1a`.
     pub fn function_at(&self, va: u64) -> Option<(String, u64)> {
         self.code_segment(va)?;
         let symbol = self.symbols.function_at(va)?;
         Some((demangle(&symbol.name), va - symbol.address))
     }
 
-    /// The functions at `va`, innermost first: those inlined, then the one they are in.
+    /// Returns the functions at `va`, innermost first: inlined ones, then the one that contains
+    /// them.
     ///
-    /// Without debug information for the address it is the symbol alone; empty if there is none.
+    /// Without debug information for the address, the symbol alone; empty if there is none.
     pub fn frames(&self, va: u64) -> Vec<Frame> {
         let mut frames = self.frames_of_debug_info(va);
         let symbol = || self.function_at(va).map(|(function, _)| function);
@@ -160,9 +161,9 @@ impl Image {
         frames
     }
 
-    /// The variable that holds the address, and the path to the field there.
+    /// Returns the variable that holds the address, and the path to the field there.
     ///
-    /// A variable that only the symbol table knows is a place of unknown type.
+    /// A variable that only the symbol table has is a place of unknown type.
     pub fn object_at(&self, va: u64) -> Option<Place> {
         self.object_of_debug_info(va).or_else(|| {
             let symbol = self.symbols.object_at(va)?;
@@ -175,7 +176,7 @@ impl Image {
         })
     }
 
-    /// The path to the field at `offset` in a type.
+    /// Returns the path to the field at `offset` in a type.
     ///
     /// `type_name` is a Rust type as [`core::any::type_name`] gives it (spaces do not matter), or
     /// a C struct, union or typedef, with or without the word `struct`. `None` if there is no
@@ -189,23 +190,24 @@ impl Image {
         (inside || place.offset_in_leaf < place.leaf_size).then_some(place)
     }
 
-    /// The compiler of the main unit in short: `rustc 1.95.0`, `gcc 12.2.0`.
+    /// Returns the compiler of the main unit in short: `rustc 1.95.0`, `gcc 12.2.0`.
     pub fn producer(&self) -> Option<String> {
         self.debug.as_ref()?.info.producer.clone()
     }
 
-    /// The compilers of other languages than Rust that made part of it, as far as debug information names
-    /// them.
+    /// Returns the compilers of other languages than Rust that made part of it, as far as debug
+    /// information names them.
     pub fn foreign_producers(&self) -> &[String] {
         self.debug.as_ref().map_or(&[], |debug| &debug.info.foreign)
     }
 
-    /// Whether there is debug information that can be used.
+    /// Returns whether there is debug information that can be used.
     pub fn has_debug_info(&self) -> bool {
         self.debug.is_some()
     }
 
-    /// What could not be read so far and is missing from the answers, one sentence each.
+    /// Returns the parts that could not be read so far and are missing from the answers, one
+    /// sentence each.
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
@@ -215,7 +217,7 @@ impl Image {
     }
 
     fn frames_of_debug_info(&self, va: u64) -> Vec<Frame> {
-        // Nothing is asked about the last address: `addr2line` adds 1 to it.
+        // The last address is not looked up: `addr2line` adds 1 to it.
         let va = Some(va).filter(|&va| va < u64::MAX && self.code_segment(va).is_some());
         let Some((debug, va)) = self.debug.as_ref().zip(va) else { return Vec::new() };
         let lines = debug.lines.get_or_init(|| {
@@ -232,7 +234,7 @@ impl Image {
         let symbol = self.symbols.object_at(va);
         for variable in types.index.variables_below(va).take(TRIES_MAX) {
             let offset = va - variable.va;
-            // The symbol knows how long C's flexible array is.
+            // The symbol has the length of C's flexible array.
             let symbol = symbol.filter(|symbol| symbol.address == variable.va);
             let symbol_size = symbol.map_or(0, |symbol| symbol.size);
             let size = types.size(variable.type_id).unwrap_or(0).max(symbol_size);

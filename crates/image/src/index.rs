@@ -1,4 +1,4 @@
-//! Where types and variables stand in the debug information; made in one pass over it.
+//! An index of types and variables in the debug information; made in one pass over it.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use crate::dwarf::{DebugInfo, Entry, EntryId, Unit, Value};
 /// Types by qualified name and variables by address.
 #[derive(Default)]
 pub(crate) struct Index {
-    /// Definitions of structs, unions, enums and base types, by [`type_key`].
+    /// Definitions of structs, unions, enums and base types, by the result of [`type_key`].
     types: HashMap<String, EntryId>,
-    /// C names of types that have no other name; a struct of the same name goes first.
+    /// C names of types that have no other name; a struct of the same name is preferred.
     typedefs: HashMap<String, EntryId>,
-    /// The modules around a type, for types that stand in one.
+    /// Paths of the modules of types inside modules.
     modules: HashMap<EntryId, String>,
-    /// By address.
+    /// Variables by address.
     variables: Vec<Variable>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Variable {
 }
 
 impl Index {
-    /// Also tells which units could not be read to their end.
+    /// Indexes `info`; also returns a warning for each unit that could not be read to its end.
     pub(crate) fn build(info: &DebugInfo, mapped: impl Fn(u64) -> bool) -> (Index, Vec<String>) {
         let mut index = Index::default();
         let mut warnings = Vec::new();
@@ -43,7 +43,7 @@ impl Index {
         (index, warnings)
     }
 
-    /// The definition of a type; spaces do not matter, nor does a leading `struct`.
+    /// Returns the definition of a type; spaces do not matter, nor does a leading `struct`.
     pub(crate) fn type_named(&self, name: &str) -> Option<EntryId> {
         let tags = ["struct ", "union ", "enum "];
         let name = name.trim();
@@ -52,19 +52,19 @@ impl Index {
         self.types.get(&key).or_else(|| self.typedefs.get(&key)).copied()
     }
 
-    /// The modules around a type: `core::sync::atomic`.
+    /// Returns the modules around a type: `core::sync::atomic`.
     pub(crate) fn module(&self, id: EntryId) -> Option<&str> {
         self.modules.get(&id).map(String::as_str)
     }
 
-    /// Variables that begin at or before the address, nearest first.
+    /// Returns the variables that begin at or before the address, nearest first.
     pub(crate) fn variables_below(&self, va: u64) -> impl Iterator<Item = &Variable> {
         let end = self.variables.partition_point(|variable| variable.va <= va);
         self.variables[..end].iter().rev()
     }
 }
 
-/// A name without spaces, so that spelling does not matter.
+/// Removes the spaces of a name, so that spelling does not matter.
 fn type_key(name: &str) -> String {
     name.chars().filter(|c| !c.is_whitespace()).collect()
 }
@@ -74,7 +74,7 @@ struct Scan<'a, F> {
     info: &'a DebugInfo,
     unit: &'a Unit,
     unit_id: u32,
-    /// The modules and types the pass is in, with their depth and their full name.
+    /// The enclosing modules and types, with their depth and full name.
     scopes: Vec<(isize, String)>,
     mapped: &'a F,
 }
@@ -161,7 +161,7 @@ impl<F: Fn(u64) -> bool> Scan<'_, F> {
         index.variables.push(Variable { va, name, type_id });
     }
 
-    /// The attribute of this entry, or of the one it completes.
+    /// Returns the attribute of this entry, or of the one it completes.
     fn inherited(
         &self,
         id: EntryId,
@@ -187,7 +187,7 @@ impl<F: Fn(u64) -> bool> Scan<'_, F> {
         None
     }
 
-    /// The address, if the location is one address for the whole run.
+    /// Returns the address, if the location is one address for the whole run.
     fn static_address(&self, location: Option<Value>) -> Option<u64> {
         let expression = location?.exprloc_value()?;
         let mut operations = expression.operations(self.unit.encoding());

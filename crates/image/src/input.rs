@@ -1,26 +1,26 @@
-//! Reading a file that somebody named: whole, and only if it can be what was meant.
+//! Reading of a file named by a user: as a whole, and only if it can be of the expected kind.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-/// Why a file is not read.
+/// The reason why a file is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// The operating system says no.
+    /// The operating system refuses.
     #[error(transparent)]
     System(#[from] io::Error),
-    /// Files are in it.
+    /// The path is a folder.
     #[error("it is a folder; name a file in it")]
     Folder,
-    /// It may never end, or wait for a writer that never comes.
+    /// The file may never end, or wait for a writer that never comes.
     #[error("it is {0}, not a regular file; copy what it gives to a file, and name that")]
     NotRegular(&'static str),
-    /// More than anything of its kind has.
+    /// The file is larger than any file of its kind.
     #[error("it has more than {limit} MiB, which nothing of its kind has; check the path")]
     TooLarge {
-        /// What is allowed.
+        /// The allowed size in MiB.
         limit: u64,
     },
 }
@@ -34,12 +34,12 @@ impl From<InputError> for io::Error {
     }
 }
 
-/// The bytes of the regular file at `path`, of which there are at most `mebibytes` MiB. It is looked at before
-/// it is opened: to open a FIFO waits for its other end.
+/// Reads the regular file at `path`, which has at most `mebibytes` MiB. Its kind is checked before
+/// it is opened: opening a FIFO waits for its other end.
 ///
 /// # Errors
 ///
-/// The file is no regular one, is larger, or cannot be read.
+/// Fails if the file is not regular, is larger, or cannot be read.
 pub fn read_file(path: &Path, mebibytes: u64) -> Result<Vec<u8>, InputError> {
     let data = fs::metadata(path)?;
     if data.is_dir() {
@@ -52,7 +52,7 @@ pub fn read_file(path: &Path, mebibytes: u64) -> Result<Vec<u8>, InputError> {
     if data.len() > limit {
         return Err(too_large);
     }
-    // What grows meanwhile, or is made up as it is read, does not say its size.
+    // A file that grows meanwhile, or is generated as it is read, does not report its size.
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > limit {

@@ -11,7 +11,7 @@ pub struct Frame {
     /// The function's demangled name without hash; [`crate::short_name`] makes it shorter. Empty
     /// if neither the debug information nor the symbol table has one.
     pub function: String,
-    /// The source file, made short. By the first rule that fits:
+    /// The source file, shortened by the first rule that fits:
     ///
     /// 1. Rust's library by its crate: `core/src/sync/atomic.rs`;
     /// 2. a crate of a registry by its folder: `bitflags-2.9.0/src/lib.rs`;
@@ -24,13 +24,13 @@ pub struct Frame {
     pub line: Option<u32>,
     /// The column, from 1; `None` where the compiler gives none.
     pub column: Option<u32>,
-    /// Whether this function was inlined into the next frame's.
+    /// True if this function was inlined into the next frame's.
     pub inlined: bool,
 }
 
 /// The line tables, parsed unit by unit when first asked for.
 pub(crate) struct Lines {
-    /// Its caches are not to be shared between threads.
+    /// The context, behind a lock: its caches cannot be shared between threads.
     context: Mutex<addr2line::Context<Reader>>,
 }
 
@@ -40,7 +40,8 @@ impl Lines {
         Ok(Lines { context: Mutex::new(context) })
     }
 
-    /// Innermost first; empty if the debug information does not know the address.
+    /// Returns the frames, innermost first; empty if the debug information does not cover the
+    /// address.
     ///
     /// A function without a name has an empty one.
     pub(crate) fn frames(&self, info: &DebugInfo, va: u64) -> Vec<Frame> {

@@ -1,8 +1,8 @@
-//! Names as a person says them: demangled, without hash, without what nobody says aloud.
+//! Short names of functions: demangled, without hash, modules and generic arguments.
 
 use std::fmt::Write as _;
 
-/// The name demangled (Rust legacy and v0), without its hash; other names as they are.
+/// Demangles a name (Rust legacy and v0), without its hash; returns other names as they are.
 pub fn demangle(raw: &str) -> String {
     let mut name = String::new();
     match rustc_demangle::try_demangle(raw) {
@@ -11,10 +11,10 @@ pub fn demangle(raw: &str) -> String {
     }
 }
 
-/// A demangled function name as one would say it in a mail.
+/// Shortens a demangled function name to the form used in conversation.
 ///
-/// Leading modules and generic arguments go, a method keeps its type, a closure is called after
-/// the function that holds it, and suffixes of the compiler (`.constprop.0`) go.
+/// Leading modules and generic arguments are removed, a method keeps its type, a closure is named
+/// after the function that holds it, and suffixes of the compiler (`.constprop.0`) are removed.
 ///
 /// ```
 /// assert_eq!(image::short_name("seed::before::switch_mm"), "switch_mm");
@@ -22,45 +22,45 @@ pub fn demangle(raw: &str) -> String {
 /// ```
 pub fn short_name(demangled: &str) -> String {
     let path = demangled.trim();
-    let mut parts: Vec<Part<'_>> = split_path(path).into_iter().filter_map(part).collect();
+    let mut parts: Vec<Component<'_>> = split_path(path).into_iter().filter_map(part).collect();
     let Some(last) = parts.pop() else { return path.to_owned() };
     // A closure's `call_once` is the closure, and a closure is its function.
-    if let Some(Part::Type(inner)) = parts.last()
+    if let Some(Component::Type(inner)) = parts.last()
         && split_path(inner).last().is_some_and(|last| last.starts_with("{closure"))
     {
         return short_name(inner);
     }
     let name = match last {
-        Part::Name(name) => name.to_owned(),
-        Part::Type(inner) => short_type(inner),
+        Component::Name(name) => name.to_owned(),
+        Component::Type(inner) => short_type(inner),
     };
     match parts.last() {
-        Some(Part::Type(inner)) => format!("{}::{name}", short_type(inner)),
-        Some(Part::Name(owner)) if owner.starts_with(char::is_uppercase) => {
+        Some(Component::Type(inner)) => format!("{}::{name}", short_type(inner)),
+        Some(Component::Name(owner)) if owner.starts_with(char::is_uppercase) => {
             format!("{owner}::{name}")
         }
         _ => name,
     }
 }
 
-/// One component of a path that is worth saying.
-enum Part<'a> {
+/// One component of a path that a short name keeps.
+enum Component<'a> {
     Name(&'a str),
     /// The type in `<T>`, `<T as Trait>`, `<impl T>`, `<impl Trait for T>`.
     Type(&'a str),
 }
 
-fn part(component: &str) -> Option<Part<'_>> {
+fn part(component: &str) -> Option<Component<'_>> {
     if let Some(inner) = component.strip_prefix('<') {
         let inner = inner.strip_suffix('>').unwrap_or(inner);
-        return Some(Part::Type(self_type(inner)));
+        return Some(Component::Type(self_type(inner)));
     }
     let end = component.find(['<', '{']).unwrap_or(component.len());
     let name = &component[..end];
-    // `.cold`, `.isra.0`: parts the compiler made; a name may begin with a dot, though.
+    // `.cold`, `.isra.0`: parts that the compiler made; a name may begin with a dot, though.
     let end = name.char_indices().skip(1).find(|&(_, c)| c == '.').map_or(name.len(), |(i, _)| i);
     let name = &name[..end];
-    (!name.is_empty()).then_some(Part::Name(name))
+    (!name.is_empty()).then_some(Component::Name(name))
 }
 
 fn self_type(inner: &str) -> &str {
@@ -70,7 +70,7 @@ fn self_type(inner: &str) -> &str {
     split_top(inner, " as ").into_iter().next().unwrap_or(inner)
 }
 
-/// The last component of a type's path, without generic arguments and references.
+/// Returns the last component of a type's path, without generic arguments and references.
 fn short_type(path: &str) -> String {
     let mut path = path.trim();
     for prefix in ["&", "*const ", "*mut ", "mut ", "dyn ", "&", "mut "] {
@@ -85,12 +85,12 @@ fn short_type(path: &str) -> String {
     }
     let mut parts = split_path(path).into_iter().filter_map(part);
     match parts.next_back() {
-        Some(Part::Name(name)) => name.to_owned(),
+        Some(Component::Name(name)) => name.to_owned(),
         _ => path.to_owned(),
     }
 }
 
-/// The components of a path, without the generic arguments that v0 writes as `::<T>`.
+/// Returns the components of a path, without the generic arguments that v0 writes as `::<T>`.
 fn split_path(path: &str) -> Vec<&str> {
     let components = split_top(path, "::");
     let turbofish = |&(position, component): &(usize, &str)| {

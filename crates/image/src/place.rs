@@ -5,44 +5,44 @@ use std::fmt::Write as _;
 use crate::dwarf::EntryId;
 use crate::types::{Bare, Member, Types, product};
 
-/// What lies at an address or an offset, as the source calls it.
+/// The object at an address or an offset, named as in the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The path: `counter`, `table.entries[3].lock`, `pair.0`.
     ///
-    /// A variable stands with its own name, without modules. Relative to a type
+    /// A variable has its own name, without modules. Relative to a type
     /// ([`crate::Image::field_at`]) the path begins with the field's name, or with `[` if the
     /// type is a wrapper of an array, and is empty for the object itself.
     ///
     /// - Wrappers of Rust's library add nothing: cells, `MaybeUninit`, `ManuallyDrop`,
     ///   `Wrapping`, `Pin`. Their own bookkeeping shows (`RefCell`'s `.borrow`).
-    /// - Atomics, `NonNull` and `NonZero`, and C's `atomic_t` and its kin are leaves.
+    /// - Atomics, `NonNull` and `NonZero`, and C's `atomic_t` and similar types are leaves.
     /// - Tuples and tuple structs have `.0`, `.1`.
     /// - A path stops at a Rust enum: which variant is there is not in the type.
     /// - Of a C union the first member that is large enough is named; anonymous structs and
     ///   unions add nothing. C bit fields that share the byte are all named: `lazy|state`.
     /// - A path stops in front of padding.
     pub path: String,
-    /// From the start of what the path names, in bytes.
+    /// Offset from the start of the object that the path names, in bytes.
     pub offset_in_leaf: u64,
-    /// The size of what the path names, in bytes; 0 if unknown.
+    /// Size of the object that the path names, in bytes; 0 if unknown.
     pub leaf_size: u64,
-    /// Its type: in Rust as [`core::any::type_name`] has it, in C as written, without qualifiers.
-    /// Empty if unknown.
+    /// Type of that object: in Rust as [`core::any::type_name`] has it, in C as written, without
+    /// qualifiers. Empty if unknown.
     pub type_name: String,
 }
 
-/// Fields in fields in fields, before a type counts as damaged.
+/// The deepest nesting of fields before a type counts as damaged.
 const DEPTH_MAX: usize = 64;
 
-/// C types that hold a single number, which everybody calls by the name of the whole.
+/// C types that hold a single number and are known by the name of the whole.
 const C_LEAVES: [&str; 4] = ["atomic_t", "atomic64_t", "atomic_long_t", "refcount_t"];
 
-/// The place at `offset` in an object of type `type_id` that is called `name`.
+/// Returns the place at `offset` in an object of type `type_id` that is called `name`.
 pub(crate) fn descend(types: Types<'_>, name: &str, type_id: EntryId, offset: u64) -> Place {
     let mut path = name.to_owned();
     let (mut type_id, mut offset, mut leaf_size) = (type_id, offset, None);
-    // What the path names; inside anonymous structs the walk is ahead of it.
+    // The object that the path names; inside anonymous structs the walk is ahead of it.
     let mut named = (type_id, offset);
     for _ in 0..DEPTH_MAX {
         let Some(bare) = types.bare(type_id) else { break };
@@ -65,17 +65,17 @@ pub(crate) fn descend(types: Types<'_>, name: &str, type_id: EntryId, offset: u6
 
 /// One step from an object into a part of it.
 struct Step {
-    /// What it adds to the path, with its dot; `None` into an anonymous part, empty into what a
-    /// wrapper wraps.
+    /// The component that it adds to the path, with its dot; `None` into an anonymous part, empty
+    /// into the content of a wrapper.
     component: Option<String>,
     type_id: EntryId,
-    /// From the start of the part.
+    /// Offset from the start of the part.
     offset: u64,
-    /// Set for bit fields, which are leaves with a size of their own.
+    /// The size of a bit field, which is a leaf with a size of its own; else `None`.
     bit_field_size: Option<u64>,
 }
 
-/// `None` at a leaf.
+/// Descends by one step; `None` at a leaf.
 fn step(types: Types<'_>, bare: &Bare, offset: u64) -> Option<Step> {
     match bare.tag {
         gimli::DW_TAG_array_type => element(types, bare, offset),
@@ -149,12 +149,12 @@ fn component(types: Types<'_>, bare: &Bare, role: Role, member: &Member) -> Opti
     })
 }
 
-/// How a struct shows in a path.
+/// The way a struct shows in a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// Its fields show.
     Plain,
-    /// What it wraps shows under its name.
+    /// Its content shows under its name.
     Wrapper,
     /// Nothing inside it shows.
     Leaf,

@@ -1,4 +1,4 @@
-//! The symbol table, local symbols too.
+//! The symbol table, including local symbols.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use object::{Object, ObjectSymbol};
 
 use crate::segment::Segment;
 
-/// What a symbol stands for.
+/// The kind of a symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SymbolKind {
     /// A function.
@@ -23,20 +23,20 @@ pub enum SymbolKind {
 /// A defined symbol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Symbol {
-    /// The name as it stands in the file, mangled.
+    /// The name as written in the file, mangled.
     pub name: String,
-    /// Where it is.
+    /// Address of the symbol.
     pub address: u64,
-    /// Its size in bytes; 0 if the file does not say.
+    /// Size in bytes; 0 if the file does not give one.
     pub size: u64,
-    /// What it stands for.
+    /// Kind of the symbol.
     pub kind: SymbolKind,
-    /// Whether other objects could refer to it; `false` for `static` functions and the like.
+    /// True if other objects could refer to it; false for `static` functions and the like.
     pub global: bool,
 }
 
 impl Symbol {
-    /// Whether the address lies in this symbol; never, if its size is not known.
+    /// Returns whether the address is in this symbol; always false if its size is not known.
     pub fn contains(&self, va: u64) -> bool {
         va >= self.address && va - self.address < self.size
     }
@@ -122,7 +122,7 @@ impl SymbolTable {
         self.by_name.get(name).map(|&position| &self.symbols[position])
     }
 
-    /// The function in code that holds `va`, or else the label before it.
+    /// Returns the function in code that holds `va`, or else the label before it.
     ///
     /// A label reaches to the next symbol.
     pub(crate) fn function_at(&self, va: u64) -> Option<&Symbol> {
@@ -138,14 +138,14 @@ impl SymbolTable {
                 label = label.or(Some(symbol));
                 continue;
             }
-            // It ends before: a label in it ends with it.
+            // The function ends before `va`: a label in it ends with it.
             let symbol_end = symbol.address.saturating_add(symbol.size);
             return label.filter(|label| label.address >= symbol_end);
         }
         label
     }
 
-    /// The variable that holds `va`.
+    /// Returns the variable that holds `va`.
     pub(crate) fn object_at(&self, va: u64) -> Option<&Symbol> {
         let end = self.objects.partition_point(|&i| self.symbols[i].address <= va);
         let address = self.symbols[*self.objects[..end].last()?].address;
@@ -154,7 +154,7 @@ impl SymbolTable {
     }
 }
 
-/// By address; of several names for one address, the one that tells most comes last.
+/// Ranks symbols by address; of several names for one address, the most telling comes last.
 fn rank(symbol: &Symbol) -> impl Ord + '_ {
     let function = symbol.kind == SymbolKind::Function;
     let plain = !symbol.name.starts_with("__");

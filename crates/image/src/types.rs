@@ -1,4 +1,4 @@
-//! Types as the debug information has them: sizes, names, members.
+//! Types of the debug information: sizes, names, members.
 
 use gimli::{DwTag, Operation};
 
@@ -19,9 +19,9 @@ pub(crate) struct Types<'a> {
 pub(crate) struct Bare {
     pub(crate) id: EntryId,
     pub(crate) tag: DwTag,
-    /// Its own name, without modules.
+    /// The type's own name, without modules.
     pub(crate) name: Option<String>,
-    /// The C names it was reached by, outermost first.
+    /// The C names that led to it, outermost first.
     pub(crate) typedefs: Vec<String>,
     entry: Entry,
 }
@@ -31,9 +31,9 @@ pub(crate) struct Bare {
 pub(crate) struct Member {
     /// `None` for C's anonymous structs and unions.
     pub(crate) name: Option<String>,
-    /// From the start of the type, in bytes.
+    /// Offset from the start of the type, in bytes.
     pub(crate) offset: u64,
-    /// In bytes; `None` if the end is open.
+    /// Size in bytes; `None` if the end is open.
     pub(crate) size: Option<u64>,
     pub(crate) type_id: EntryId,
     pub(crate) bit_field: bool,
@@ -45,11 +45,11 @@ impl Member {
     }
 }
 
-/// What a struct or union is made of.
+/// The members of a struct or union.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     pub(crate) list: Vec<Member>,
-    /// Whether it is a Rust enum, where other members depend on the variant.
+    /// True for a Rust enum, whose other members depend on the variant.
     pub(crate) has_variants: bool,
 }
 
@@ -84,7 +84,7 @@ impl<'a> Types<'a> {
         None
     }
 
-    /// The size in bytes, if the type has one.
+    /// Returns the size in bytes, if the type has one.
     pub(crate) fn size(&self, id: EntryId) -> Option<u64> {
         self.size_within(id, DEPTH_MAX)
     }
@@ -111,7 +111,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// The name a person knows the type by: with modules in Rust, as written in C.
+    /// Returns the name used in reports: with modules in Rust, as written in C.
     pub(crate) fn name(&self, id: EntryId) -> String {
         self.name_within(id, DEPTH_MAX).unwrap_or_default()
     }
@@ -149,7 +149,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// The name with modules and without generic arguments: `core::cell::Cell`.
+    /// Returns the name with modules and without generic arguments: `core::cell::Cell`.
     pub(crate) fn generic_name(&self, bare: &Bare) -> Option<String> {
         let name = bare.name.as_deref()?;
         let base = name.split('<').next().unwrap_or(name);
@@ -163,7 +163,7 @@ impl<'a> Types<'a> {
         matches!(language, Some(Value::Language(gimli::DW_LANG_Rust)))
     }
 
-    /// The members in the order of the file.
+    /// Returns the members in the order of the file.
     pub(crate) fn members(&self, bare: &Bare) -> Members {
         let mut members = Members::default();
         self.for_children(bare.id, |id, entry| match entry.tag() {
@@ -241,7 +241,7 @@ impl<'a> Types<'a> {
     }
 }
 
-/// Entries that stand for another type.
+/// Returns whether an entry names another type.
 fn is_alias(tag: DwTag) -> bool {
     matches!(
         tag,

@@ -102,5 +102,5 @@ fn a_damaged_unit_turns_debug_information_off() {
     assert!(image.symbol("entry").is_some());
 }
 
-/// Enough to reach every parser, few enough for each change.
+/// The number of rounds: enough to reach every parser, few enough for each change.
 const ROUNDS: u32 = 300;

@@ -1,4 +1,4 @@
-//! Every way a file can be refused, and the exact words.
+//! Every reason for which a file is refused, and its exact message.
 
 mod common;
 
@@ -42,7 +42,7 @@ fn no_such_file() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_not_read() {
+fn only_regular_files_are_read() {
     let refused = |path: &Path, kind: &str| {
         let error = Image::open(path).expect_err("no regular file").to_string();
         let mend = "copy what it gives to a file, and name that";
@@ -56,7 +56,7 @@ fn what_is_no_regular_file_is_not_read() {
     let fifo = folder.path().join("fifo");
     let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo is there");
     assert!(made.success());
-    // Nobody writes to it: this would wait for ever.
+    // The FIFO has no writer: an open would wait for ever.
     refused(&fifo, "a FIFO");
     let socket = folder.path().join("socket");
     let _bound = UnixListener::bind(&socket).expect("bound");
@@ -69,10 +69,10 @@ fn what_is_no_regular_file_is_not_read() {
 }
 
 #[test]
-fn what_is_absurdly_large_is_not_read() {
+fn a_file_beyond_the_limit_is_not_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("huge");
-    // It takes no room: there is nothing in it.
+    // The file is sparse and takes no room.
     File::create(&path).and_then(|file| file.set_len(1 << 40)).expect("made");
     let error = Image::open(&path).expect_err("a TiB is no image").to_string();
     let why = "it has more than 4096 MiB, which nothing of its kind has; check the path";
@@ -80,7 +80,7 @@ fn what_is_absurdly_large_is_not_read() {
 }
 
 #[test]
-fn a_file_that_does_not_say_its_size_is_read_up_to_the_limit() {
+fn a_file_of_unknown_size_is_read_up_to_the_limit() {
     // Such files have size 0 until they are read.
     let path = Path::new("/proc/self/maps");
     assert_eq!(fs::metadata(path).expect("there").len(), 0);
@@ -216,7 +216,7 @@ fn a_static_pie_without_relocations_is_taken() {
     Image::parse("k", patched(dynamic_elf(&table), 16, &[3])).expect("a good image");
 }
 
-/// An image whose `PT_DYNAMIC` is `table`.
+/// Creates an image whose `PT_DYNAMIC` is `table`.
 fn dynamic_elf(table: &[u8]) -> Vec<u8> {
     let offset = 64 + 2 * 56;
     let size = table.len() as u64;

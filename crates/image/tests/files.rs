@@ -1,4 +1,4 @@
-//! What the file says of itself: segments, sections, symbols, identity.
+//! Contents of the file: segments, sections, symbols, identity.
 
 mod common;
 

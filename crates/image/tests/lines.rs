@@ -9,7 +9,7 @@ fn frames(image: &Image, label: &str) -> Vec<Frame> {
     image.frames(image.symbol(label).expect("a label").address)
 }
 
-/// Function, line and whether it is inlined.
+/// Returns function, line and the inlined flag of each frame.
 fn summary(frames: &[Frame]) -> Vec<(&str, Option<u32>, bool)> {
     frames.iter().map(|frame| (frame.function.as_str(), frame.line, frame.inlined)).collect()
 }

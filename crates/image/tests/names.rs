@@ -1,4 +1,4 @@
-//! Names as they are said.
+//! Short names of functions.
 
 use image::{demangle, short_name};
 
@@ -37,11 +37,11 @@ fn short_names() {
         ("<seed::a::b::{closure#0} as core::ops::FnOnce<()>>::call_once", "b"),
         ("core::ops::function::FnOnce::call_once{{vtable.shim}}", "FnOnce::call_once"),
         ("<seed::a::b::{closure#0} as core::ops::FnOnce<()>>::call_once::{shim:vtable#0}", "b"),
-        // what C compilers append
+        // suffixes of C compilers
         ("flush_tlb_func.constprop.0", "flush_tlb_func"),
         ("switch_mm_irqs_off.cold", "switch_mm_irqs_off"),
         (".Lout", ".Lout"),
-        // what is not a name
+        // not names
         ("", ""),
         ("::", "::"),
         ("<", ""),

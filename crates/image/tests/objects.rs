@@ -5,7 +5,7 @@ mod common;
 use common::{c_guest, rust_guest, rust_guest_dwarf5};
 use image::{Image, Place};
 
-/// The address of the Rust static of this name.
+/// Returns the address of the Rust static of this name.
 fn rust_static(image: &Image, name: &str) -> u64 {
     let mut symbols = image.symbols();
     let suffix = format!("::{name}");
@@ -117,7 +117,7 @@ fn generic_structs() {
 
 #[test]
 fn tuples_have_positions() {
-    // Rust puts the fields of tuples where it likes.
+    // Rust orders the fields of tuples freely.
     for image in [rust_guest(), rust_guest_dwarf5()] {
         let start = rust_static(image, "TUPLE");
         let places = (0..32).filter_map(|offset| image.object_at(start + offset));

@@ -1,27 +1,27 @@
 //! Bits of the control registers that paging depends on (SDM vol. 3 §2.5; LAM chapter §7.1), of
 //! paging-structure entries (SDM vol. 3 §4.5), and of the error code of a page fault (§4.7).
 
-/// Supervisor writes heed R/W, too.
+/// Write protect: supervisor writes obey R/W, too.
 pub const CR0_WP: u64 = 1 << 16;
-/// Paging is on.
+/// Paging enabled.
 pub const CR0_PG: u64 = 1 << 31;
 
-/// The PCID, if `CR4_PCIDE` is set.
+/// The PCID, valid if `CR4_PCIDE` is set.
 pub const CR3_PCID: u64 = 0xfff;
-/// LAM for user pointers, bits 62:57 ignored.
+/// LAM for user pointers: bits 62:57 are ignored.
 pub const CR3_LAM_U57: u64 = 1 << 61;
-/// LAM for user pointers, bits 62:48 ignored.
+/// LAM for user pointers: bits 62:48 are ignored.
 pub const CR3_LAM_U48: u64 = 1 << 62;
 /// In the operand of a MOV to CR3: keep what is cached for the new PCID. Never stored.
 pub const CR3_NOFLUSH: u64 = 1 << 63;
 
 /// Physical address extension; always set in IA-32e mode.
 pub const CR4_PAE: u64 = 1 << 5;
-/// Global pages are in use.
+/// Global pages enabled.
 pub const CR4_PGE: u64 = 1 << 7;
 /// 5-level paging.
 pub const CR4_LA57: u64 = 1 << 12;
-/// PCIDs are in use.
+/// PCIDs enabled.
 pub const CR4_PCIDE: u64 = 1 << 17;
 /// Supervisor code is not fetched from user pages.
 pub const CR4_SMEP: u64 = 1 << 20;
@@ -47,11 +47,11 @@ pub const ENTRY_G: u64 = 1 << 8;
 /// Instruction fetches are not allowed. Reserved unless EFER.NXE is set.
 pub const ENTRY_XD: u64 = 1 << 63;
 
-/// The fault was no missing page.
+/// Protection violation: the page was present.
 pub const FAULT_P: u32 = 1;
 /// The access was a write.
 pub const FAULT_W: u32 = 1 << 1;
-/// The access was of user mode.
+/// The access was a user-mode access.
 pub const FAULT_U: u32 = 1 << 2;
 /// A reserved bit was set.
 pub const FAULT_RSVD: u32 = 1 << 3;

@@ -1,4 +1,5 @@
-//! What an access may get: the fresh walk, cached translations, walks from cached entries.
+//! The results that an access may get: the fresh walk, cached translations, walks from cached
+//! entries.
 
 use crate::bits::ENTRY_A;
 use crate::paging::{Paging, Physical, Translation};
@@ -6,7 +7,7 @@ use crate::permit::{Kind, Request, error_code, permit};
 use crate::tlb::{Entry, Fill, Now, Tag, Tlb, tables_of};
 use crate::walk::{Failure, Read, Walk, walk, walk_from};
 
-/// Where a result comes from.
+/// The origin of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A walk from CR3.
@@ -23,31 +24,32 @@ pub enum Source {
 /// One of the results that an access may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate {
-    /// Where it comes from.
+    /// Origin of the result.
     pub source: Source,
-    /// The page, or why there is none.
+    /// The translation, or the reason why the walk found no page.
     pub result: Result<Translation, Failure>,
-    /// The walk; none if the translation was in the TLB.
+    /// The walk; `None` if the translation was in the TLB.
     pub walk: Option<Walk>,
 }
 
-/// What becomes of an access with one candidate.
+/// The effect of an access that uses one candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It is made at this physical address, after the [`updates`](crate::updates) of the walk.
+    /// The access is made at this physical address, after the [`updates`](crate::updates) of the
+    /// walk.
     Access {
-        /// Of the access's first byte.
+        /// Physical address of the access's first byte.
         pa: u64,
     },
     /// #PF with this error code.
     Fault {
-        /// As pushed on the stack.
+        /// The error code as pushed on the stack.
         code: u32,
     },
-    /// It is a write, and the translation in the TLB has D clear. The processor walks to set D, so this is
-    /// one of the walks among the candidates: the caller skips it.
+    /// The access is a write, and the translation in the TLB has D clear. The processor walks to
+    /// set D, so that walk is one of the candidates: the caller skips this one.
     Rewalk,
-    /// The walk led to where no memory is.
+    /// The walk led to an address without memory.
     NoMemory {
         /// Physical address of the missing entry.
         pa: u64,
@@ -55,7 +57,7 @@ pub enum Outcome {
 }
 
 impl Candidate {
-    /// What becomes of `request`, an access to the address that the candidate is for.
+    /// Returns the effect of `request`, an access to the address that the candidate is for.
     pub fn outcome(&self, paging: &Paging, request: &Request) -> Outcome {
         let translation = match self.result {
             Ok(translation) => translation,
@@ -80,7 +82,8 @@ impl Candidate {
         Self { source, result: walk.result, walk: Some(walk) }
     }
 
-    /// Does every access to `va` that gets `self` do the same as one that gets `other`?
+    /// Returns whether every access to `va` that gets `self` has the same effect as one that gets
+    /// `other`.
     fn is_covered_by(&self, other: &Self, va: u64) -> bool {
         let other_reads = other.walk.as_ref().map_or(&[][..], Walk::reads);
         let Some(walk) = &self.walk else {
@@ -99,10 +102,12 @@ impl Candidate {
 }
 
 impl Tlb {
-    /// Every result that an access to `va` may get now, the fresh walk first. `va` is canonical.
+    /// Returns every result that an access to `va` may get now, the fresh walk first. `va` is
+    /// canonical.
     ///
-    /// A result is left out if another does all it does for this address: the same frame and rights, or
-    /// failure, the same A and D flags to set, and no entry read that the other does not read.
+    /// A result is left out if another has all its effects for this address: the same frame and
+    /// rights, or failure, the same A and D flags to set, and no entry read that the other does not
+    /// read.
     pub fn candidates<M: Physical + ?Sized>(&self, now: &Now<'_, M>, va: u64) -> Vec<Candidate> {
         let (memory, paging) = (now.memory, &now.paging);
         let mut all = vec![Candidate::of_walk(Source::Fresh, walk(memory, paging, va))];
@@ -118,9 +123,9 @@ impl Tlb {
         all
     }
 
-    /// An access has used `candidate`, and was permitted. Under [`Fill::Retain`] the walk is cached now.
-    /// Under [`Fill::Adversarial`] there is nothing to do: what a walk gives can be walked to until a
-    /// change, and is added just before that.
+    /// Records that an access has used `candidate` and was permitted. Under [`Fill::Retain`] the
+    /// walk is cached now. Under [`Fill::Adversarial`] there is nothing to do: the result of a walk
+    /// can be walked to until a change, and is added just before that.
     pub fn used<M: Physical + ?Sized>(
         &mut self,
         now: &Now<'_, M>,
@@ -146,7 +151,7 @@ fn add(all: &mut Vec<Candidate>, candidate: Candidate, va: u64) {
     }
 }
 
-/// Would a walk leave these entries as they are?
+/// Returns whether a walk would leave these entries as they are.
 fn accessed(reads: &[Read]) -> bool {
     reads.iter().all(|read| read.value & ENTRY_A != 0)
 }

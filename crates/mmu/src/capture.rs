@@ -1,28 +1,29 @@
-//! What walks can reach now, and what of it a change is about to put out of reach.
+//! The results that walks can reach now, and those that a change is about to put out of reach.
 //!
 //! A visit goes through every present entry of every table, by every path. Its depth is the number of
 //! levels, so tables that point to themselves end; `n` such entries in one table make `n`⁴ paths, so it
-//! is meant for tables with few of them.
+//! is meant for tables with few such entries.
 
 use crate::bits::{ENTRY_A, ENTRY_P};
 use crate::paging::{Meaning, Paging, Physical, Translation, meaning, shift};
 use crate::tlb::{Entry, Fill, Now, Table, Tlb, tables_of};
 use crate::walk::{Start, Walk, walk};
 
-/// What a present entry gives to the caches.
+/// A present entry, as the caches may hold it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Found {
+pub(crate) enum Reached {
     Page(Translation),
-    /// A walk can go on here. In the caches it is an entry of one level above.
+    /// A table, where a walk can go on. In the caches it is an entry of one level above.
     Table(Start),
 }
 
 impl Tlb {
-    /// The entry at `pa` is about to change in coherent memory. To be called for each CPU, with that CPU's
-    /// registers. If `pa` is in no table that the CPU can walk, nothing happens.
+    /// Adds what a store to the entry at `pa` in coherent memory is about to make unreachable. The
+    /// caller makes this call for each CPU, with that CPU's registers. If `pa` is in no table that
+    /// the CPU can walk, nothing happens.
     ///
-    /// Not needed where walks set A and D: A is not cached, and what is walkable with D set does all that
-    /// it did before.
+    /// Not needed where walks set A and D: A is not cached, and what is walkable with D set has
+    /// every effect that it had before.
     pub fn before_store<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>, pa: u64) {
         if now.fill != Fill::Adversarial {
             return;
@@ -38,16 +39,16 @@ impl Tlb {
         }
     }
 
-    /// CR3, CR4, CR0 or EFER.NXE is about to change. [`Tlb::mov_cr3`], [`Tlb::mov_cr4`] and
-    /// [`Tlb::mov_cr0`] do this themselves.
+    /// Adds what a change of CR3, CR4, CR0 or EFER.NXE is about to make unreachable.
+    /// [`Tlb::mov_cr3`], [`Tlb::mov_cr4`] and [`Tlb::mov_cr0`] do this themselves.
     pub fn before_leaving<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>) {
         self.capture(now, true, |_| false, |_| false);
     }
 
-    /// Takes out of the set what walks from CR3 give now anyway, with no A flag left to set: it comes back
-    /// before it can no longer be walked to. States that differ in nothing else become equal, such as
-    /// those before and after a switch to other tables and back. To be called when an operation is done;
-    /// results do not depend on it.
+    /// Removes from the set what walks from CR3 give now anyway, with no A flag left to set: it
+    /// comes back before it becomes unreachable. States that differ in nothing else become equal,
+    /// such as those before and after a switch to other tables and back. The caller makes this call
+    /// when an operation is done; results do not depend on it.
     pub fn normalize<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>) {
         if now.fill != Fill::Adversarial {
             return;
@@ -90,8 +91,8 @@ impl Tlb {
         for start in starts {
             visit(memory, paging, start, &mut |found| {
                 let goes = match found {
-                    Found::Page(page) => entry_goes(&Entry::new(paging, page)),
-                    Found::Table(start) => table_goes(&cached(paging, start)),
+                    Reached::Page(page) => entry_goes(&Entry::new(paging, page)),
+                    Reached::Table(start) => table_goes(&cached(paging, start)),
                 };
                 if !goes {
                     self.insert(paging, found);
@@ -100,7 +101,7 @@ impl Tlb {
         }
     }
 
-    /// Where walks can start now, without what the walks from CR3 pass by.
+    /// Returns the points where walks can start now, without those that walks from CR3 pass.
     pub(crate) fn starts<M: Physical + ?Sized>(
         &self,
         now: &Now<'_, M>,
@@ -109,10 +110,10 @@ impl Tlb {
         std::iter::once(Start::root(&now.paging)).chain(stale.map(|table| table.start()))
     }
 
-    fn insert(&mut self, paging: &Paging, found: Found) {
+    fn insert(&mut self, paging: &Paging, found: Reached) {
         match found {
-            Found::Page(translation) => self.insert_entry(Entry::new(paging, translation)),
-            Found::Table(start) => self.insert_table(cached(paging, start)),
+            Reached::Page(translation) => self.insert_entry(Entry::new(paging, translation)),
+            Reached::Table(start) => self.insert_table(cached(paging, start)),
         }
     }
 }
@@ -122,7 +123,7 @@ pub(crate) fn visit<M: Physical + ?Sized>(
     memory: &M,
     paging: &Paging,
     start: Start,
-    give: &mut dyn FnMut(Found),
+    give: &mut dyn FnMut(Reached),
 ) {
     for index in 0..512 {
         visit_entry(memory, paging, start, index, give);
@@ -144,7 +145,7 @@ pub(crate) fn paths<M: Physical + ?Sized>(
         return;
     }
     for index in 0..512 {
-        if let Some(Found::Table(next)) = follow(memory, paging, start, index) {
+        if let Some(Reached::Table(next)) = follow(memory, paging, start, index) {
             paths(memory, paging, next, frame, give);
         }
     }
@@ -156,25 +157,25 @@ fn visit_entry<M: Physical + ?Sized>(
     paging: &Paging,
     table: Start,
     index: u64,
-    give: &mut dyn FnMut(Found),
+    give: &mut dyn FnMut(Reached),
 ) {
     let Some(found) = follow(memory, paging, table, index) else { return };
     give(found);
-    if let Found::Table(next) = found {
+    if let Reached::Table(next) = found {
         visit(memory, paging, next, give);
     }
 }
 
-/// What the entry at `index` of `table` gives.
+/// Returns the page or table that the entry at `index` of `table` leads to.
 #[inline]
 fn follow<M: Physical + ?Sized>(
     memory: &M,
     paging: &Paging,
     table: Start,
     index: u64,
-) -> Option<Found> {
+) -> Option<Reached> {
     let entry = memory.entry(table.table + index * 8)?;
-    // Nearly all entries are absent: this is what a visit spends its time with.
+    // Nearly all entries are absent: a visit spends most of its time here.
     if entry & ENTRY_P == 0 {
         return None;
     }
@@ -183,21 +184,24 @@ fn follow<M: Physical + ?Sized>(
     let rights = table.rights.and(entry);
     match meaning(entry, level, paging.nxe) {
         Meaning::NotPresent | Meaning::Reserved => None,
-        Meaning::Table(table) => Some(Found::Table(Start { level: level - 1, table, va, rights })),
+        Meaning::Table(table) => {
+            Some(Reached::Table(Start { level: level - 1, table, va, rights }))
+        }
         Meaning::Page(size, frame) => {
-            Some(Found::Page(Translation::new(va, size, frame, entry, rights)))
+            Some(Reached::Page(Translation::new(va, size, frame, entry, rights)))
         }
     }
 }
 
-/// In the topmost table the upper half of the indices are those of the upper half of the addresses.
+/// Sign-extends `va`: in the topmost table the upper half of the indices selects the upper half of
+/// the addresses.
 fn extend(va: u64, paging: &Paging, level: u8) -> u64 {
     let top = shift(level) + 9;
     let upper = level == paging.levels() && va >> (top - 1) & 1 != 0;
     if upper { va | !((1 << top) - 1) } else { va }
 }
 
-/// The paging-structure cache entry that leads to `start`.
+/// Returns the paging-structure cache entry that leads to `start`.
 fn cached(paging: &Paging, start: Start) -> Table {
     let Start { level, table, va, rights } = start;
     Table { pcid: paging.pcid(), level: level + 1, va, frame: table, rights }

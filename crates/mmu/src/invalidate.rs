@@ -1,6 +1,6 @@
-//! What each operation must drop (SDM vol. 3 §4.10.4.1), and no more than that.
+//! The entries that each operation must drop (SDM vol. 3 §4.10.4.1), and no more than those.
 //!
-//! A processor may drop more at any time; that needs no exploring, see [`Tlb`]'s page.
+//! A processor may drop more at any time; that needs no exploration, see [`Tlb`]'s page.
 
 use crate::bits::{CR0_PG, CR3_NOFLUSH, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_SMEP};
 use crate::lam::canonical;
@@ -13,14 +13,14 @@ use crate::tlb::{Entry, Now, Table, Tag, Tlb};
 pub enum Invpcid {
     /// Type 0: one address under one PCID, but not global translations.
     Address {
-        /// Of the descriptor.
+        /// PCID of the descriptor.
         pcid: u16,
-        /// Of the descriptor; canonical.
+        /// Linear address of the descriptor; canonical.
         va: u64,
     },
-    /// Type 1: one PCID, but not global translations.
+    /// Type 1: everything of one PCID, but not global translations.
     Context {
-        /// Of the descriptor.
+        /// PCID of the descriptor.
         pcid: u16,
     },
     /// Type 2: everything.
@@ -30,8 +30,8 @@ pub enum Invpcid {
 }
 
 impl Invpcid {
-    /// From the register operand and the descriptor, low half first. `None` is #GP(0) (SDM vol. 2
-    /// INVPCID). LAM does not apply to the address in the descriptor.
+    /// Decodes the register operand and the descriptor, low half first. `None` is #GP(0) (SDM vol.
+    /// 2 INVPCID). LAM does not apply to the address in the descriptor.
     pub fn new(kind: u64, descriptor: [u64; 2], paging: &Paging) -> Option<Self> {
         let [low, va] = descriptor;
         let pcid = low_bits(low);
@@ -48,11 +48,11 @@ impl Invpcid {
 }
 
 impl Tlb {
-    /// INVLPG: translations of the page with `va`, of the current PCID and global ones; all
-    /// paging-structure cache entries of the current PCID.
+    /// Performs INVLPG: drops translations of the page with `va`, of the current PCID and global
+    /// ones, and all paging-structure cache entries of the current PCID.
     ///
-    /// False if `va` is not canonical: then it does nothing (SDM vol. 2 INVLPG), even if it is a pointer
-    /// that LAM would mask.
+    /// Returns false if `va` is not canonical: then it does nothing (SDM vol. 2 INVLPG), even if it
+    /// is a pointer that LAM would mask.
     pub fn invlpg<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>, va: u64) -> bool {
         if !canonical(va, now.paging.la57()) {
             return false;
@@ -65,7 +65,7 @@ impl Tlb {
         true
     }
 
-    /// INVPCID.
+    /// Performs INVPCID.
     pub fn invpcid<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>, operation: Invpcid) {
         match operation {
             Invpcid::Address { pcid, va } => self.invalidate(
@@ -82,10 +82,10 @@ impl Tlb {
         }
     }
 
-    /// MOV to CR3 of `operand`, which does not fault; `now` is still before it.
+    /// Performs MOV to CR3 of `operand`, which does not fault; `now` is the state before it.
     ///
-    /// Without CR4.PCIDE all of PCID 0 goes, with it all of the new PCID unless bit 63 is set; global
-    /// translations stay.
+    /// Without CR4.PCIDE everything of PCID 0 is dropped, with it everything of the new PCID unless
+    /// bit 63 is set; global translations stay.
     pub fn mov_cr3<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>, operand: u64) {
         let new = Paging { cr3: operand & !CR3_NOFLUSH, ..now.paging };
         let leaving = (new.root(), new.pcid()) != (now.paging.root(), now.paging.pcid());
@@ -96,10 +96,11 @@ impl Tlb {
         }
     }
 
-    /// MOV to CR4 of `new`, which does not fault; `now` is still before it.
+    /// Performs MOV to CR4 of `new`, which does not fault; `now` is the state before it.
     ///
-    /// All goes if PGE changes or PCIDE is cleared. All of the current PCID goes if PAE changes or SMEP
-    /// is set; global translations may be of another PCID, so they stay. LAM and SMAP drop nothing.
+    /// Everything is dropped if PGE changes or PCIDE is cleared. Everything of the current PCID is
+    /// dropped if PAE changes or SMEP is set; global translations may be of another PCID, so they
+    /// stay. LAM and SMAP drop nothing.
     pub fn mov_cr4<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>, new: u64) {
         let old = now.paging.cr4;
         let (changed, set, cleared) = (old ^ new, new & !old, old & !new);
@@ -110,18 +111,20 @@ impl Tlb {
         }
     }
 
-    /// MOV to CR0 of `new`, which does not fault; `now` is still before it. All goes if PG is cleared.
+    /// Performs MOV to CR0 of `new`, which does not fault; `now` is the state before it. Everything
+    /// is dropped if PG is cleared.
     pub fn mov_cr0<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>, new: u64) {
         if now.paging.cr0 & !new & CR0_PG != 0 {
             self.clear();
         }
     }
 
-    /// #PF of `request`, whatever walk or translation led to it: translations of its page, and the
-    /// paging-structure cache entries that would be used for it, all of the current PCID.
+    /// Performs the invalidation of a #PF of `request`, whatever walk or translation led to it:
+    /// translations of its page, and the paging-structure cache entries that would be used for it,
+    /// all of the current PCID.
     ///
-    /// Of global translations the manual says nothing here, but that the fault does not come again if
-    /// memory does not justify it. So those go that would bring it again.
+    /// About global translations the manual says here only that the fault does not come again if
+    /// memory does not justify it. So those are dropped that would bring it again.
     pub fn page_fault<M: Physical + ?Sized>(&mut self, now: &Now<'_, M>, request: &Request) {
         let (pcid, va) = (now.paging.pcid(), request.va);
         let faults = |entry: &Entry| match entry.tag {

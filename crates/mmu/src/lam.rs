@@ -1,14 +1,14 @@
 //! Linear Address Masking and canonicality: a pure function of the mode and the pointer.
 //!
 //! Intel's Instruction Set Extensions reference, chapter on LAM, §7.1 to 7.3: data accesses in 64-bit
-//! mode only; whether a pointer is a user's is told by its bit 63, never by CPL; `LAM_U57` makes
+//! mode only; bit 63 of the pointer, never CPL, decides whether it is a user pointer; `LAM_U57` makes
 //! `LAM_U48` ignored. Written in the shorter of the two known wordings: sign-extend from bit 56 or 47,
 //! put bit 63 back, then apply the plain check of canonicality.
 
 use crate::bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_LA57, CR4_LAM_SUP};
 
-/// The linear address that a data access through `pointer` uses; `None` where it is not canonical
-/// (`#GP(0)`, or `#SS(0)` for a stack reference).
+/// Returns the linear address that a data access through `pointer` uses; `None` where it is not
+/// canonical (`#GP(0)`, or `#SS(0)` for a stack reference).
 #[inline]
 pub fn data_address(pointer: u64, cr3: u64, cr4: u64) -> Option<u64> {
     let la57 = cr4 & CR4_LA57 != 0;
@@ -26,7 +26,7 @@ pub fn data_address(pointer: u64, cr3: u64, cr4: u64) -> Option<u64> {
     canonical(masked, la57).then_some(masked)
 }
 
-/// Is `va` canonical under 4-level, or with `la57` 5-level paging?
+/// Returns whether `va` is canonical under 4-level or, with `la57`, 5-level paging.
 #[inline]
 pub fn canonical(va: u64, la57: bool) -> bool {
     sign_extend(va, if la57 { 56 } else { 47 }) == va
@@ -45,7 +45,7 @@ mod tests {
     /// Pointer, 5-level paging, LAM_U48, LAM_U57, LAM_SUP, address used.
     type Vector = (u64, bool, bool, bool, bool, Option<u64>);
 
-    /// Vectors from the rule's table in Intel's chapter.
+    /// Checks the vectors from the rule's table in Intel's chapter.
     #[test]
     fn vectors_hold() {
         let vectors: &[Vector] = &[

@@ -4,14 +4,14 @@
 //! | --- | --- |
 //! | `bits` | bits of control registers, entries and error codes |
 //! | `lam` | LAM and canonicality: from a pointer to a linear address |
-//! | `paging` | what a walk depends on; what one entry says |
+//! | `paging` | what a walk depends on; the meaning of one entry |
 //! | `walk` | a walk, and the entries it reads |
-//! | `permit` | whether a translation permits an access; the A and D flags that sets; error codes |
+//! | `permit` | whether a translation permits an access; the A and D flags it sets; error codes |
 //! | `tlb` | one CPU's caches as sets of what they may hold; why that is enough |
 //! | `capture` | what a change is about to make unreachable |
-//! | `candidates` | what an access may get |
-//! | `invalidate` | what each operation must drop |
-//! | `reach` | which frames a CPU may still use |
+//! | `candidates` | the results that an access may get |
+//! | `invalidate` | the entries that each operation must drop |
+//! | `reach` | the frames that a CPU may still use |
 //!
 //! # Invariants
 //!
@@ -20,7 +20,7 @@
 //!   not require to be dropped.
 //! - Equal sets are equal values.
 //!
-//! # Out of the model
+//! # Not modelled
 //!
 //! 32-bit and PAE paging, protection keys, memory types, LASS, shadow stacks, nested paging. 1-GiB pages
 //! are supported, and physical addresses have [`bits::PHYSICAL_BITS`] bits.

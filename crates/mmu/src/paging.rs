@@ -1,4 +1,4 @@
-//! What a walk depends on: memory, control registers, and where one table's entry leads.
+//! The inputs of a walk: memory, control registers, and the meaning of one table's entry.
 
 use crate::bits::{
     CR0_WP, CR3_PCID, CR4_LA57, CR4_PCIDE, CR4_PGE, CR4_SMAP, CR4_SMEP, ENTRY_D, ENTRY_G, ENTRY_P,
@@ -7,11 +7,11 @@ use crate::bits::{
 
 /// Physical memory as the page walker reads it: coherent, without store buffers.
 pub trait Physical {
-    /// The 8 bytes at `pa`, which is a multiple of 8; `None` where no memory is.
+    /// Returns the 8 bytes at `pa`, which is a multiple of 8; `None` where there is no memory.
     fn entry(&self, pa: u64) -> Option<u64>;
 }
 
-/// The control registers of one CPU, as far as paging depends on them. Paging is on, in IA-32e mode.
+/// The control registers of one CPU that paging depends on. Paging is on, in IA-32e mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Paging {
     /// CR0.
@@ -25,47 +25,47 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// The current PCID: 0 unless CR4.PCIDE is set (SDM vol. 3 §4.10.1).
+    /// Returns the current PCID: 0 unless CR4.PCIDE is set (SDM vol. 3 §4.10.1).
     pub fn pcid(&self) -> u16 {
         if self.pcide() { low_bits(self.cr3) } else { 0 }
     }
 
-    /// Physical address of the topmost table.
+    /// Returns the physical address of the topmost table.
     pub fn root(&self) -> u64 {
         self.cr3 & FRAME
     }
 
-    /// Number of levels: 4, or 5 with CR4.LA57.
+    /// Returns the number of levels: 4, or 5 with CR4.LA57.
     pub fn levels(&self) -> u8 {
         if self.la57() { 5 } else { 4 }
     }
 
-    /// CR4.LA57.
+    /// Returns CR4.LA57.
     pub fn la57(&self) -> bool {
         self.cr4 & CR4_LA57 != 0
     }
 
-    /// CR4.PCIDE.
+    /// Returns CR4.PCIDE.
     pub fn pcide(&self) -> bool {
         self.cr4 & CR4_PCIDE != 0
     }
 
-    /// CR4.PGE.
+    /// Returns CR4.PGE.
     pub fn pge(&self) -> bool {
         self.cr4 & CR4_PGE != 0
     }
 
-    /// CR0.WP.
+    /// Returns CR0.WP.
     pub fn wp(&self) -> bool {
         self.cr0 & CR0_WP != 0
     }
 
-    /// CR4.SMEP.
+    /// Returns CR4.SMEP.
     pub fn smep(&self) -> bool {
         self.cr4 & CR4_SMEP != 0
     }
 
-    /// CR4.SMAP.
+    /// Returns CR4.SMAP.
     pub fn smap(&self) -> bool {
         self.cr4 & CR4_SMAP != 0
     }
@@ -83,15 +83,15 @@ pub enum Size {
 }
 
 impl Size {
-    /// All sizes.
+    /// All sizes, the smallest first.
     pub const ALL: [Self; 3] = [Self::K4, Self::M2, Self::G1];
 
-    /// In bytes.
+    /// Returns the size in bytes.
     pub fn bytes(self) -> u64 {
         1 << shift(self.level())
     }
 
-    /// Level of the entry that maps such a page: 1 PTE, 2 PDE, 3 PDPTE.
+    /// Returns the level of the entry that maps such a page: 1 PTE, 2 PDE, 3 PDPTE.
     pub fn level(self) -> u8 {
         match self {
             Self::K4 => 1,
@@ -101,7 +101,8 @@ impl Size {
     }
 }
 
-/// What the entries on a path allow together (SDM vol. 3 §4.6): R/W and U/S of all, XD of any.
+/// The rights that the entries on a path give together (SDM vol. 3 §4.6): R/W and U/S of all, XD of
+/// any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rights {
     /// R/W is set at every level.
@@ -113,10 +114,10 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// Before the first entry.
+    /// The rights before the first entry.
     pub const ALL: Self = Self { writable: true, user: true, xd: false };
 
-    /// With one more entry on the path.
+    /// Returns the rights with one more entry on the path.
     #[must_use]
     pub fn and(self, entry: u64) -> Self {
         Self {
@@ -126,13 +127,13 @@ impl Rights {
         }
     }
 
-    /// As bits, for fingerprints.
+    /// Returns the rights as bits, for fingerprints.
     pub(crate) fn word(self) -> u64 {
         u64::from(self.writable) | u64::from(self.user) << 1 | u64::from(self.xd) << 2
     }
 }
 
-/// From a linear page to a frame.
+/// A mapping from a linear page to a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Translation {
     /// Size of the page.
@@ -141,7 +142,7 @@ pub struct Translation {
     pub va: u64,
     /// Physical address of the page's first byte.
     pub frame: u64,
-    /// What the path allows.
+    /// Rights of the path.
     pub rights: Rights,
     /// G of the entry that maps the page; it has an effect only with CR4.PGE.
     pub global: bool,
@@ -150,12 +151,12 @@ pub struct Translation {
 }
 
 impl Translation {
-    /// Does the page contain `va`?
+    /// Returns whether the page contains `va`.
     pub fn covers(&self, va: u64) -> bool {
         va & !(self.size.bytes() - 1) == self.va
     }
 
-    /// Where `va`, an address in this page, is in physical memory.
+    /// Returns the physical address of `va`, an address in this page.
     pub fn physical(&self, va: u64) -> u64 {
         self.frame | va & (self.size.bytes() - 1)
     }
@@ -167,14 +168,14 @@ impl Translation {
     }
 }
 
-/// What one paging-structure entry says.
+/// The meaning of one paging-structure entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     NotPresent,
     Reserved,
     /// The next table is at this physical address.
     Table(u64),
-    /// A page at this physical address.
+    /// The entry maps a page at this physical address.
     Page(Size, u64),
 }
 
@@ -185,7 +186,7 @@ const ABOVE: u64 = ((1 << 52) - 1) & !((1 << PHYSICAL_BITS) - 1);
 /// Bit 12 of an entry that maps a large page is PAT, no part of the address.
 const LARGE_PAT: u64 = 1 << 12;
 
-/// What `entry`, of a table at `level`, says (SDM vol. 3 §4.5, tables 4-14 to 4-19).
+/// Decodes `entry`, of a table at `level` (SDM vol. 3 §4.5, tables 4-14 to 4-19).
 pub(crate) fn meaning(entry: u64, level: u8, nxe: bool) -> Meaning {
     if entry & ENTRY_P == 0 {
         return Meaning::NotPresent;
@@ -205,22 +206,22 @@ pub(crate) fn meaning(entry: u64, level: u8, nxe: bool) -> Meaning {
     if frame & (size.bytes() - 1) == 0 { Meaning::Page(size, frame) } else { Meaning::Reserved }
 }
 
-/// Lowest bit of a linear address that selects an entry at `level`.
+/// Returns the lowest bit of a linear address that selects an entry at `level`.
 pub(crate) fn shift(level: u8) -> u32 {
     12 + 9 * (u32::from(level) - 1)
 }
 
-/// `va` without the bits below those that select an entry at `level`.
+/// Returns `va` without the bits below those that select an entry at `level`.
 pub(crate) fn prefix(va: u64, level: u8) -> u64 {
     va >> shift(level) << shift(level)
 }
 
-/// Physical address of the entry that `va` selects in the table at `table`, of `level`.
+/// Returns the physical address of the entry that `va` selects in the table at `table`, of `level`.
 pub(crate) fn entry_address(table: u64, level: u8, va: u64) -> u64 {
     table + (va >> shift(level) & 0x1ff) * 8
 }
 
-/// The PCID field of a CR3 value or a descriptor.
+/// Returns the PCID field of a CR3 value or a descriptor.
 pub(crate) fn low_bits(value: u64) -> u16 {
     u16::try_from(value & CR3_PCID).expect("12 bits")
 }

@@ -1,16 +1,16 @@
-//! Whether a translation permits an access (SDM vol. 3 §4.6.1): the flags it sets if so (§4.8), and the
-//! error code if not (§4.7).
+//! The check of an access against a translation (SDM vol. 3 §4.6.1): the flags that a permitted
+//! access sets (§4.8), and the error code of one that is not (§4.7).
 
 use crate::bits::{ENTRY_A, ENTRY_D, FAULT_I, FAULT_P, FAULT_RSVD, FAULT_U, FAULT_W};
 use crate::paging::{Paging, Translation};
 use crate::walk::{Failure, Walk};
 
-/// What an access does.
+/// The kind of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A data read.
     Read,
-    /// A data write; of a read-modify-write, too.
+    /// A data write, also that of a read-modify-write.
     Write,
     /// An instruction fetch.
     Execute,
@@ -21,7 +21,7 @@ pub enum Kind {
 pub struct Request {
     /// Linear address, after LAM; canonical.
     pub va: u64,
-    /// What it does.
+    /// Kind of the access.
     pub kind: Kind,
     /// A user-mode access: at CPL 3, and not one that the processor makes on its own, such as to a
     /// descriptor table.
@@ -31,11 +31,11 @@ pub struct Request {
     pub ac: bool,
 }
 
-/// May `request` use `translation`?
+/// Checks `request` against `translation`.
 ///
 /// # Errors
 ///
-/// The error code of the #PF.
+/// Returns the error code of the #PF.
 pub fn permit(paging: &Paging, translation: &Translation, request: &Request) -> Result<(), u32> {
     let rights = translation.rights;
     let executable = !(paging.nxe && rights.xd);
@@ -51,7 +51,8 @@ pub fn permit(paging: &Paging, translation: &Translation, request: &Request) -> 
     if permitted { Ok(()) } else { Err(FAULT_P | access_bits(paging, request)) }
 }
 
-/// The error code of the #PF that `failure` causes; `None` where there was no memory to read.
+/// Returns the error code of the #PF that `failure` causes; `None` where there was no memory to
+/// read.
 pub fn error_code(paging: &Paging, failure: Failure, request: &Request) -> Option<u32> {
     let access = access_bits(paging, request);
     match failure {
@@ -61,7 +62,7 @@ pub fn error_code(paging: &Paging, failure: Failure, request: &Request) -> Optio
     }
 }
 
-/// W/R, U/S and I/D. I/D is reported only with EFER.NXE or CR4.SMEP.
+/// Returns W/R, U/S and I/D of the error code. I/D is reported only with EFER.NXE or CR4.SMEP.
 fn access_bits(paging: &Paging, request: &Request) -> u32 {
     let kind = match request.kind {
         Kind::Read => 0,
@@ -72,9 +73,10 @@ fn access_bits(paging: &Paging, request: &Request) -> u32 {
     kind | if request.user { FAULT_U } else { 0 }
 }
 
-/// The entries that `walk` changes if its access is permitted, as physical address and new value, the
-/// topmost first: A at every level, D in the last one on a write (SDM vol. 3 §4.8). Nothing if the walk
-/// failed. An entry that is met twice on a path is given twice, the last value complete.
+/// Returns the entries that `walk` changes if its access is permitted, as physical address and new
+/// value, the topmost first: A at every level, D in the last one on a write (SDM vol. 3 §4.8).
+/// Nothing if the walk failed. An entry that occurs twice on a path is given twice, the last value
+/// complete.
 ///
 /// The processor makes each change with a locked cycle (§8.1.2.1).
 pub fn updates(walk: &Walk, kind: Kind) -> impl Iterator<Item = (u64, u64)> + '_ {

@@ -1,6 +1,6 @@
-//! Which frames a CPU may still use: for the question whether one may be freed.
+//! The frames that a CPU may still use, for the decision whether one may be freed.
 
-use crate::capture::{Found, paths, visit};
+use crate::capture::{Reached, paths, visit};
 use crate::paging::Physical;
 use crate::tlb::{Now, Table, Tlb};
 use crate::walk::Start;
@@ -14,7 +14,7 @@ pub struct Path {
     pub va: u64,
 }
 
-/// Which walks may read an entry inside a frame.
+/// The walks that may read an entry inside a frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     /// Walks from CR3.
@@ -27,7 +27,7 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// No walk, now or later.
+    /// Returns whether no walk, now or later, may read an entry inside the frame.
     pub fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.cached.is_empty() && self.later.is_empty()
     }
@@ -35,20 +35,20 @@ impl Reach {
 
 impl Tlb {
     /// Gives the physical address of every table that walks can read now, from CR3 or from what may be
-    /// cached under the current PCID; one that several paths lead to is given several times.
+    /// cached under the current PCID; a table that several paths lead to is given several times.
     pub fn tables_walked<M: Physical + ?Sized>(&self, now: &Now<'_, M>, give: &mut dyn FnMut(u64)) {
         for start in self.starts(now) {
             give(start.table);
             visit(now.memory, &now.paging, start, &mut |found| {
-                if let Found::Table(start) = found {
+                if let Reached::Table(start) = found {
                     give(start.table);
                 }
             });
         }
     }
 
-    /// Which walks may read an entry inside the 4-KiB frame at `frame`, whether the entry is present or
-    /// not.
+    /// Returns the walks that may read an entry inside the 4-KiB frame at `frame`, whether the
+    /// entry is present or not.
     pub fn walks_through<M: Physical + ?Sized>(&self, now: &Now<'_, M>, frame: u64) -> Reach {
         let through = |start: Start| {
             let mut found = Vec::new();

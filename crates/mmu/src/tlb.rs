@@ -1,54 +1,56 @@
 //! One CPU's TLB and paging-structure caches, as the set of all entries they may hold.
 //!
-//! A processor may fill its caches from any walk at any time, for speculation that never retires, too,
-//! and may drop any entry at any time (SDM vol. 3 §4.10.2.2, §4.10.2.3, §4.10.3.1). To explore each
-//! choice is hopeless, and needless.
+//! A processor may fill its caches from any walk at any time, also for speculation that never
+//! retires, and may drop any entry at any time (SDM vol. 3 §4.10.2.2, §4.10.2.3, §4.10.3.1). To
+//! explore each choice is infeasible, and not needed.
 //!
 //! # Why a set is enough
 //!
 //! *Claim*: under [`Fill::Adversarial`], whatever a processor may have cached at some moment is in this
 //! set, or can be walked to at that moment, from CR3 or from a paging-structure cache entry of the
-//! current PCID in this set. So [`Tlb::candidates`] has every result an access may get.
+//! current PCID in this set. So [`Tlb::candidates`] has every result that an access may get.
 //!
 //! By induction over what happens:
 //!
-//! - *The processor fills an entry.* The walk for it starts at CR3, or at an entry it has cached, which by
-//!   the claim is in the set or can be walked to from where such walks start. So the new entry can be
-//!   walked to.
-//! - *The processor drops an entry.* What it has cached becomes less; the claim still holds. An access
+//! - *The processor fills an entry.* The walk for it starts at CR3, or at an entry that it has
+//!   cached; by the claim that entry is in the set or can be walked to from where such walks start.
+//!   So the new entry can be walked to.
+//! - *The processor drops an entry.* It has fewer entries cached; the claim still holds. An access
 //!   without that entry gets a result that is among the candidates already, because the fresh walk and
 //!   the walks from all other entries always are. So evictions need not be explored.
-//! - *A paging-structure entry changes in memory.* Just before, [`Tlb::before_store`] adds all that can be
-//!   walked to through it. All else can be walked to as before.
-//! - *CR3 or the mode changes.* Just before, [`Tlb::before_leaving`] adds all that can be walked to.
+//! - *A paging-structure entry changes in memory.* Just before, [`Tlb::before_store`] adds
+//!   everything that can be walked to through it. Everything else can be walked to as before.
+//! - *CR3 or the mode changes.* Just before, [`Tlb::before_leaving`] adds everything that can be
+//!   walked to.
 //! - *Entries are invalidated.* What must go is dropped from the set; what can be walked to after that may
 //!   have been cached anew since. But an entry that stays may have come from a walk that started at a
 //!   paging-structure cache entry that goes. So, just before, what only such walks reach is added, unless
 //!   it must go, too.
-//! - *The set is normalized.* [`Tlb::normalize`] takes out only what walks from CR3 give, which the claim
-//!   does not ask for.
+//! - *The set is normalized.* [`Tlb::normalize`] removes only what walks from CR3 give, which the
+//!   claim does not require.
 //!
 //! Paging-structure cache entries of other PCIDs start no walks (§4.10.3.2), so nothing becomes cached
 //! from them until their PCID is current again.
 //!
 //! AMD (APM vol. 2 §5.5) allows a fill for any linear address with valid entries in the tables that CR3
-//! selects. That is the same set, as addresses are not limited here to what a program names.
+//! selects. That is the same set, as addresses are not limited here to those that a program names.
 //!
 //! # Accessed and dirty
 //!
-//! An entry is cached only once A is set at every level (§4.10.2.3). The set also has entries whose A flag
-//! was clear: the processor may set it and then fill, just before the change. A flag that such a fill
-//! would leave in memory is not modelled; software sees A set by accesses alone.
+//! An entry is cached only once A is set at every level (§4.10.2.3). The set also has entries whose
+//! A flag was clear: the processor may set it and then fill, just before the change. An A flag that
+//! such a fill would leave in memory is not modelled; software sees A set by accesses alone.
 //!
-//! A translation with D clear does not serve a write: the processor must set D in memory first (§4.8),
-//! and does it as in a walk ([`Outcome::Rewalk`](crate::Outcome::Rewalk)). One with D set serves writes
-//! without setting D again, even if software has cleared it (§4.10.4.3). So of two entries that differ
-//! in D alone only the one with D set is kept: it gives all that the other does.
+//! A translation with D clear does not serve a write: the processor must set D in memory first
+//! (§4.8), and it does so in a walk ([`Outcome::Rewalk`](crate::Outcome::Rewalk)). One with D set
+//! serves writes without setting D again, even if software has cleared it (§4.10.4.3). So of two
+//! entries that differ in D alone only the one with D set is kept: it serves every access that the
+//! other serves.
 //!
 //! # Page faults
 //!
-//! A fault invalidates what would be used for its address, so a fault that memory does not justify happens
-//! once: [`Tlb::page_fault`].
+//! A fault invalidates the entries that would be used for its address, so a fault that memory does
+//! not justify happens once: [`Tlb::page_fault`].
 //!
 //! # Page sizes
 //!
@@ -58,52 +60,52 @@
 use crate::paging::{Paging, Physical, Rights, Size, Translation, prefix};
 use crate::walk::{Failure, Start, Walk, walk};
 
-/// When entries come to be cached.
+/// The moment at which entries become cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fill {
-    /// At any time, from any walk: all that the manual allows.
+    /// At any time, from any walk: everything that the manual allows.
     Adversarial,
     /// When an access uses a walk. Entries are never evicted. Misses bugs for which a processor must have
-    /// walked ahead; what it finds happens on the simplest processor with a TLB.
+    /// walked ahead; every bug that it finds happens on the simplest processor with a TLB.
     Retain,
     /// Never: every access walks. A control, under which no invalidation is ever missing.
     Eager,
 }
 
-/// The moment of an operation on one CPU's caches: what the page walker sees.
+/// The state that the page walker sees at the moment of an operation on one CPU's caches.
 #[derive(Debug)]
 pub struct Now<'a, M: Physical + ?Sized> {
     /// Coherent memory.
     pub memory: &'a M,
-    /// That CPU's control registers.
+    /// Control registers of that CPU.
     pub paging: Paging,
-    /// The same for all operations on one [`Tlb`].
+    /// The fill policy, the same for all operations on one [`Tlb`].
     pub fill: Fill,
 }
 
-/// Which accesses may use a cached translation.
+/// The accesses that may use a cached translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tag {
-    /// Those under this PCID.
+    /// Accesses under this PCID.
     Pcid(u16),
-    /// Those under any PCID (SDM vol. 3 §4.10.2.4). The PCID that a processor may keep with it matters
-    /// nowhere.
+    /// Accesses under any PCID (SDM vol. 3 §4.10.2.4). The PCID that a processor may keep with the
+    /// entry has no effect.
     Global,
 }
 
 /// A translation that may be in the TLB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Entry {
-    /// Who may use it.
+    /// The accesses that may use it.
     pub tag: Tag,
-    /// What it says.
+    /// The cached translation.
     pub translation: Translation,
 }
 
-/// An entry that may be in a paging-structure cache: where walks for a range of addresses may start.
+/// An entry that may be in a paging-structure cache: a start of walks for a range of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Table {
-    /// Accesses under this PCID may use it. There are no global ones.
+    /// PCID of the accesses that may use it. No such entry is global.
     pub pcid: u16,
     /// Level of the paging-structure entry that is cached: 5 PML5E, 4 PML4E, 3 PDPTE, 2 PDE.
     pub level: u8,
@@ -111,12 +113,12 @@ pub struct Table {
     pub va: u64,
     /// Physical address of the next table.
     pub frame: u64,
-    /// What the path down to this entry allows.
+    /// Rights of the path down to this entry.
     pub rights: Rights,
 }
 
 impl Table {
-    /// Does it serve `va`?
+    /// Returns whether the entry serves `va`.
     pub fn covers(&self, va: u64) -> bool {
         prefix(va, self.level) == self.va
     }
@@ -126,32 +128,33 @@ impl Table {
     }
 }
 
-/// What one CPU's TLB and paging-structure caches may hold.
+/// The entries that one CPU's TLB and paging-structure caches may hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tlb {
-    /// Sorted, without duplicates, and without pairs that differ in D alone.
+    /// Translations, sorted, without duplicates, and without pairs that differ in D alone.
     pub(crate) entries: Vec<Entry>,
-    /// Sorted, without duplicates.
+    /// Paging-structure cache entries, sorted, without duplicates.
     pub(crate) tables: Vec<Table>,
 }
 
 impl Tlb {
-    /// Nothing is cached, as after reset.
+    /// Creates an empty set, as after reset.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The translations, in an order that depends on nothing but the set.
+    /// Returns the translations, in an order that depends on nothing but the set.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The entries of the paging-structure caches, in an order that depends on nothing but the set.
+    /// Returns the entries of the paging-structure caches, in an order that depends on nothing but
+    /// the set.
     pub fn tables(&self) -> &[Table] {
         &self.tables
     }
 
-    /// Gives the set as words; equal sets give the same, different sets different words.
+    /// Gives the set as words; equal sets give equal words, different sets different words.
     pub fn digest(&self, put: &mut impl FnMut(u64)) {
         put(count(self.entries.len()));
         for Entry { tag, translation } in &self.entries {
@@ -174,7 +177,7 @@ impl Tlb {
         }
     }
 
-    /// Translations that an access to `va` may use now.
+    /// Returns the translations that an access to `va` may use now.
     pub fn usable_entries(&self, paging: &Paging, va: u64) -> impl Iterator<Item = &Entry> + '_ {
         let own = Tag::Pcid(paging.pcid());
         let tags = [Some(own), paging.pge().then_some(Tag::Global)];
@@ -189,7 +192,7 @@ impl Tlb {
         })
     }
 
-    /// Paging-structure cache entries of the current PCID.
+    /// Returns the paging-structure cache entries of the current PCID.
     pub(crate) fn usable_tables(&self, paging: &Paging) -> &[Table] {
         let pcid = paging.pcid();
         let first = self.tables.partition_point(|table| table.pcid < pcid);
@@ -197,8 +200,8 @@ impl Tlb {
         &self.tables[first..last]
     }
 
-    /// Of the paging-structure cache entries of the current PCID those that no walk from CR3 gives: only
-    /// from these can something be reached that CR3 does not reach.
+    /// Returns the paging-structure cache entries of the current PCID that no walk from CR3 gives:
+    /// only from these can something be reached that CR3 does not reach.
     pub(crate) fn stale_tables<M: Physical + ?Sized>(
         &self,
         memory: &M,
@@ -233,7 +236,7 @@ impl Tlb {
 }
 
 impl Entry {
-    /// How a walk's translation is tagged when it is cached.
+    /// Tags the translation of a walk for the TLB.
     pub(crate) fn new(paging: &Paging, translation: Translation) -> Self {
         let global = translation.global && paging.pge();
         let tag = if global { Tag::Global } else { Tag::Pcid(paging.pcid()) };
@@ -241,7 +244,8 @@ impl Entry {
     }
 }
 
-/// The paging-structure cache entries that `walk` gives: one for each entry that leads to a table.
+/// Returns the paging-structure cache entries that `walk` gives: one for each entry that leads to a
+/// table.
 pub(crate) fn tables_of(walk: &Walk, pcid: u16) -> impl Iterator<Item = Table> + '_ {
     let missing = match walk.result {
         Err(Failure::NoMemory { pa }) => Some(pa),

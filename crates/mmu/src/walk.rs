@@ -2,34 +2,34 @@
 
 use crate::paging::{Meaning, Paging, Physical, Rights, Translation, entry_address, meaning};
 
-/// One entry that a walk read.
+/// One entry that a walk has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Read {
-    /// 5 PML5E, 4 PML4E, 3 PDPTE, 2 PDE, 1 PTE.
+    /// Level: 5 PML5E, 4 PML4E, 3 PDPTE, 2 PDE, 1 PTE.
     pub level: u8,
     /// Physical address of the entry.
     pub pa: u64,
-    /// What it held.
+    /// Value of the entry.
     pub value: u64,
-    /// What the path down to this entry allows.
+    /// Rights of the path down to this entry.
     pub rights: Rights,
 }
 
-/// Why a walk found no page.
+/// The reason why a walk found no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
     /// P is clear in the entry of this level.
     NotPresent {
-        /// 5 to 1.
+        /// Level, 5 to 1.
         level: u8,
     },
     /// A reserved bit is set in the entry of this level.
     Reserved {
-        /// 5 to 1.
+        /// Level, 5 to 1.
         level: u8,
     },
-    /// There is no memory where an entry should be. What a processor does then depends on the platform,
-    /// so the caller should not guess.
+    /// There is no memory at the address of an entry. What a processor does then depends on the
+    /// platform, so the caller should not guess.
     NoMemory {
         /// Physical address of the entry.
         pa: u64,
@@ -39,35 +39,35 @@ pub enum Failure {
 /// A walk, from CR3 or from an entry of a paging-structure cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Walk {
-    /// The linear address it was for.
+    /// The linear address that it translates.
     pub va: u64,
-    /// The page, or why there is none.
+    /// The page, or the reason why there is none.
     pub result: Result<Translation, Failure>,
     reads: [Read; 5],
     count: usize,
 }
 
 impl Walk {
-    /// The entries read, from the topmost down.
+    /// Returns the entries read, from the topmost down.
     pub fn reads(&self) -> &[Read] {
         &self.reads[..self.count]
     }
 }
 
-/// Where a walk starts: a table, the linear addresses it serves, and what the path to it allows.
+/// The start of a walk: a table, the linear addresses it serves, and the rights of the path to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
     /// Level of the table's entries.
     pub(crate) level: u8,
     /// Physical address of the table.
     pub(crate) table: u64,
-    /// First linear address the table serves.
+    /// First linear address that the table serves.
     pub(crate) va: u64,
     pub(crate) rights: Rights,
 }
 
 impl Start {
-    /// At CR3. `va` is 0, which is one of the addresses.
+    /// Starts at CR3. `va` is 0, which is one of the addresses.
     pub(crate) fn root(paging: &Paging) -> Self {
         Self { level: paging.levels(), table: paging.root(), va: 0, rights: Rights::ALL }
     }

@@ -1,10 +1,10 @@
-//! The set of what may be cached against a processor whose every choice is explored.
+//! The set of entries that may be cached, compared with a processor whose every choice is explored.
 //!
 //! That processor holds at most [`CAPACITY`] entries, and between any two operations fills and drops
 //! entries at will. Each fill, each invalidation and each result depends on one entry alone, so
 //! room for one more than that shows every result that a processor of any size can give. It is written in
 //! another style than the crate: a translation is a last step of a walk like the others, and each
-//! operation says what stays.
+//! operation lists the entries that stay.
 
 mod common;
 
@@ -21,7 +21,7 @@ use proptest::prelude::*;
 const CAPACITY: usize = 2;
 /// Two pages of one page table, one of another, one of the upper half.
 const PAGES: [u64; 4] = [0, 0x1000, 0x20_0000, 0xffff_8000_0000_0000];
-/// Two tables of each level from here, PML5 tables first.
+/// The first of the tables, two of each level, PML5 tables first.
 const TABLES: u64 = 0x1000;
 const FRAMES: u64 = 0x2_0000;
 const MODES: [(Kind, bool); 6] = [
@@ -44,14 +44,14 @@ enum Op {
     Fault { page: usize, mode: usize },
 }
 
-/// What an access observes: the physical address, or the error code.
+/// The result that an access observes: the physical address, or the error code.
 type Observed = Result<u64, u32>;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_set_gives_what_some_processor_gives(
+    fn the_set_agrees_with_some_processor(
         normalize: bool,
         la57 in prop::bool::weighted(0.2),
         entries in prop::collection::vec(entry(), 0..8),
@@ -95,7 +95,7 @@ proptest! {
     }
 }
 
-/// An entry of one of the tables and a value for it.
+/// Generates an entry of one of the tables and a value for it.
 fn entry() -> impl Strategy<Value = (u64, u64)> {
     let table = prop_oneof![1 => 0..2u64, 6 => 2..10u64];
     let place = (table, prop::sample::select(vec![0, 0, 0, 1]));
@@ -128,7 +128,7 @@ fn entry() -> impl Strategy<Value = (u64, u64)> {
     })
 }
 
-/// The entries of a table that walks for some of the pages use.
+/// Returns the entries of a table that walks for some of the pages use.
 fn entries_of(table: u64) -> [u64; 2] {
     let second = [511, 256, 1, 1, 1][usize::try_from(table / 2).expect("small")];
     [0, second].map(|index| TABLES + table * 0x1000 + index * 8)
@@ -164,12 +164,12 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The first of the two tables that CR3 may select.
+/// Returns the first of the two tables that CR3 may select.
 fn roots(la57: bool) -> u64 {
     if la57 { TABLES } else { TABLES + 0x2000 }
 }
 
-/// `op` with a root that fits the mode; none if it would fault.
+/// Returns `op` with a root that fits the mode; `None` if it would fault.
 fn legal(op: Op, paging: &Paging) -> Option<Op> {
     let pcide = paging.cr4 & CR4_PCIDE != 0;
     match op {
@@ -221,14 +221,14 @@ fn observed(tlb: &Tlb, now: &Now<'_, Memory>, request: Request) -> BTreeSet<Obse
         .collect()
 }
 
-/// One cached entry: the end of some steps of a walk. Those of level 0 are in the TLB, the others in
-/// the paging-structure caches.
+/// One cached entry: the end of some steps of a walk. Entries of level 0 are in the TLB, the others
+/// in the paging-structure caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Cached {
     pcid: u16,
     global: bool,
     level: u8,
-    /// How many bits of the address it does not depend on, and the others.
+    /// The number of low address bits that the entry does not depend on; `tag` holds the others.
     low: u32,
     tag: u64,
     target: u64,
@@ -284,7 +284,7 @@ impl Brute {
         }
     }
 
-    /// Everything that walks may give to the caches.
+    /// Returns everything that walks may give to the caches.
     fn fills(&self, state: &[Cached]) -> BTreeSet<Cached> {
         let mut fills = BTreeSet::new();
         for va in PAGES {
@@ -301,7 +301,7 @@ impl Brute {
         fills
     }
 
-    /// Every place from which a walk for `va` may start, CR3 as if it were an entry.
+    /// Returns every point from which a walk for `va` may start, with CR3 as if it were an entry.
     fn starts(&self, state: &[Cached], va: u64) -> Vec<Cached> {
         let root = Cached {
             pcid: self.paging.pcid(),
@@ -319,7 +319,7 @@ impl Brute {
         std::iter::once(root).chain(cached).collect()
     }
 
-    /// One step of a walk: what comes below `from`, or the error code of a fault.
+    /// Performs one step of a walk: returns what comes below `from`, or the error code of a fault.
     fn step(&self, from: Cached, va: u64) -> Result<Cached, u32> {
         let level = from.level - 1;
         let low = 3 + 9 * u32::from(level);
@@ -347,7 +347,8 @@ impl Brute {
         })
     }
 
-    /// Every end that the walk of an access may come to now: a translation, or an error code.
+    /// Returns every result that the walk of an access may have now: a translation, or an error
+    /// code.
     fn results(&self, va: u64) -> HashSet<Result<Cached, u32>> {
         let mut results = HashSet::new();
         for state in &self.states {
@@ -407,7 +408,7 @@ impl Brute {
         self.idle();
     }
 
-    /// Does `op` leave `entry`? The registers were `old` before.
+    /// Returns whether `op` leaves `entry`. The registers were `old` before.
     fn stays(&self, entry: &Cached, op: Op, old: &Paging) -> bool {
         let own = entry.pcid == old.pcid();
         match op {

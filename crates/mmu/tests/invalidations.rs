@@ -1,4 +1,4 @@
-//! What each operation must drop and what it must leave, cell by cell (SDM vol. 3 §4.10.4.1).
+//! The entries that each operation must drop and must leave, cell by cell (SDM vol. 3 §4.10.4.1).
 
 mod common;
 
@@ -16,7 +16,7 @@ const ROOT: u64 = 0x1000;
 const HERE: u64 = 0x1000;
 const THERE: u64 = 1 << 39 | 0x1000;
 
-/// The columns: what may be cached.
+/// The columns: entries that may be cached.
 const CELLS: [&str; 8] = [
     "translation, current PCID, this page",
     "translation, current PCID, other page",
@@ -100,7 +100,7 @@ fn an_address_in_a_large_page_drops_the_page() {
 }
 
 #[test]
-fn invpcid_refuses_what_the_manual_says() {
+fn invpcid_refuses_illegal_operands() {
     let with = paging(ROOT, 1);
     let without = Paging { cr4: with.cr4 & !CR4_PCIDE, ..with };
     for kind in 0..4 {
@@ -114,7 +114,7 @@ fn invpcid_refuses_what_the_manual_says() {
     assert_eq!(Invpcid::new(1, [5, 1 << 47], &with), Some(Invpcid::Context { pcid: 5 }));
 }
 
-/// A set with all eight cells. The global translations may be read, but not written.
+/// Creates a set with all eight cells. The global translations may be read, but not written.
 fn filled(current: u16) -> (Memory, Tlb) {
     let mut memory = Memory::default();
     for (table, index, next) in [

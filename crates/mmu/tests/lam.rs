@@ -1,4 +1,4 @@
-//! LAM and canonicality against the other known wording: check the bits, then mask.
+//! LAM and canonicality, compared with the other known wording: check the bits, then mask.
 
 use mmu::bits::{CR3_LAM_U48, CR3_LAM_U57, CR4_LA57, CR4_LAM_SUP};
 use mmu::lam::{canonical, data_address};
@@ -14,7 +14,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_used_is_canonical_and_of_the_pointers_half(pointer in pointer(), mode in mode()) {
+    fn used_addresses_are_canonical_and_in_the_pointers_half(pointer in pointer(), mode in mode()) {
         let (cr3, cr4) = mode;
         if let Some(va) = data_address(pointer, cr3, cr4) {
             prop_assert!(canonical(va, cr4 & CR4_LA57 != 0));
@@ -24,14 +24,15 @@ proptest! {
     }
 
     #[test]
-    fn canonical_is_that_the_upper_bits_are_equal(pointer in pointer(), la57: bool) {
+    fn canonical_means_equal_upper_bits(pointer in pointer(), la57: bool) {
         let upper = pointer >> if la57 { 56 } else { 47 };
         let ones = if la57 { 0xff } else { 0x1_ffff };
         prop_assert_eq!(canonical(pointer, la57), upper == 0 || upper == ones);
     }
 }
 
-/// Bits 63:44, where the rules decide, are mostly equal, but for up to two of them.
+/// Generates pointers. Bits 63:44, where the rules decide, are mostly equal, but for up to two of
+/// them.
 fn pointer() -> impl Strategy<Value = u64> {
     let differing = prop::collection::vec(44..64u32, 0..3);
     let tagged = (any::<bool>(), any::<u64>(), differing).prop_map(|(upper, low, differing)| {
@@ -48,7 +49,7 @@ fn pointer() -> impl Strategy<Value = u64> {
     prop_oneof![tagged, tag, any::<u64>()]
 }
 
-/// CR3 and CR4.
+/// Generates CR3 and CR4.
 fn mode() -> impl Strategy<Value = (u64, u64)> {
     let flag = |bit: u64| any::<bool>().prop_map(move |set| if set { bit } else { 0 });
     (flag(CR3_LAM_U48), flag(CR3_LAM_U57), flag(CR4_LAM_SUP), flag(CR4_LA57))

@@ -1,4 +1,4 @@
-//! What accesses may get, what is kept in a set, and which frames it reaches.
+//! The results that accesses may get, the entries that a set keeps, and the frames that it reaches.
 
 mod common;
 
@@ -37,7 +37,7 @@ fn a_table_that_was_replaced_is_walked_until_it_is_invalidated() {
     let cached = Source::Cached(Tag::Pcid(1));
     assert_eq!(found, [(Source::Fresh, NEW), (from, 0x1_2000), (cached, OLD)]);
 
-    // The walk from the old PDE goes with INVLPG of any address; what it gave for this one stays.
+    // INVLPG of any address drops the walk from the old PDE; the translation for this one stays.
     assert!(tlb.invlpg(&now, 0x7000));
     assert_eq!(
         frames(&tlb, &now).iter().map(|(_, frame)| *frame).collect::<Vec<_>>(),
@@ -107,7 +107,7 @@ fn a_write_sets_d_unless_the_translation_has_it() {
     let found = outcomes(&tlb, &now(&memory, Fill::Adversarial));
     assert_eq!(found, [(true, access(NEW)), (false, Outcome::Rewalk)]);
 
-    // If it does not permit the write, either, the write faults.
+    // If the new translation does not permit the write, either, the write faults.
     let (mut memory, mut tlb) = (mapped(), Tlb::new());
     memory.store(PTE, (OLD | OPEN) & !ENTRY_D & !ENTRY_RW);
     store(&mut tlb, &mut memory, PTE, NEW | OPEN);
@@ -139,7 +139,7 @@ fn of_entries_that_differ_in_d_one_is_kept() {
 }
 
 #[test]
-fn the_other_policies_fill_as_they_say() {
+fn the_other_policies_fill_as_documented() {
     for (fill, expected) in [(Fill::Retain, 2), (Fill::Eager, 1)] {
         let (mut memory, mut tlb) = (mapped(), Tlb::new());
         let before = now(&memory, fill);
@@ -169,7 +169,7 @@ fn leaving_keeps_everything_for_the_return() {
     unchanged.normalize(&now(&memory, Fill::Adversarial));
     assert_eq!(unchanged, Tlb::new(), "there and back is as if nothing had been");
 
-    // What is changed while away is still there after the return.
+    // An entry that was changed while away is still there after the return.
     tlb.before_store(&away, PTE);
     memory.store(PTE, 0);
     let away = Now { memory: &memory, paging, fill: Fill::Adversarial };
@@ -256,13 +256,13 @@ fn store(tlb: &mut Tlb, memory: &mut Memory, pa: u64, value: u64) {
     memory.store(pa, value);
 }
 
-/// Where the page is, by which way; without failures.
+/// Returns the address and the origin of each result; failures are left out.
 fn frames(tlb: &Tlb, now: &Now<'_, Memory>) -> Vec<(Source, u64)> {
     let candidates = tlb.candidates(now, PAGE).into_iter();
     candidates.filter_map(|c| Some((c.source, c.result.ok()?.frame))).collect()
 }
 
-/// The pages whose cached translations lead to the 4-KiB frame at `frame`.
+/// Returns the pages whose cached translations lead to the 4-KiB frame at `frame`.
 fn pages_holding(tlb: &Tlb, frame: u64) -> Vec<u64> {
     let translations = tlb.entries().iter().map(|entry| entry.translation);
     let holds = translations.filter(|page| frame & !(page.size.bytes() - 1) == page.frame);

@@ -1,4 +1,4 @@
-//! Walks and permissions against a reference that goes through the manual's tables bit by bit
+//! Walks and permissions, compared with a reference that follows the manual's tables bit by bit
 //! (SDM vol. 3 §4.5 to §4.8).
 
 mod common;
@@ -19,7 +19,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 8192, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_access_does_what_the_manual_says(
+    fn accesses_agree_with_the_manual(
         entries in prop::collection::vec(((0..FRAMES, 0..3usize), value()), 8..24),
         paging in paging(),
         va in (prop::collection::vec(0..3usize, 5), 0..0x1000u64),
@@ -47,7 +47,7 @@ proptest! {
 }
 
 #[test]
-fn a_failed_walk_says_where() {
+fn a_failed_walk_names_the_level() {
     let mut memory = Memory::default();
     let paging = common::paging(0x1000, 0);
     let fails = |memory: &Memory, failure| {
@@ -88,7 +88,7 @@ fn a_page_has_its_size_and_place() {
     }
 }
 
-/// Any bits, but mostly those of an entry that leads somewhere.
+/// Generates any bits, but mostly those of an entry that leads somewhere.
 fn value() -> impl Strategy<Value = u64> {
     let flags = prop::sample::select(vec![
         0,
@@ -130,7 +130,7 @@ fn paging() -> impl Strategy<Value = Paging> {
     )
 }
 
-/// A path of tables one after the other, changed by `entries`.
+/// Creates a path of tables one after the other, changed by `entries`.
 fn memory(entries: &[((u64, usize), u64)], levels: u8) -> Memory {
     let mut memory = Memory::default();
     for frame in 1..=u64::from(levels) {
@@ -146,7 +146,7 @@ fn memory(entries: &[((u64, usize), u64)], levels: u8) -> Memory {
 
 const INDICES: [u64; 3] = [0, 7, 511];
 
-/// The canonical address with these indices, the topmost first.
+/// Returns the canonical address with these indices, the topmost first.
 fn address(indices: &[usize], offset: u64, la57: bool) -> u64 {
     let indices = if la57 { indices } else { &indices[1..] };
     let va = indices.iter().fold(0, |va, index| va << 9 | INDICES[*index]) << 12 | offset;
@@ -154,7 +154,7 @@ fn address(indices: &[usize], offset: u64, la57: bool) -> u64 {
     ((va << unused).cast_signed() >> unused).cast_unsigned()
 }
 
-/// One access, told as the manual tells it.
+/// One access, in the manual's terms.
 struct Reference {
     outcome: Outcome,
     read: Vec<u64>,
@@ -169,7 +169,7 @@ impl Reference {
     }
 
     fn walk(&mut self, memory: &Memory, paging: &Paging, request: &Request) -> Outcome {
-        // For each level the name, the lowest bit of the index, and what bit 7 says there.
+        // For each level the name, the lowest bit of the index, and the meaning of bit 7.
         let all = [
             ("PML5E", 48, "reserved"),
             ("PML4E", 39, "reserved"),
@@ -229,7 +229,7 @@ impl Reference {
     }
 }
 
-/// The list in §4.6.1, item by item.
+/// Returns whether the list in §4.6.1, item by item, allows the access.
 fn allowed(paging: &Paging, request: &Request, fields: &BTreeMap<&str, Vec<bool>>) -> bool {
     let user_address = fields["U/S"].iter().all(|set| *set);
     let read_only = fields["R/W"].contains(&false);
@@ -254,7 +254,7 @@ fn allowed(paging: &Paging, request: &Request, fields: &BTreeMap<&str, Vec<bool>
     }
 }
 
-/// Figure 4-12.
+/// Returns the #PF with the error code of Figure 4-12.
 fn fault(paging: &Paging, request: &Request, present: bool, reserved: bool) -> Outcome {
     let fetch = request.kind == Kind::Execute && (paging.nxe || paging.cr4 >> 20 & 1 == 1);
     let flags = [present, request.kind == Kind::Write, request.user, reserved, fetch];

@@ -1,4 +1,4 @@
-//! Interpreter against processor.
+//! The comparison of the interpreter with the processor.
 
 use std::fmt;
 
@@ -11,34 +11,34 @@ use crate::rng::Rng;
 use crate::scope::{exclusion, missing_feature};
 use crate::window::{SIZE, WINDOW, Window};
 
-/// What became of a form.
+/// The result of the comparison for one form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coverage {
     /// All instances agree.
     Covered {
-        /// Instances run.
+        /// Number of instances run.
         instances: u32,
-        /// Of them, those that faulted (on both sides).
+        /// Number of instances that faulted (on both sides).
         faults: u32,
     },
-    /// Not to be run in a user program.
+    /// The form cannot be run in a user program.
     Excluded {
-        /// Why.
+        /// The reason.
         reason: &'static str,
     },
-    /// This processor lacks it.
+    /// This processor lacks the form.
     Skipped {
-        /// The CPUID feature, by iced's name.
+        /// The missing CPUID feature, by iced's name.
         feature: String,
     },
 }
 
-/// An instance on which the two differ.
+/// An instance with different results on the two sides.
 #[derive(Clone, Debug)]
 pub struct Mismatch {
     /// The form.
     pub code: Code,
-    /// What differs, one line each.
+    /// The differences, one line each.
     pub differences: Vec<String>,
     /// The instance; `None` if none could be made.
     pub instance: Option<Box<Instance>>,
@@ -74,7 +74,7 @@ impl fmt::Display for Mismatch {
 ///
 /// # Errors
 ///
-/// The first instance on which they differ.
+/// Returns the first instance on which they differ.
 pub fn check(code: Code, count: u32, seed: u64) -> Result<Coverage, Box<Mismatch>> {
     check_on(&mut Cpu::acquire(), code, count, seed)
 }
@@ -152,9 +152,10 @@ fn interpret(instance: &Instance, host: Host) -> Result<Observed, String> {
     Err("does not end".to_owned())
 }
 
-/// What an Intel processor leaves behind a fault and an AMD does not, taken back; nothing else.
+/// Reverts the effects of a faulting instruction on an Intel processor that an AMD does not have;
+/// nothing else.
 ///
-/// The interpreter does as AMD does: see *Where the vendors differ* in `x86`.
+/// The interpreter follows AMD: see *Where the vendors differ* in `x86`.
 fn as_the_other_vendor(instance: &Instance, native: &mut Observed, own: &Observed) {
     use Mnemonic as M;
     if native.fault.is_none() || native.fault != own.fault {
@@ -235,12 +236,12 @@ fn registers(differ: &mut impl FnMut(&str, String, String), native: &Regs, own: 
     differ("gs", format!("{:x}", native.gs_base), format!("{:x}", own.gs_base));
 }
 
-/// Flags that the manual leaves undefined, for this instance.
+/// Returns the flags that the manual leaves undefined for this instance.
 fn undefined_flags(instance: &Instance) -> u64 {
     use Mnemonic as M;
     let instruction = &instance.instruction;
     match instruction.mnemonic() {
-        // By count, which iced cannot know if it is in CL.
+        // By count, unknown to iced if it is in CL.
         M::Shl | M::Sal | M::Shr | M::Sar | M::Shld | M::Shrd => {
             let count = shift_count(instance);
             let overflow = if count > 1 { flags::OF } else { 0 };
@@ -260,7 +261,7 @@ fn undefined_flags(instance: &Instance) -> u64 {
     }
 }
 
-/// The one undefined flag that the interpreter does not clear: CF of SHL and SHR.
+/// Returns the one undefined flag that the interpreter does not clear: CF of SHL and SHR.
 fn carry_shifted_out(instance: &Instance) -> u64 {
     use Mnemonic as M;
     match instance.instruction.mnemonic() {
@@ -281,7 +282,7 @@ fn from_iced(bits: u32) -> u64 {
     pairs.iter().filter(|(iced, _)| bits & iced != 0).fold(0, |all, (_, flag)| all | flag)
 }
 
-/// Bits of the first operand.
+/// Returns the width of the first operand in bits.
 fn width(instruction: &Instruction) -> u64 {
     let bytes = match instruction.op0_kind() {
         OpKind::Memory => instruction.memory_size().size(),
@@ -290,7 +291,7 @@ fn width(instruction: &Instruction) -> u64 {
     8 * bytes as u64
 }
 
-/// Masked count of a shift or rotate.
+/// Returns the masked count of a shift or rotate.
 fn shift_count(instance: &Instance) -> u64 {
     let instruction = &instance.instruction;
     let last = instruction.op_count() - 1;
@@ -303,7 +304,8 @@ fn shift_count(instance: &Instance) -> u64 {
     count & if width(instruction) == 64 { 63 } else { 31 }
 }
 
-/// SHLD and SHRD of 16 bits by more than 16: result and flags are undefined.
+/// Returns whether this is a SHLD or SHRD of 16 bits by more than 16, whose result and flags are
+/// undefined.
 fn undefined_result(instance: &Instance) -> bool {
     let double = matches!(instance.instruction.mnemonic(), Mnemonic::Shld | Mnemonic::Shrd);
     double && width(&instance.instruction) == 16 && shift_count(instance) > 16

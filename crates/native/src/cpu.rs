@@ -1,4 +1,4 @@
-//! Running bytes on the processor below.
+//! Execution of bytes on the host's processor.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,23 +8,23 @@ use x86::Regs;
 use crate::stub::{self, PAGES, STATE, STUBS, State, TEST, TEST_PAGE};
 use crate::window::{GUARD, SIZE, WINDOW};
 
-/// Where the tested instruction lies: what `Regs::rip` must be.
+/// The address of the tested instruction: the required `Regs::rip`.
 pub const IP: u64 = TEST;
 
-/// What came of an instruction.
+/// The result of an instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// Registers after; RIP is the next instruction, or the faulting one. `kernel_gs_base` is the
-    /// one given.
+    /// Registers afterwards; RIP is the next instruction, or the faulting one. `kernel_gs_base` is
+    /// the given one.
     pub regs: Regs,
-    /// The window after.
+    /// The window afterwards.
     pub memory: Vec<u8>,
-    /// The vector, if it faulted.
+    /// The vector of the fault, if there was one.
     pub fault: Option<u8>,
 }
 
-/// The processor. There is one: code and data lie at fixed addresses and signal handlers are those of
-/// the process, so whoever holds this keeps others waiting.
+/// The processor. There is one: code and data are at fixed addresses and signal handlers belong to
+/// the process, so the owner of this value keeps others waiting.
 pub struct Cpu {
     fsgsbase: bool,
     fs_base: u64,
@@ -39,19 +39,19 @@ const SIGNALS: [i32; 5] = [libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGB
 
 static ONLY: Mutex<()> = Mutex::new(());
 
-/// Thread that is inside a tested instruction, 0 if none.
+/// The thread inside a tested instruction, 0 if none.
 static ACTIVE: AtomicI32 = AtomicI32::new(0);
 
 impl Cpu {
-    /// Waits for the processor, maps code and window, installs the signal handlers. They are taken
-    /// back on drop; the mappings stay.
+    /// Waits for the processor, maps code and window, installs the signal handlers. They are
+    /// restored on drop; the mappings stay.
     ///
     /// # Panics
     ///
-    /// If the system refuses a writable and executable mapping, or the addresses are taken.
+    /// Panics if the system refuses a writable and executable mapping, or the addresses are taken.
     pub fn acquire() -> Cpu {
         static MAPPED: std::sync::Once = std::sync::Once::new();
-        // A panic elsewhere leaves nothing half-done here: each run sets everything it uses.
+        // A panic elsewhere leaves no partial state here: each run sets everything it uses.
         let only = ONLY.lock().unwrap_or_else(PoisonError::into_inner);
         let fsgsbase = fsgsbase();
         MAPPED.call_once(|| map(fsgsbase));
@@ -67,24 +67,25 @@ impl Cpu {
         }
     }
 
-    /// Are FS and GS bases readable and writable in user mode?
+    /// Returns whether FS and GS bases are readable and writable in user mode.
     pub fn fsgsbase(&self) -> bool {
         self.fsgsbase
     }
 
-    /// FS base of this thread, which a tested instruction must start with.
+    /// Returns the FS base of this thread, which a tested instruction must start with.
     pub fn fs_base(&self) -> u64 {
         self.fs_base
     }
 
     /// Runs one instruction at [`IP`] with these registers and this content of the window.
     ///
-    /// Without [`Cpu::fsgsbase`], GS base must be 0. IF must be set, TF, IOPL, AC, VM clear: what they
-    /// change is for the kernel to see.
+    /// Without [`Cpu::fsgsbase`], GS base must be 0. IF must be set, TF, IOPL, AC, VM clear: only
+    /// the kernel sees their effects.
     ///
     /// # Panics
     ///
-    /// If `memory` is not as long as the window, `bytes` are too many, or `before` is not as said.
+    /// Panics if `memory` is not as long as the window, `bytes` are too many, or `before` violates
+    /// the above.
     pub fn run(&mut self, bytes: &[u8], before: &Regs, memory: &[u8]) -> Observed {
         use x86::flags::{AC, IF, IOPL, TF, VM};
         assert!(bytes.len() <= x86::MAX_LEN && memory.len() == SIZE);
@@ -95,7 +96,7 @@ impl Cpu {
         let state = STATE as *mut State;
         // SAFETY: the three pages at STUBS and the window were mapped for reading and writing by
         // `acquire` and are never unmapped; `_only` makes this the one user of them. The memory of
-        // this call lies elsewhere, as those addresses were free when they were mapped.
+        // this call is elsewhere, as those addresses were free when they were mapped.
         unsafe {
             (*state).gpr = before.gpr;
             (*state).xmm = before.xmm;
@@ -106,10 +107,10 @@ impl Cpu {
             std::ptr::copy_nonoverlapping(memory.as_ptr(), WINDOW as *mut u8, SIZE);
         }
         ACTIVE.store(gettid(), Ordering::SeqCst);
-        // SAFETY: the stub page holds a function of this type that follows the C calling convention:
-        // it saves and restores what is callee-saved, the FS and GS bases, and the direction flag.
-        // What the tested instruction does in between is bounded by who made it: its accesses go to
-        // the window or fault.
+        // SAFETY: the stub page holds a function of this type that follows the C calling
+        // convention: it saves and restores the callee-saved registers, the FS and GS bases, and
+        // the direction flag. The generator bounds the effects of the tested instruction: its
+        // accesses go to the window or fault.
         unsafe {
             let entry = std::mem::transmute::<usize, extern "C" fn()>(STUBS as usize);
             entry();
@@ -133,10 +134,11 @@ impl Cpu {
         Observed { regs, memory, fault }
     }
 
-    /// Puts the instruction in the middle of INT3s, with a jump to the exit stub behind it.
+    /// Places the instruction in the middle of INT3s, with a jump to the exit stub behind it.
     fn place(&mut self, bytes: &[u8]) {
-        // SAFETY: the test page is mapped writable, and `&mut self` with `_only` means that nobody
-        // executes it now. The longest instruction and a jump end far before the end of the page.
+        // SAFETY: the test page is mapped writable, and `&mut self` with `_only` means that no
+        // thread executes it now. The longest instruction and a jump end far before the end of the
+        // page.
         unsafe {
             let test = TEST as *mut u8;
             std::ptr::write_bytes(test, 0xcc, 32);
@@ -147,7 +149,7 @@ impl Cpu {
         }
     }
 
-    /// RIP and vector. An INT3 elsewhere on the test page is where a branch landed.
+    /// Returns RIP and vector. An INT3 elsewhere on the test page is the landing of a branch.
     fn outcome(&self, after: &State, len: usize) -> (u64, Option<u8>) {
         if after.trapped == 0 {
             return (TEST + len as u64, None);
@@ -172,7 +174,7 @@ impl Drop for Cpu {
     }
 }
 
-/// Can a branch of the tested instruction, `len` bytes long, land on `target`?
+/// Returns whether a branch of the tested instruction, `len` bytes long, can land on `target`.
 pub fn is_landing(target: u64, len: usize) -> bool {
     let behind = TEST + len as u64 + 5;
     (TEST_PAGE..TEST_PAGE + 0x1000).contains(&target) && !(TEST..behind).contains(&target)
@@ -183,7 +185,7 @@ fn gettid() -> i32 {
     unsafe { libc::gettid() }
 }
 
-/// Has the kernel enabled RDFSBASE and its kin (bit 1 of AT_HWCAP2)?
+/// Returns whether the kernel has enabled RDFSBASE and the other three (bit 1 of AT_HWCAP2).
 fn fsgsbase() -> bool {
     // SAFETY: reads the auxiliary vector.
     unsafe { libc::getauxval(libc::AT_HWCAP2) & 2 != 0 }
@@ -198,7 +200,7 @@ fn fs_base() -> u64 {
     base
 }
 
-/// Maps `len` bytes at `address` with `protection`, nowhere else.
+/// Maps `len` bytes with `protection` at `address` exactly.
 fn map_at(address: u64, len: usize, protection: i32) {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
     // SAFETY: MAP_FIXED_NOREPLACE never replaces a mapping, so no memory in use changes.
@@ -214,14 +216,14 @@ fn map(fsgsbase: bool) {
     map_at(WINDOW, SIZE, PROT_READ | PROT_WRITE);
     map_at(WINDOW + SIZE as u64, GUARD, PROT_NONE);
     let code = stub::code(fsgsbase);
-    // SAFETY: just mapped, and nobody uses it yet.
+    // SAFETY: just mapped, and not yet used.
     unsafe {
         std::ptr::write_bytes(TEST_PAGE as *mut u8, 0xcc, 0x1000);
         std::ptr::copy_nonoverlapping(code.as_ptr(), STUBS as *mut u8, code.len());
     }
 }
 
-/// Installs a signal stack and the handlers; gives what was there before.
+/// Installs a signal stack and the handlers; returns the previous ones.
 fn install(stack: &mut [u8]) -> (libc::stack_t, Vec<(i32, libc::sigaction)>) {
     let new = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: stack.len() };
     // SAFETY: an all-zero stack_t or sigaction is a valid value of a C structure of integers.
@@ -236,18 +238,18 @@ fn install(stack: &mut [u8]) -> (libc::stack_t, Vec<(i32, libc::sigaction)>) {
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
         // SAFETY: as for stack_t.
         let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
-        // SAFETY: the handler has the signature that SA_SIGINFO asks for, and calls only what may be
-        // called from a handler.
+        // SAFETY: the handler has the signature that SA_SIGINFO requires, and calls only functions
+        // that may be called from a handler.
         assert_eq!(unsafe { libc::sigaction(signal, &action, &mut old) }, 0, "sigaction");
         (signal, old)
     });
     (old, handlers.to_vec())
 }
 
-/// Notes the trap and resumes at the exit stub, which stores the registers as the trap left them.
+/// Records the trap and resumes at the exit stub, which stores the registers as the trap left them.
 extern "C" fn on_signal(signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     if ACTIVE.load(Ordering::SeqCst) != gettid() {
-        // Not ours: let the instruction be repeated under the default action.
+        // A foreign signal: let the instruction be repeated under the default action.
         // SAFETY: SIG_DFL is a valid handler for any of these signals.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
         return;

@@ -1,16 +1,16 @@
-//! Random values, mixed with the ones at which arithmetic goes wrong.
+//! Random values, mixed with boundary values of arithmetic.
 
 /// SplitMix64: small, seedable, and good enough to choose operands.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// A generator whose whole sequence follows from `seed`.
+    /// Creates a generator whose whole sequence follows from `seed`.
     pub fn new(seed: u64) -> Rng {
         Rng(seed)
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -19,22 +19,22 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// Returns a number below `bound`, which is not 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.bits() % bound
     }
 
-    /// True once in `n` times.
+    /// Returns true once in `n` calls on average.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
-    /// One of `choices`.
+    /// Returns one of `choices`.
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
     }
 
-    /// An operand: a boundary of some width, a small number, or random bits.
+    /// Returns an operand: a boundary of some width, a small number, or random bits.
     pub fn value(&mut self) -> u64 {
         const BOUNDARIES: [u64; 16] = [
             0,
@@ -58,13 +58,13 @@ impl Rng {
             0 | 1 => self.pick(&BOUNDARIES),
             2 => self.pick(&BOUNDARIES).wrapping_add(self.below(5)).wrapping_sub(2),
             3 => self.below(64),
-            // Garbage above a boundary, for operations narrower than the register.
+            // Random bits above a boundary, for operations narrower than the register.
             4 => self.bits() << self.pick(&[8, 16, 32]) | self.pick(&BOUNDARIES) & 0xff,
             _ => self.bits(),
         }
     }
 
-    /// A vector operand.
+    /// Returns a vector operand.
     pub fn vector(&mut self) -> u128 {
         match self.below(4) {
             0 => u128::from(self.value()) << 64 | u128::from(self.value()),

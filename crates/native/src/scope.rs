@@ -1,4 +1,4 @@
-//! Which supported forms are not compared here, and why.
+//! The supported forms that are not compared here, with the reasons.
 
 use iced_x86::{Code, CpuidFeature, Mnemonic};
 
@@ -33,7 +33,7 @@ pub const EXCLUDED: &[(Mnemonic, &str)] = &[
     (Mnemonic::Rdtscp, VARIES),
 ];
 
-/// Why a form is not run, if it is not.
+/// Returns the reason why a form is not run, if it is not.
 pub(crate) fn exclusion(code: Code) -> Option<&'static str> {
     if matches!(code, Code::Mov_r64_cr | Code::Mov_cr_r64) {
         return Some(PRIVILEGED);
@@ -51,14 +51,14 @@ fn is_segment_move(code: Code) -> bool {
     from || matches!(code, C::Mov_Sreg_rm16 | C::Mov_Sreg_r32m16 | C::Mov_Sreg_r64m16)
 }
 
-/// A feature the form needs and this processor lacks. A feature not named here counts as lacking, so
-/// that a form is never run, nor passed over, by accident.
+/// Returns a feature that the form needs and this processor lacks. A feature not named here counts
+/// as lacking, so that a form is never run, nor passed over, by accident.
 pub(crate) fn missing_feature(code: Code, fsgsbase: bool) -> Option<String> {
     let lacking = code.cpuid_features().iter().find(|&&feature| !present(feature, fsgsbase))?;
     Some(format!("{lacking:?}"))
 }
 
-/// CPUID.(7,0):EBX.
+/// Returns CPUID.(7,0):EBX.
 fn seven() -> u32 {
     std::arch::x86_64::__cpuid_count(7, 0).ebx
 }
@@ -79,7 +79,7 @@ fn present(feature: CpuidFeature, fsgsbase: bool) -> bool {
         F::MOVBE => is_x86_feature_detected!("movbe"),
         F::CMPXCHG16B => is_x86_feature_detected!("cmpxchg16b"),
         F::FSGSBASE => fsgsbase,
-        // Hints in the space of NOPs: they do nothing where they are not known.
+        // Hints in the space of NOPs: they have no effect on a processor that lacks them.
         F::PREFETCHW | F::PREFETCHWT1 | F::PREFETCHITI | F::CET_IBT | F::CLDEMOTE => true,
         // RDSSP is one, too, while user shadow stacks are off, as they are here.
         F::CET_SS => true,

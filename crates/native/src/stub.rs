@@ -1,7 +1,7 @@
 //! The machine code around a tested instruction.
 //!
-//! Everything lies below 2 GiB, so that registers can be loaded and stored by absolute address
-//! without a register to spare.
+//! Everything is below 2 GiB, so that registers can be loaded and stored by absolute address
+//! without a spare register.
 
 /// First page: entry and exit stubs.
 pub(crate) const STUBS: u64 = 0x2b5d_3000;
@@ -9,18 +9,19 @@ pub(crate) const STUBS: u64 = 0x2b5d_3000;
 pub(crate) const TEST_PAGE: u64 = STUBS + 0x1000;
 /// Third page: [`State`].
 pub(crate) const STATE: u64 = STUBS + 0x2000;
-/// Pages of the mapping.
+/// Number of pages of the mapping.
 pub(crate) const PAGES: usize = 3;
-/// Where a tested instruction is put.
+/// Address of a tested instruction.
 pub(crate) const TEST: u64 = TEST_PAGE + 0x800;
 /// Offset of the exit stub from [`STUBS`].
 const EXIT_OFFSET: usize = 0x800;
-/// The exit stub: the fall-through of the tested instruction, and where signal handlers return to.
+/// The exit stub: the fall-through of the tested instruction, and the address at which signal
+/// handlers resume.
 pub(crate) const EXIT: u64 = STUBS + EXIT_OFFSET as u64;
 /// Top of a small stack for moving RFLAGS: the end of the state page.
 const STACK: u64 = STATE + 0x1000;
 
-/// What the stubs and the signal handler exchange with Rust, at [`STATE`].
+/// The values that the stubs and the signal handler exchange with Rust, at [`STATE`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct State {
@@ -32,7 +33,7 @@ pub(crate) struct State {
     host_rsp: u64,
     host_fs: u64,
     host_gs: u64,
-    /// Set by the signal handler: 1 if there was a trap.
+    /// Set to 1 by the signal handler after a trap.
     pub(crate) trapped: u64,
     pub(crate) vector: u64,
     pub(crate) rip: u64,
@@ -44,7 +45,7 @@ macro_rules! field {
     };
 }
 
-/// Bytes of the stub page. `fsgsbase`: the instructions of that name may be used.
+/// Returns the bytes of the stub page. `fsgsbase`: the instructions of that name may be used.
 pub(crate) fn code(fsgsbase: bool) -> Vec<u8> {
     let mut entry = entry(fsgsbase);
     assert!(entry.len() <= EXIT_OFFSET);
@@ -53,7 +54,7 @@ pub(crate) fn code(fsgsbase: bool) -> Vec<u8> {
     entry
 }
 
-/// `jmp rel32` from `at` to `target`.
+/// Encodes `jmp rel32` from `at` to `target`.
 pub(crate) fn jump(at: u64, target: u64) -> [u8; 5] {
     let distance = (target.wrapping_sub(at + 5) as u32).to_le_bytes();
     [0xe9, distance[0], distance[1], distance[2], distance[3]]
@@ -127,7 +128,7 @@ impl Assembler {
         self.0.extend_from_slice(&(address as u32).to_le_bytes());
     }
 
-    /// REX, `opcode`, and an absolute address with `register` in the reg field.
+    /// Emits REX, `opcode`, and an absolute address with `register` in the reg field.
     fn absolute(&mut self, rex: u8, opcode: &[u8], register: u8, address: u64) {
         self.0.push(0x40 | rex | (register >> 3) << 2);
         self.0.extend_from_slice(opcode);
@@ -143,12 +144,12 @@ impl Assembler {
         self.absolute(8, &[0x89], register, address);
     }
 
-    /// MOVUPS: `opcode` 10H loads, 11H stores.
+    /// Emits MOVUPS: `opcode` 10H loads, 11H stores.
     fn xmm(&mut self, opcode: u8, register: u8, address: u64) {
         self.absolute(0, &[0x0f, opcode], register, address);
     }
 
-    /// mov rsp, imm32
+    /// Emits `mov rsp, imm32`.
     fn stack(&mut self) {
         self.bytes(&[0x48, 0xc7, 0xc4]);
         self.address(STACK);

@@ -6,13 +6,13 @@ use x86::{At, Env, Fault, Fence, IfChange, Regs};
 pub const WINDOW: u64 = 0x36c9_8000;
 /// Size of the window in bytes.
 pub const SIZE: usize = 0x2000;
-/// Bytes without access on either side.
+/// Number of bytes without access on either side.
 pub(crate) const GUARD: usize = 0x10_0000;
 
 /// Memory that consists of the window alone.
 #[derive(Debug)]
 pub struct Window {
-    /// Content.
+    /// Content of the window.
     pub memory: Vec<u8>,
     /// CR4.FSGSBASE.
     pub fsgsbase: bool,
@@ -34,7 +34,7 @@ impl Window {
     }
 }
 
-/// Memory and what a user program may do; the rest is not to be reached.
+/// Memory and the operations of a user program; the others are not reached.
 impl Env for Window {
     type Stop = Fault;
 
@@ -89,7 +89,7 @@ impl Env for Window {
         Ok(self.fsgsbase)
     }
 
-    /// A signal for INT3; what else enters the operating system is excluded.
+    /// Signals INT3; the other instructions that enter the operating system are excluded.
     fn software_interrupt(&mut self, vector: u8, _: u64) -> Fault {
         assert_eq!(vector, Fault::BP.vector);
         Fault::BP

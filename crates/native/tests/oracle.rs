@@ -1,9 +1,9 @@
-//! Every supported form against the processor.
+//! Every supported form, compared with the processor.
 
 use native::{Coverage, Cpu, EXCLUDED, IP, SIZE};
 use x86::{Fault, Lowered, flags};
 
-/// Instances of each form.
+/// Number of instances of each form.
 const COUNT: u32 = 1000;
 const SEED: u64 = 0x1a3b_5eed;
 
@@ -39,7 +39,7 @@ fn every_exclusion_is_of_a_supported_form() {
     }
 }
 
-/// Faults that no well-formed instance shows.
+/// Checks faults that no well-formed instance shows.
 #[test]
 fn a_misused_lock_is_an_invalid_opcode_for_the_processor_too() {
     let cases: [&[u8]; 5] = [
@@ -62,10 +62,11 @@ fn a_misused_lock_is_an_invalid_opcode_for_the_processor_too() {
     }
 }
 
-/// Bytes that the interpreter makes #UD, and the processor below perhaps not: it has features that the
-/// modelled one lacks. What its CPUID does not enumerate either is #UD there, too.
+/// Checks bytes that the interpreter makes #UD, and the host's processor perhaps not: it has
+/// features that the modelled one lacks. Bytes of features that its CPUID does not enumerate are
+/// #UD there, too.
 #[test]
-fn what_is_no_instruction_is_an_invalid_opcode_for_the_processor_too() {
+fn bytes_that_are_no_instruction_are_invalid_opcodes_on_the_processor_too() {
     let mut cpu = Cpu::acquire();
     let regs = registers(&cpu);
     let (mut compared, mut differ) = (0, Vec::new());
@@ -81,8 +82,8 @@ fn what_is_no_instruction_is_an_invalid_opcode_for_the_processor_too() {
     assert!(compared > 10_000, "{compared}");
 }
 
-/// All opcodes of the legacy maps with each mandatory prefix, and an operand in a register or in memory, that
-/// the decoder takes for no instruction.
+/// Returns all opcodes of the legacy maps with each mandatory prefix, and an operand in a register
+/// or in memory, that the decoder does not decode to an instruction.
 fn undecodable() -> impl Iterator<Item = Vec<u8>> {
     let prefixes: [&[u8]; 5] = [&[], &[0x66], &[0xf3], &[0xf2], &[0x48]];
     let maps: [&[u8]; 4] = [&[], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]];
@@ -100,7 +101,7 @@ fn undecodable() -> impl Iterator<Item = Vec<u8>> {
             })
         })
     });
-    // VMCALL with a prefix: the hypervisor's to answer, if there is one.
+    // VMCALL with a prefix: a hypervisor, if there is one, handles it.
     let of_hypervisors = |bytes: &[u8]| bytes[1..4] == [0x0f, 0x01, 0xc1];
     all.filter(move |bytes| {
         let options = iced_x86::DecoderOptions::NONE;
@@ -113,7 +114,7 @@ fn undecodable() -> impl Iterator<Item = Vec<u8>> {
 fn more_than_15_bytes_fault_on_the_processor_too() {
     let mut cpu = Cpu::acquire();
     let regs = registers(&cpu);
-    // What follows them is a jump.
+    // A jump follows the prefixes.
     assert_eq!(cpu.run(&[0x66; 15], &regs, &[0; SIZE]).fault, Some(13));
 }
 

@@ -1,12 +1,15 @@
-//! The modelled processor: the feature flags of its CPUID, and what depends on each.
+//! The modelled processor: the feature flags of its CPUID, and the instructions and CR4 bits of
+//! each.
 //!
-//! One table says what CPUID enumerates, which instructions and which bits of CR4 exist with it. What is not
-//! in it does not exist: such an instruction is #UD, such a bit of CR4 reserved. So a kernel that uses a
-//! feature without a test of its flag is noticed, and one that tests first is not.
+//! One table lists the features that CPUID enumerates, with the instructions and the bits of CR4
+//! that exist with each. A feature outside the table does not exist: such an instruction is #UD,
+//! such a bit of CR4 reserved. So a kernel that uses a feature without a test of its flag is
+//! noticed, and one that tests first is not.
 //!
-//! The processor has what every 64-bit one has, the level x86-64-v2, and what kernels test for that both
-//! machines model. An enumerated feature need not be modelled as a whole: x87, MMX and floating-point
-//! arithmetic exist on every such processor, so that an instruction of theirs is undecided, not #UD.
+//! The processor has the features of every 64-bit one, the level x86-64-v2, and features that
+//! kernels test and that both machines model. An enumerated feature need not be modelled as a
+//! whole: x87, MMX and floating-point arithmetic exist on every such processor, so that an
+//! instruction of theirs is undecided, not #UD.
 
 use iced_x86::{Code, CpuidFeature};
 
@@ -17,7 +20,7 @@ struct Flag {
     subleaf: u32,
     register: usize,
     bit: u32,
-    /// The instructions that exist with it, by iced's sets.
+    /// The instructions that exist with it, in iced's feature sets.
     instructions: &'static [CpuidFeature],
     /// The bits of CR4 that exist with it (SDM vol. 3 §2.5).
     cr4: u64,
@@ -126,7 +129,7 @@ const BASE: &[CpuidFeature] = &[
     CpuidFeature::SMM,
 ];
 
-/// Hints: a processor that does not know them executes them as NOP, and WBNOINVD as WBINVD.
+/// Hints: a processor that does not implement them executes them as NOP, and WBNOINVD as WBINVD.
 const HINTS: &[CpuidFeature] = &[
     CpuidFeature::CET_IBT,
     CpuidFeature::CLDEMOTE,
@@ -135,7 +138,7 @@ const HINTS: &[CpuidFeature] = &[
     CpuidFeature::WBNOINVD,
 ];
 
-/// CR4.PCE, which every 64-bit processor has and no flag enumerates.
+/// CR4.PCE, a bit of every 64-bit processor that no flag enumerates.
 const PCE: u64 = 1 << 8;
 
 /// The bits of CR4 that exist.
@@ -148,7 +151,7 @@ pub const CR4: u64 = {
     bits
 };
 
-/// The flags in a leaf of CPUID, as EAX, EBX, ECX, EDX; its other fields are 0.
+/// Returns the flags in a leaf of CPUID, as EAX, EBX, ECX, EDX; its other fields are 0.
 ///
 /// A leaf without sub-leaves gives its flags for each value of `subleaf`.
 pub fn flags(leaf: u32, subleaf: u32) -> [u32; 4] {
@@ -166,7 +169,7 @@ pub fn enumerates(name: &str) -> bool {
     FLAGS.iter().any(|flag| flag.name == name)
 }
 
-/// The set that `code` belongs to and the processor lacks.
+/// Returns the feature set of `code` if the processor lacks it.
 pub(crate) fn lacking(code: Code) -> Option<CpuidFeature> {
     // Without shadow stacks this encoding is a NOP (SDM vol. 2 RDSSPD).
     if matches!(code, Code::Rdsspd_r32 | Code::Rdsspq_r64) {
@@ -185,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_flag_and_no_set_stands_twice() {
+    fn flags_and_feature_sets_are_unique() {
         let places: Vec<_> = FLAGS.iter().map(|f| (f.leaf, f.subleaf, f.register, f.bit)).collect();
         let sets: Vec<_> =
             FLAGS.iter().flat_map(|f| f.instructions).chain(BASE).chain(HINTS).collect();

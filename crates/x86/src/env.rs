@@ -1,16 +1,16 @@
-//! What an instruction needs from the machine around it.
+//! The machine around an instruction, as the instruction uses it.
 //!
-//! The machine implements [`Env`]; this crate calls it. An instruction first does all its loads,
-//! computes, then does its stores, and only when the last of them has succeeded changes the
-//! [`Regs`]: whatever stops it in between leaves the registers as they were (REP string
-//! instructions: as they were after the last whole iteration). Given the same registers and the same
-//! loaded values, an instruction makes the same accesses in the same order; the machine relies on
-//! both when it suspends an instruction between two of its accesses and runs it again later.
+//! The machine implements [`Env`]; this crate calls it. An instruction first performs all its
+//! loads, computes, then performs its stores, and only when the last of them has succeeded changes
+//! the [`Regs`]: whatever stops it in between leaves the registers as they were (REP string
+//! instructions: as they were after the last whole iteration). Given the same registers and the
+//! same loaded values, an instruction makes the same accesses in the same order; the machine relies
+//! on both when it suspends an instruction between two of its accesses and runs it again later.
 
 use crate::{Fault, Regs};
 
 /// One memory access of at most 8 bytes (16 for the `128` forms), by linear address before LAM and
-/// paging: segment base added, nothing checked.
+/// paging: the segment base is added, nothing is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct At {
     /// Linear address.
@@ -26,7 +26,7 @@ pub struct At {
     pub for_write: bool,
 }
 
-/// Which fence instruction.
+/// The kind of a fence instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fence {
     /// MFENCE.
@@ -37,12 +37,12 @@ pub enum Fence {
     Lfence,
 }
 
-/// How an instruction changes RFLAGS.IF.
+/// A change of RFLAGS.IF by an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfChange {
-    /// CLI: off.
+    /// CLI: clears IF.
     Cli,
-    /// STI: on; interrupts stay inhibited for one more instruction if IF was 0.
+    /// STI: sets IF; interrupts stay inhibited for one more instruction if IF was 0.
     Sti,
     /// POPF with this value of IF; no shadow.
     Popf(bool),
@@ -65,7 +65,7 @@ pub enum Segment {
     Gs,
 }
 
-/// Which descriptor-table register.
+/// A descriptor-table register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
     /// GDTR.
@@ -74,14 +74,14 @@ pub enum Table {
     Idt,
 }
 
-/// What IRETQ or RETFQ has popped, and is about to load.
+/// The values that IRETQ or RETFQ has popped, and is about to load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FarReturn {
     /// RIP.
     pub rip: u64,
     /// CS selector; its RPL is the privilege level returned to.
     pub cs: u16,
-    /// RFLAGS as it will be, with IF and IOPL changed only if CPL permits.
+    /// RFLAGS as loaded, with IF and IOPL changed only if CPL permits.
     pub rflags: u64,
     /// RSP.
     pub rsp: u64,
@@ -94,7 +94,8 @@ pub struct FarReturn {
 /// A machine implements what it models: whatever else an instruction asks for ends in [`Env::unmodelled`], so a
 /// new instruction is refused by every machine until one says what it does there.
 pub trait Env {
-    /// What stops an instruction: an architectural fault, or a reason of the machine's own.
+    /// The reason why an instruction stops: an architectural fault, or a reason of the machine's
+    /// own.
     type Stop: From<Fault>;
 
     /// Refuses what the machine does not model; `what` names the instruction or its operand.
@@ -120,48 +121,48 @@ pub trait Env {
         Err(self.unmodelled(format!("{fence:?}").to_lowercase()))
     }
 
-    /// RFLAGS.IF is about to change, or to be written with the value it has; the caller updates
+    /// Records a write of RFLAGS.IF, possibly with its present value; the caller updates
     /// [`Regs::rflags`] after this returns.
     fn interrupt_flag(&mut self, _regs: &Regs, _change: IfChange) -> Result<(), Self::Stop> {
         Err(self.unmodelled("a change of RFLAGS.IF".into()))
     }
-    /// HLT. The caller advances RIP after this returns.
+    /// Executes HLT. The caller advances RIP after this returns.
     fn hlt(&mut self, _regs: &Regs) -> Result<(), Self::Stop> {
         Err(self.unmodelled("hlt".into()))
     }
-    /// MOV from CR0, CR2, CR3, CR4 or CR8.
+    /// Reads CR0, CR2, CR3, CR4 or CR8 for MOV.
     fn read_cr(&mut self, cr: u8) -> Result<u64, Self::Stop> {
         Err(self.unmodelled(format!("mov from CR{cr}")))
     }
-    /// MOV to CR0, CR2, CR3, CR4 or CR8.
+    /// Writes CR0, CR2, CR3, CR4 or CR8 for MOV.
     fn write_cr(&mut self, cr: u8, _value: u64) -> Result<(), Self::Stop> {
         Err(self.unmodelled(format!("mov to CR{cr}")))
     }
-    /// INVLPG of the operand's linear address.
+    /// Executes INVLPG of the operand's linear address.
     fn invlpg(&mut self, _va: u64) -> Result<(), Self::Stop> {
         Err(self.unmodelled("invlpg".into()))
     }
-    /// INVPCID: the type operand and the two quadwords of the descriptor.
+    /// Executes INVPCID with the type operand and the two quadwords of the descriptor.
     fn invpcid(&mut self, _kind: u64, _descriptor: [u64; 2]) -> Result<(), Self::Stop> {
         Err(self.unmodelled("invpcid".into()))
     }
-    /// RDMSR of MSR number `msr`. FS and GS bases are in [`Regs`].
+    /// Reads MSR number `msr`. FS and GS bases are in [`Regs`].
     fn rdmsr(&mut self, _regs: &Regs, msr: u32) -> Result<u64, Self::Stop> {
         Err(self.unmodelled(format!("rdmsr of {msr:#x}")))
     }
-    /// WRMSR. May change the segment bases in `regs`.
+    /// Writes an MSR. May change the segment bases in `regs`.
     fn wrmsr(&mut self, _regs: &mut Regs, msr: u32, _value: u64) -> Result<(), Self::Stop> {
         Err(self.unmodelled(format!("wrmsr of {msr:#x}")))
     }
-    /// RDFSBASE and its kin: returns CR4.FSGSBASE.
+    /// Returns CR4.FSGSBASE, for RDFSBASE, RDGSBASE, WRFSBASE and WRGSBASE.
     fn fsgsbase(&mut self) -> Result<bool, Self::Stop> {
         Err(self.unmodelled("rdfsbase, wrfsbase, rdgsbase or wrgsbase".into()))
     }
-    /// CPUID: EAX, EBX, ECX, EDX.
+    /// Executes CPUID; returns EAX, EBX, ECX, EDX.
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> Result<[u32; 4], Self::Stop> {
         Err(self.unmodelled(format!("cpuid leaf {leaf:#x}, subleaf {subleaf:#x}")))
     }
-    /// RDTSC and RDTSCP.
+    /// Returns the time-stamp counter, for RDTSC and RDTSCP.
     fn rdtsc(&mut self) -> Result<u64, Self::Stop> {
         Err(self.unmodelled("rdtsc".into()))
     }
@@ -170,8 +171,8 @@ pub trait Env {
     fn selector(&mut self, segment: Segment) -> Result<u16, Self::Stop> {
         Err(self.unmodelled(format!("mov from segment register {segment:?}")))
     }
-    /// MOV to a segment register other than CS: checks the selector, loads the descriptor. May change
-    /// the segment bases in `regs`. MOV to SS inhibits interrupts for one more instruction.
+    /// Loads a segment register other than CS for MOV: checks the selector, loads the descriptor. May
+    /// change the segment bases in `regs`. MOV to SS inhibits interrupts for one more instruction.
     fn load_segment(
         &mut self,
         _regs: &mut Regs,
@@ -180,38 +181,38 @@ pub trait Env {
     ) -> Result<(), Self::Stop> {
         Err(self.unmodelled(format!("selector {selector:#x} for segment register {segment:?}")))
     }
-    /// SGDT, SIDT: base and limit.
+    /// Returns base and limit of a table, for SGDT and SIDT.
     fn table(&mut self, table: Table) -> Result<(u64, u16), Self::Stop> {
         Err(self.unmodelled(if table == Table::Gdt { "sgdt" } else { "sidt" }.into()))
     }
-    /// LGDT, LIDT. The machine checks that the base is canonical.
+    /// Loads a table register for LGDT and LIDT. The machine checks that the base is canonical.
     fn load_table(&mut self, table: Table, _base: u64, _limit: u16) -> Result<(), Self::Stop> {
         Err(self.unmodelled(if table == Table::Gdt { "lgdt" } else { "lidt" }.into()))
     }
-    /// LTR.
+    /// Executes LTR.
     fn load_task_register(&mut self, _selector: u16) -> Result<(), Self::Stop> {
         Err(self.unmodelled("ltr".into()))
     }
-    /// IRETQ, RETFQ: checks CS, SS and RIP and loads the two segments, and with CS the CPL. May change
+    /// Performs the checks and loads of IRETQ and RETFQ: checks CS, SS and RIP and loads the two segments, and with CS the CPL. May change
     /// the segment bases in `regs`, as a return to an outer level clears segment registers. The caller
     /// sets RIP, RFLAGS and RSP after this returns.
     fn far_return(&mut self, _regs: &mut Regs, _to: &FarReturn) -> Result<(), Self::Stop> {
         Err(self.unmodelled("a far return".into()))
     }
-    /// INT n and INT3: returns what stops the instruction so that the machine delivers `vector` as a software
-    /// interrupt. `next` is the address after the instruction, which is what such a frame holds.
+    /// Returns the stop with which the machine delivers `vector` as a software interrupt, for INT n and
+    /// INT3. `next` is the address after the instruction, which such a frame holds.
     fn software_interrupt(&mut self, vector: u8, _next: u64) -> Self::Stop {
         self.unmodelled(format!("int {vector:#x}"))
     }
-    /// IN of 1, 2 or 4 bytes.
+    /// Reads 1, 2 or 4 bytes from a port, for IN.
     fn port_in(&mut self, port: u16, _size: u8) -> Result<u32, Self::Stop> {
         Err(self.unmodelled(format!("in from port {port:#x}")))
     }
-    /// OUT of the low `size` (1, 2 or 4) bytes of `value`, the rest zero.
+    /// Writes the low `size` (1, 2 or 4) bytes of `value` to a port, for OUT; the rest is zero.
     fn port_out(&mut self, port: u16, _size: u8, _value: u32) -> Result<(), Self::Stop> {
         Err(self.unmodelled(format!("out to port {port:#x}")))
     }
-    /// STAC, CLAC: tells whether CPUID enumerates SMAP.
+    /// Returns whether CPUID enumerates SMAP.
     fn smap(&mut self) -> Result<bool, Self::Stop> {
         Err(self.unmodelled("stac or clac".into()))
     }

@@ -1,4 +1,4 @@
-//! RFLAGS: bit positions, the values arithmetic gives them, and the conditions that test them.
+//! RFLAGS: bit positions, the results of arithmetic, and the conditions that test them.
 //!
 //! SDM vol. 1 §3.4.3. Flags are computed eagerly: a carry-out vector gives CF, OF and AF of an
 //! addition or subtraction of any width with one shift each.
@@ -45,7 +45,7 @@ pub const ID: u64 = 1 << 21;
 /// The six status flags.
 pub const STATUS: u64 = CF | PF | AF | ZF | SF | OF;
 
-/// SF, ZF and PF of a `size`-byte result.
+/// Returns SF, ZF and PF of a `size`-byte result.
 #[inline]
 pub(crate) const fn szp(result: u64, size: u8) -> u64 {
     let result = result & mask(size);
@@ -54,13 +54,13 @@ pub(crate) const fn szp(result: u64, size: u8) -> u64 {
     zero | parity | (msb(result, size) << 7)
 }
 
-/// `flag` if `condition`.
+/// Returns `flag` if `condition`, else 0.
 #[inline]
 pub(crate) const fn when(condition: bool, flag: u64) -> u64 {
     if condition { flag } else { 0 }
 }
 
-/// CF, OF and AF out of a vector of the carries (or borrows) out of each bit.
+/// Returns CF, OF and AF for a vector of the carries (or borrows) out of each bit.
 #[inline]
 const fn from_carries(carries: u64, size: u8) -> u64 {
     let carry = msb(carries, size);
@@ -69,7 +69,7 @@ const fn from_carries(carries: u64, size: u8) -> u64 {
     carry | ((carries << 1) & AF) | ((carry ^ into) << 11)
 }
 
-/// `a + b + carry` and its status flags; operands zero-extended from `size` bytes.
+/// Returns `a + b + carry` and its status flags; operands zero-extended from `size` bytes.
 #[inline]
 pub(crate) const fn add(a: u64, b: u64, carry: u64, size: u8) -> (u64, u64) {
     let result = a.wrapping_add(b).wrapping_add(carry);
@@ -77,7 +77,7 @@ pub(crate) const fn add(a: u64, b: u64, carry: u64, size: u8) -> (u64, u64) {
     (result & mask(size), from_carries(carries, size) | szp(result, size))
 }
 
-/// `a - b - borrow` and its status flags; operands zero-extended from `size` bytes.
+/// Returns `a - b - borrow` and its status flags; operands zero-extended from `size` bytes.
 #[inline]
 pub(crate) const fn sub(a: u64, b: u64, borrow: u64, size: u8) -> (u64, u64) {
     let result = a.wrapping_sub(b).wrapping_sub(borrow);
@@ -91,7 +91,8 @@ pub(crate) const fn replace(rflags: u64, which: u64, values: u64) -> u64 {
     (rflags & !which) | (values & which)
 }
 
-/// The condition `code` (the low four bits of the Jcc opcode, SDM vol. 2 appendix B.1.4.7).
+/// Evaluates the condition `code` (the low four bits of the Jcc opcode, SDM vol. 2 appendix
+/// B.1.4.7).
 #[inline]
 pub(crate) const fn condition(rflags: u64, code: u8) -> bool {
     let holds = match code >> 1 {
@@ -107,7 +108,7 @@ pub(crate) const fn condition(rflags: u64, code: u8) -> bool {
     holds != (code & 1 == 1)
 }
 
-/// SF differs from OF.
+/// Returns whether SF differs from OF.
 #[inline]
 const fn less(rflags: u64) -> bool {
     ((rflags >> 7) ^ (rflags >> 11)) & 1 != 0

@@ -1,16 +1,17 @@
-//! One x86-64 instruction: decode, and what it does.
+//! Decoding and execution of one x86-64 instruction.
 //!
-//! [`lower()`] turns bytes into an [`Op`], [`exec()`] runs it on [`Regs`] and an [`Env`], which is the
-//! machine around it: memory, control registers, interrupts. The mode is 64-bit at any CPL. What a form
-//! does is written where its family is (`exec/shift.rs`, …), after SDM vol. 2; `native` compares it with
-//! the processor, form by form.
+//! [`lower()`] turns bytes into an [`Op`], [`exec()`] runs it on [`Regs`] and an [`Env`], which is
+//! the machine around it: memory, control registers, interrupts. The mode is 64-bit at any CPL. The
+//! semantics of a form is written beside its family (`exec/shift.rs`, …), after SDM vol. 2;
+//! `native` compares it with the processor, form by form.
 //!
 //! # Invariants
 //!
 //! - This crate knows no memory, no paging, no other CPU, and does no I/O. Of iced its interface has
 //!   [`iced_x86::Code`] alone.
-//! - An instruction of the modelled processor that is not on the list of `lower/table.rs` is refused with its
-//!   text, never guessed. What that processor lacks by [`cpuid`], and what no processor has, is #UD.
+//! - An instruction of the modelled processor that is not on the list of `lower/table.rs` is
+//!   refused with its text, never guessed. An instruction that this processor lacks by [`cpuid`],
+//!   or that no processor has, is #UD.
 //! - [`exec()`] allocates nothing, and after `Err` no register has changed.
 //! - Segment bases are added, nothing else is done to an address: LAM, canonicality and paging are the
 //!   machine's. Only the alignment of 16-byte operands is checked here, as it belongs to the
@@ -18,14 +19,14 @@
 //!
 //! # Flags and results that the manual leaves undefined
 //!
-//! They get one value, so that a run can be repeated and states do not differ without need:
+//! They have one value, so that a run can be repeated and states do not differ without need:
 //!
 //! | what | here |
 //! | --- | --- |
 //! | CF of SHL, SHR by a count of at least the operand size | the last bit shifted out, 0 beyond |
 //! | SHLD, SHRD of 16 bits by more than 16 | destination unchanged, the six status flags cleared |
 //! | destination of BSF, BSR if the source is 0 | unchanged, upper half too |
-//! | BT and its kin: OF, SF, AF, PF; every other undefined flag | cleared |
+//! | OF, SF, AF, PF of BT, BTS, BTR, BTC; every other undefined flag | cleared |
 //!
 //! # Where the vendors differ
 //!
@@ -37,11 +38,12 @@
 //!
 //! # Left to the caller
 //!
-//! TF can be set by POPF and IRETQ, but no instruction here traps because of it. A near branch checks its
-//! target at 48 bits. INT n and INT3 leave RIP at the instruction; the machine is given the address after
-//! it. Interrupts stay inhibited after STI and MOV to SS, and NMIs until IRETQ, by the machine's doing.
+//! TF can be set by POPF and IRETQ, but no instruction here traps because of it. A near branch
+//! checks its target at 48 bits. INT n and INT3 leave RIP at the instruction; the machine receives
+//! the address after it. The machine inhibits interrupts after STI and MOV to SS, and NMIs until
+//! IRETQ.
 //!
-//! IN and OUT with CPL above IOPL are #GP(0): as if no task had an I/O permission bitmap.
+//! IN and OUT with CPL above IOPL are #GP(0), as without an I/O permission bitmap.
 #![forbid(unsafe_code)]
 #![warn(clippy::as_conversions)]
 
@@ -60,7 +62,8 @@ pub use lower::{Check, Class, Lowered, MAX_LEN, class, disassemble, lacking, low
 pub use op::Op;
 pub use refusal::Refusal;
 
-/// The registers an instruction may read and write: those of SDM vol. 1 §3.4 that the model has.
+/// The registers that an instruction may read and write: those of SDM vol. 1 §3.4 that the model
+/// has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Regs {
     /// RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.

@@ -1,6 +1,7 @@
 //! The compact form of a decoded instruction.
 
-/// Which operation. Variants carry the manual's mnemonic; several mnemonics that do the same share one.
+/// The operation. Variants carry the manual's mnemonic; several mnemonics with one effect share
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     // Moves.
@@ -113,9 +114,9 @@ pub(crate) enum Kind {
     Loope,
     Loopne,
     Nop,
-    /// Whatever is #UD: UD0 to UD2, and all that does not exist.
+    /// Any #UD: UD0 to UD2, and every encoding that does not exist.
     Ud,
-    /// More than 15 bytes.
+    /// An instruction of more than 15 bytes.
     TooLong,
     /// INT3 and INT n; `imm` is the vector.
     Int,
@@ -241,11 +242,11 @@ pub(crate) enum Kind {
     Pextr,
 }
 
-/// Where an operand is.
+/// The location of an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operand {
     None,
-    /// A general register by number; the operation knows the width.
+    /// A general register by number; the operation determines the width.
     Reg(u8),
     /// AH, CH, DH, BH: bits 15:8 of register 0 to 3.
     High(u8),
@@ -257,14 +258,14 @@ pub(crate) enum Operand {
     Imm,
 }
 
-/// No base or no index register.
+/// The number that stands for no base or no index register.
 pub(crate) const NO_REG: u8 = 0xff;
 
 /// Bits of [`Op::mem`].
 pub(crate) mod mem {
-    /// Address plus FS base.
+    /// The FS base is added to the address.
     pub(crate) const FS: u8 = 1;
-    /// Address plus GS base.
+    /// The GS base is added to the address.
     pub(crate) const GS: u8 = 2;
     /// SS is the default segment: base RSP or RBP.
     pub(crate) const STACK: u8 = 4;
@@ -282,8 +283,8 @@ pub(crate) mod prefix {
     pub(crate) const REPNE: u8 = 4;
 }
 
-/// One decoded instruction, operands resolved. Good only at the address it was decoded for: relative
-/// branch targets and RIP-relative addresses are absolute here.
+/// One decoded instruction, operands resolved. Valid only at the address it was decoded for:
+/// relative branch targets and RIP-relative addresses are absolute here.
 #[derive(Clone, Debug)]
 pub struct Op {
     /// The immediate, or the target of a direct branch.
@@ -291,9 +292,9 @@ pub struct Op {
     /// Displacement of the memory operand; the address itself if RIP-relative.
     pub(crate) disp: u64,
     pub(crate) kind: Kind,
-    /// Bytes of the operation, in general of the first operand.
+    /// Bytes of the operation, usually of the first operand.
     pub(crate) size: u8,
-    /// Bytes of the second operand where it can differ.
+    /// Bytes of the second operand if they can differ.
     pub(crate) src_size: u8,
     pub(crate) len: u8,
     pub(crate) dst: Operand,
@@ -309,32 +310,33 @@ pub struct Op {
     pub(crate) cond: u8,
 }
 
-// A page of code holds about a thousand of them per CPU model: two to a cache line.
+// A page of code has about a thousand of them per CPU model: two fit in a cache line.
 const _: () = assert!(size_of::<Op>() <= 32);
 
 impl Op {
-    /// Length of the instruction in bytes, 1 to 15.
+    /// Returns the length of the instruction in bytes, 1 to 15.
     pub fn len(&self) -> u8 {
         self.len
     }
 
-    /// Never: an instruction has at least one byte.
+    /// Returns false: an instruction has at least one byte.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// CALL, direct or indirect.
+    /// Returns whether this is a CALL, direct or indirect.
     pub fn is_call(&self) -> bool {
         matches!(self.kind, Kind::Call | Kind::CallIndirect)
     }
 
-    /// Near RET.
+    /// Returns whether this is a near RET.
     pub fn is_ret(&self) -> bool {
         self.kind == Kind::Ret
     }
 
-    /// Moves RSP from `from` to `to` as code does that makes frames and leaves them: by pushing and popping,
-    /// by a constant, down by any amount, or up to what RBP points to. An IRETQ only pops its own frame.
+    /// Returns whether the instruction moves RSP from `from` to `to` as code that makes and leaves
+    /// frames does: by pushing and popping, by a constant, down by any amount, or up to the address
+    /// in RBP. An IRETQ only pops its own frame.
     pub fn moves_frame(&self, from: u64, to: u64) -> bool {
         use Kind as K;
         const RSP: u8 = 4;
@@ -353,21 +355,22 @@ impl Op {
         }
     }
 
-    /// IRETQ. It ends the blocking of NMIs whether or not it faults (SDM vol. 3 §6.7.1), which is for
-    /// the machine to do.
+    /// Returns whether this is IRETQ. It ends the blocking of NMIs whether or not it faults (SDM
+    /// vol. 3 §6.7.1); the machine implements that.
     pub fn is_iret(&self) -> bool {
         self.kind == Kind::Iretq
     }
 
-    /// Accesses several places: MOVS and its kin, a memory operand and the stack or RFLAGS.IF, a
-    /// far frame, a descriptor.
+    /// Returns whether the instruction accesses several locations: MOVS and CMPS, a memory operand
+    /// and the stack or RFLAGS.IF, a far frame, a descriptor.
     pub fn copies_memory(&self) -> bool {
         let on_stack = matches!(self.kind, Kind::Push | Kind::Pop | Kind::CallIndirect);
         let always = matches!(self.kind, Kind::Movs | Kind::Cmps | Kind::Enter | Kind::Popf);
         always || self.is_far_or_of_descriptors() || on_stack && self.dst == Operand::Mem
     }
 
-    /// REP MOVS or REP STOS, whose stores need not be seen in order (SDM vol. 3 §8.2.4).
+    /// Returns whether this is REP MOVS or REP STOS, whose stores need not be seen in order (SDM
+    /// vol. 3 §8.2.4).
     pub fn is_repeated_store(&self) -> bool {
         let repeated = self.prefix & (prefix::REP | prefix::REPNE) != 0;
         repeated && matches!(self.kind, Kind::Movs | Kind::Stos)
@@ -379,7 +382,7 @@ impl Op {
         far || matches!(self.kind, K::Lgdt | K::Lidt | K::Sgdt | K::Sidt)
     }
 
-    /// LOCK prefix, or XCHG with memory.
+    /// Returns whether this has a LOCK prefix, or is XCHG with memory.
     pub fn is_locked(&self) -> bool {
         self.prefix & prefix::LOCK != 0
     }

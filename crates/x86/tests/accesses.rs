@@ -1,4 +1,4 @@
-//! Which accesses an instruction makes, in what order, and that a fault changes nothing.
+//! The accesses that an instruction makes, their order, and that a fault changes nothing.
 
 mod common;
 
@@ -7,7 +7,7 @@ use x86::{At, Fault, Lowered, RAX, RBP, RBX, RCX, RDI, RSI, RSP, Regs, exec, low
 
 const BASE: u64 = 0x5000;
 
-/// Registers that point into memory, and RIP at 1000H.
+/// Returns registers that point into memory, with RIP at 1000H.
 fn start() -> Regs {
     let mut regs = regs();
     regs.rip = 0x1000;
@@ -24,7 +24,7 @@ fn run(bytes: &[u8], regs: &mut Regs, env: &mut Flat) -> Result<(), Fault> {
     }
 }
 
-/// The accesses of `bytes` run from [`start`], after `prepare`.
+/// Returns the accesses of `bytes` run from [`start`], after `prepare`.
 fn accesses(bytes: &[u8], prepare: impl FnOnce(&mut Regs)) -> Vec<Event> {
     let mut env = Flat::logging(BASE);
     let mut regs = start();
@@ -154,9 +154,9 @@ fn prefetches_and_long_nops_access_nothing() {
     assert_eq!(accesses(&[0x48, 0x8d, 0x03], |_| ()), []); // lea (%rbx),%rax
 }
 
-/// Whatever the bytes are: no panic, and an instruction that faults changes nothing.
+/// Checks that no bytes cause a panic, and that an instruction that faults changes nothing.
 #[test]
-fn arbitrary_bytes_neither_panic_nor_half_happen() {
+fn arbitrary_bytes_neither_panic_nor_take_partial_effect() {
     let mut state = 0x2545_f491_4f6c_dd1du64;
     let mut random = || {
         state ^= state << 13;

@@ -1,4 +1,4 @@
-//! Every form that a decoder knows in 64-bit mode has one class, and its bytes end as the class says.
+//! Every form that a decoder knows in 64-bit mode has one class, and its bytes decode accordingly.
 
 mod common;
 
@@ -10,20 +10,20 @@ use x86::{Check, Class, Fault, Lowered, MAX_LEN, class, exec, lower};
 
 const IP: u64 = 0xffff_ffff_8100_0000;
 
-/// Forms of another decoder: of one vendor or of withdrawn processors, or FWAIT and an instruction at once.
-/// Their bytes mean something else, or nothing.
+/// Returns whether a form belongs to another decoder: of one vendor or of withdrawn processors, or
+/// FWAIT and an instruction at once. Its bytes mean something else, or nothing.
 fn is_of_others(code: Code) -> bool {
     let info = code.op_code();
     let option = info.decoder_option() != DecoderOptions::NONE;
     option || info.encoding() == EncodingKind::MVEX || !info.intel_decoder64() || info.fwait()
 }
 
-/// The forms of 64-bit mode.
+/// Returns the forms of 64-bit mode.
 fn forms() -> impl Iterator<Item = Code> {
     Code::values().filter(|code| code.op_code().is_instruction() && code.op_code().mode64())
 }
 
-/// What stands before the opcode: a prefix and an escape, legacy or VEX, EVEX and XOP.
+/// Returns the bytes before the opcode: a prefix and an escape, legacy or VEX, EVEX and XOP.
 fn starts() -> Vec<Vec<u8>> {
     let mut starts = Vec::new();
     let prefixes: [&[u8]; 8] =
@@ -50,8 +50,8 @@ fn starts() -> Vec<Vec<u8>> {
     starts
 }
 
-/// An encoding of each form that a start, a byte of opcode and a ModR/M byte reach, found by decoding them
-/// all.
+/// Returns an encoding of each form that a start, a byte of opcode and a ModR/M byte reach, found
+/// by decoding them all.
 fn encodings() -> BTreeMap<Code, Vec<u8>> {
     let mut found = BTreeMap::new();
     for start in starts() {
@@ -79,7 +79,7 @@ fn every_form_has_one_class() {
         *counts.entry(name).or_default() += 1;
     }
     let counts: Vec<_> = counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
-    // A form more or less in a class is a decision: change the number with it.
+    // A change of these numbers is a decision: change the number with the class.
     assert_eq!(
         counts,
         [
@@ -92,9 +92,9 @@ fn every_form_has_one_class() {
     );
 }
 
-/// The sets of instructions that the processor lacks: a new one of the decoder's is a decision, too.
+/// Checks the feature sets that the processor lacks: a new one of the decoder's is a decision, too.
 #[test]
-fn what_the_processor_lacks() {
+fn the_processor_lacks_these_feature_sets() {
     let absent = forms().filter(|&code| !is_of_others(code) && class(code) == Class::Absent);
     let sets: BTreeSet<String> =
         absent.flat_map(|code| code.cpuid_features()).map(|set| format!("{set:?}")).collect();
@@ -130,7 +130,7 @@ fn bytes_end_as_the_class_of_their_form_says() {
             Class::Absent | Class::Undefined => {
                 assert!(is_ud, "{code:?} {bytes:02x?}: {lowered:?}")
             }
-            // A supported form that is refused, or #UD, as instances of forms are: each is on the list below.
+            // An instance of a supported form that is refused, or #UD, is on the list below.
             Class::Supported => assert!(matches!(lowered, Lowered::Op(_)), "{code:?} {bytes:02x?}"),
             Class::Unmodelled => {
                 let Lowered::Unsupported { len, ref text, .. } = lowered else {
@@ -168,7 +168,7 @@ fn faults(bytes: &[u8], fault: Fault) {
 }
 
 #[test]
-fn what_the_processor_does_not_have_is_an_invalid_opcode() {
+fn an_absent_instruction_is_an_invalid_opcode() {
     let cases: [&[u8]; 16] = [
         &[0x48, 0x8d, 0xc0],       // lea %rax,%rax
         &[0x0f, 0x38, 0xf0, 0xc0], // movbe between registers
@@ -224,7 +224,7 @@ fn more_than_15_bytes_are_a_protection_fault() {
 }
 
 #[test]
-fn what_is_cut_off_says_so() {
+fn cut_off_bytes_are_incomplete() {
     for bytes in [
         &[][..],
         &[0x48],
@@ -276,7 +276,7 @@ fn a_flushed_line_is_read() {
     }
 }
 
-/// What is without a model and checks something first.
+/// Checks instructions that have no model and check something first.
 #[test]
 fn first_checks() {
     let first = |bytes: &[u8]| match lower(bytes, IP) {

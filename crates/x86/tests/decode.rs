@@ -1,4 +1,4 @@
-//! What is accepted, what is refused, and what the [`Op`](x86::Op) says about itself.
+//! Accepted and refused encodings, and the properties of an [`Op`](x86::Op).
 
 use x86::{Lowered, disassemble, lower};
 
@@ -20,7 +20,7 @@ fn accepted(bytes: &[u8]) -> x86::Op {
 
 #[test]
 fn every_form_counts_once() {
-    // A form more or less is a decision: change the number with it.
+    // A change of this number is a decision: change it with the table.
     assert_eq!(x86::supported().count(), 859);
 }
 
@@ -36,8 +36,8 @@ fn unmodelled_instructions_are_refused_with_their_text() {
     assert_eq!(refused(&[0xc8, 0, 0, 2]).0, 4, "enter with a display");
 }
 
-/// They are not ordered as other stores are (SDM vol. 3 §8.2.2): to take them for plain ones would hide
-/// what a missing SFENCE does.
+/// Non-temporal stores are not ordered as other stores are (SDM vol. 3 §8.2.2): to treat them as
+/// plain ones would hide the effect of a missing SFENCE.
 #[test]
 fn non_temporal_stores_are_refused() {
     let stores: [(&[u8], &str); 7] = [
@@ -55,7 +55,8 @@ fn non_temporal_stores_are_refused() {
     }
 }
 
-/// Encodings of x87 and of reserved NOPs that the decoder does not know: the manuals leave them open.
+/// Checks encodings of x87 and of reserved NOPs that the decoder lacks: the manuals leave them
+/// open.
 #[test]
 fn reserved_encodings_are_refused() {
     assert_eq!(refused(&[0xd9, 0xd1]), (2, "(bad)".to_owned()));
@@ -63,14 +64,14 @@ fn reserved_encodings_are_refused() {
 }
 
 #[test]
-fn what_the_vendors_read_differently_is_refused() {
+fn encodings_that_vendors_read_differently_are_refused() {
     assert_eq!(refused(&[0x66, 0xc3]).0, 2, "16-bit ret");
     assert_ne!(refused(&[0x66, 0xe9, 0, 0, 0, 0]).0, 0, "16-bit jmp");
     assert_ne!(refused(&[0xf3, 0xe1, 0]).0, 0, "loope with a condition in the prefix");
     assert_eq!(refused(&[0x67, 0xf3, 0xa4]).0, 3, "rep movsb that counts in ECX");
     accepted(&[0x67, 0xa4]);
     accepted(&[0xf3, 0xa4]);
-    // REX.W decides.
+    // REX.W has precedence.
     accepted(&[0x66, 0x48, 0xe8, 0, 0, 0, 0]);
     // The usual padding of a return.
     assert!(accepted(&[0xf3, 0xc3]).is_ret());

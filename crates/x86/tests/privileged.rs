@@ -1,4 +1,5 @@
-//! Segments, descriptor tables, ports, far returns, software interrupts, and who may execute what.
+//! Segments, descriptor tables, ports, far returns, software interrupts, and their privilege
+//! checks.
 
 mod common;
 
@@ -19,7 +20,7 @@ fn run(bytes: &[u8], regs: &mut Regs, env: &mut Flat) -> Result<(), Fault> {
     }
 }
 
-/// What `bytes` asked of the machine; loads and stores left out.
+/// Returns the calls that `bytes` make to the machine, without loads and stores.
 fn asked(bytes: &[u8], regs: &mut Regs, mut env: Flat) -> Vec<Event> {
     run(bytes, regs, &mut env).expect("no fault");
     assert_eq!(regs.rip, IP + bytes.len() as u64);
@@ -144,7 +145,7 @@ fn interrupt_return_pops_five_quadwords() {
 }
 
 #[test]
-fn interrupt_return_at_cpl_3_keeps_what_it_must() {
+fn interrupt_return_at_cpl_3_keeps_privileged_flags() {
     let mut regs = regs();
     regs.gpr[RSP] = BASE;
     regs.rflags |= flags::IF;
@@ -187,7 +188,7 @@ fn far_return() {
 }
 
 #[test]
-fn software_interrupts_tell_the_address_after_them() {
+fn software_interrupts_pass_the_address_after_them() {
     for (bytes, vector) in [(&[0xcc][..], 3), (&[0xcd, 0x80], 0x80), (&[0xcd, 0x03], 3)] {
         let mut regs = regs();
         let mut env = Flat::new(BASE);
@@ -200,7 +201,7 @@ fn software_interrupts_tell_the_address_after_them() {
 }
 
 #[test]
-fn what_cpl_3_may_not_execute() {
+fn privileged_instructions_fault_at_cpl_3() {
     let general: [&[u8]; 15] = [
         &[0xfa],                         // cli
         &[0xfb],                         // sti
@@ -252,7 +253,7 @@ fn popf_at_cpl_3_keeps_the_privileged_flags() {
     let on = flags::FIXED | flags::IF;
     assert_eq!(popf(on, flags::IOPL), (on, 1));
     assert_eq!(popf(on, flags::IOPL | flags::CF), (on | flags::CF, 1));
-    // With IOPL 3 the machine is told of IF; IOPL itself is for CPL 0.
+    // With IOPL 3 the machine sees the change of IF; IOPL itself changes only at CPL 0.
     let open = flags::FIXED | flags::IOPL;
     assert_eq!(popf(open, flags::IF), (open | flags::IF, 2));
 }

@@ -1,4 +1,5 @@
-//! How fast the interpreter is: `cargo test --release -p x86 --test speed -- --ignored --nocapture`.
+//! The speed of the interpreter: `cargo test --release -p x86 --test speed -- --ignored
+//! --nocapture`.
 #![expect(clippy::print_stdout, reason = "the result is the point")]
 
 mod common;

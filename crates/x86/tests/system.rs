@@ -1,4 +1,4 @@
-//! Instructions that a user program cannot run, so that no processor is asked about them.
+//! Instructions that a user program cannot run, so that they are not compared with a processor.
 
 mod common;
 
@@ -7,7 +7,7 @@ use x86::{Fault, Fence, IfChange, Lowered, RAX, RBX, RCX, RDX, RSP, Regs, exec, 
 
 const BASE: u64 = 0x5000;
 
-/// Runs `bytes` at 1000H and gives what the machine was asked.
+/// Runs `bytes` at 1000H and returns the calls to the machine.
 fn run(bytes: &[u8], regs: &mut Regs) -> Result<Vec<Event>, Fault> {
     run_on(bytes, regs, Flat::logging(BASE))
 }
@@ -30,7 +30,7 @@ fn cli_and_sti() {
 }
 
 #[test]
-fn popf_tells_the_interrupt_flag_and_keeps_what_it_must() {
+fn popf_reports_the_interrupt_flag_and_keeps_reserved_bits() {
     let mut env = Flat::logging(BASE);
     env.memory[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     let mut regs = regs();
@@ -99,7 +99,7 @@ fn segment_bases() {
     assert_eq!(regs.fs_base, BASE);
     regs.gpr[RAX] = 1 << 62;
     assert_eq!(run(&[0xf3, 0x48, 0x0f, 0xae, 0xd0], &mut regs), Err(Fault::GP));
-    // Without CR4.FSGSBASE there is no such instruction.
+    // Without CR4.FSGSBASE the instruction does not exist.
     let mut env = Flat::new(BASE);
     env.fsgsbase = false;
     assert_eq!(run_on(&[0xf3, 0x48, 0x0f, 0xae, 0xc0], &mut regs, env), Err(Fault::UD));

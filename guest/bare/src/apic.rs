@@ -1,4 +1,4 @@
-//! The local APIC of a CPU, by MSRs where there are such, else in memory (SDM vol. 3 §10.4, §10.12).
+//! The local APIC of a CPU, by MSRs on an x2APIC, else in memory (SDM vol. 3 §10.4, §10.12).
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 
@@ -23,12 +23,12 @@ const MASKED: u32 = 1 << 16;
 const SENDING: u32 = 1 << 12;
 const ASSERT: u32 = 1 << 14;
 
-/// Delivery modes of the command register.
+/// Delivery modes of the interrupt command register.
 const NMI: u32 = 4 << 8;
 const INIT: u32 = 5 << 8;
 const STARTUP: u32 = 6 << 8;
 
-/// To whom.
+/// The destination of an IPI.
 #[derive(Clone, Copy)]
 pub(crate) enum To {
     Cpu(usize),
@@ -40,7 +40,7 @@ pub(crate) enum To {
 static BY_MSR: AtomicBool = AtomicBool::new(false);
 /// Identifiers of the CPUs.
 static IDS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
-/// CPUs that run.
+/// The number of CPUs that run.
 static PRESENT: AtomicU32 = AtomicU32::new(0);
 
 unsafe extern "C" {
@@ -52,7 +52,7 @@ fn read(register: u32) -> u32 {
     if BY_MSR.load(Relaxed) {
         return cpu::rdmsr(0x800 + register) as u32;
     }
-    // SAFETY: mapped one to one, and there by the architecture.
+    // SAFETY: mapped one to one, and present on every processor.
     unsafe { ((MEMORY + 16 * u64::from(register)) as *const u32).read_volatile() }
 }
 
@@ -64,7 +64,7 @@ fn write(register: u32, value: u32) {
     unsafe { ((MEMORY + 16 * u64::from(register)) as *mut u32).write_volatile(value) }
 }
 
-/// Turns the APIC of this CPU on, and makes this CPU known.
+/// Enables the APIC of this CPU, and records this CPU.
 pub(crate) fn enable(number: usize) {
     if cpu::has(Feature::X2apic) {
         let base = cpu::rdmsr(APIC_BASE);
@@ -79,7 +79,7 @@ pub(crate) fn enable(number: usize) {
     PRESENT.fetch_add(1, SeqCst);
 }
 
-/// Starts CPU 1, and silences the devices that firmware may have left on.
+/// Starts CPU 1, and masks the devices that firmware may have left on.
 pub(crate) fn start_the_other() {
     for port in [0x21, 0xa1] {
         cpu::port_out(port, 0xff);
@@ -100,7 +100,7 @@ pub(crate) fn start_the_other() {
     }
 }
 
-/// Until CPU 1 is there.
+/// Waits until CPU 1 runs.
 pub(crate) fn wait_for_the_other() {
     while PRESENT.load(SeqCst) < 2 {
         core::hint::spin_loop();
@@ -135,7 +135,7 @@ pub(crate) fn send(to: To, vector: u32) {
     command(to, ASSERT | vector);
 }
 
-/// Sends an NMI. There is no shorthand to oneself for it.
+/// Sends an NMI. No shorthand sends it to this CPU.
 pub(crate) fn send_nmi(to: To) {
     command(to, ASSERT | NMI);
 }
@@ -145,12 +145,13 @@ pub(crate) fn end() {
     write(EOI, 0);
 }
 
-/// Is `vector` requested of this CPU and not yet in service?
+/// Returns whether `vector` is pending on this CPU and not yet in service.
 pub(crate) fn is_requested(vector: u32) -> bool {
     read(REQUESTED + vector / 32) >> (vector % 32) & 1 == 1
 }
 
-/// Sends to this CPU, and waits until it is requested. Interrupts must be off, or blocked by priority.
+/// Sends to this CPU, and waits until it is pending. Interrupts must be off, or blocked by
+/// priority.
 pub(crate) fn request(vector: u32) {
     send(To::Me, vector);
     while !is_requested(vector) {}

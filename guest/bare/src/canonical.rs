@@ -1,4 +1,4 @@
-//! Which addresses are canonical, with and without linear-address masking (SDM vol. 3 §4.1 and the
+//! Canonical addresses, with and without linear-address masking (SDM vol. 3 §4.1 and the
 //! chapter on LAM; vol. 1 §3.3.7.1).
 
 use crate::cpu::{self, CR3_LAM_U48, CR3_LAM_U57, CR4_LAM_SUP, Feature};
@@ -60,7 +60,7 @@ pub(crate) fn run() {
     straddling();
 }
 
-/// A load, the same relative to SS, a load at CPL 3, a call, INVLPG.
+/// Prints a load, the same relative to SS, a load at CPL 3, a call, INVLPG.
 fn line(mode: &Mode, name: &str, pointer: u64) {
     print!("canonical/{}/{name}:", mode.name);
     for operation in [op_read as Label, op_read_stack] {
@@ -72,7 +72,7 @@ fn line(mode: &Mode, name: &str, pointer: u64) {
     println!(" {}", outcome(op_invlpg, pointer, 0));
 }
 
-/// What CR2 holds of a tagged pointer to nothing.
+/// Prints the content of CR2 after a fault by a tagged pointer to an unmapped address.
 fn faulting(mode: &Mode) {
     let pointers = [("low", (TARGET + 0x1000) | (0x2a << 57)), ("high", 0x81ff_8000_0000_1000)];
     for (name, pointer) in pointers {
@@ -81,7 +81,7 @@ fn faulting(mode: &Mode) {
     }
 }
 
-/// 8 bytes across the ends of the two halves.
+/// Accesses 8 bytes across the ends of the two halves.
 fn straddling() {
     for (name, pointer) in
         [("end-of-low", 0x0000_7fff_ffff_fffc), ("start-of-high", HIGH - 4), ("wrap", u64::MAX - 3)]

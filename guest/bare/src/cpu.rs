@@ -13,7 +13,7 @@ pub(crate) const CR3_LAM_U57: u64 = 1 << 61;
 pub(crate) const CR3_LAM_U48: u64 = 1 << 62;
 pub(crate) const CR3_NOFLUSH: u64 = 1 << 63;
 
-/// Features by CPUID.
+/// A feature in CPUID.
 #[derive(Clone, Copy)]
 pub(crate) enum Feature {
     X2apic,
@@ -24,7 +24,7 @@ pub(crate) enum Feature {
     Lam,
 }
 
-/// Does CPUID enumerate it?
+/// Returns whether CPUID enumerates the feature.
 pub(crate) fn has(feature: Feature) -> bool {
     let highest = __cpuid_count(0, 0).eax;
     let seven = highest >= 7;
@@ -40,7 +40,7 @@ pub(crate) fn has(feature: Feature) -> bool {
     }
 }
 
-/// Width of a physical address in bits.
+/// Returns the width of a physical address in bits.
 pub(crate) fn physical_bits() -> u32 {
     __cpuid_count(0x8000_0008, 0).eax & 0xff
 }
@@ -54,7 +54,8 @@ macro_rules! control_register {
             value
         }
 
-        /// The mappings the program itself needs must be the same before and after.
+        /// Writes the register. The mappings of the program itself must be the same before and
+        /// after.
         pub(crate) fn $write(value: u64) {
             // SAFETY: callers change flags of this register that compiled code does not depend on.
             unsafe { asm!(concat!("mov ", $name, ", {}"), in(reg) value, options(nostack)) };
@@ -67,7 +68,7 @@ control_register!(cr2, write_cr2, "cr2");
 control_register!(cr3, write_cr3, "cr3");
 control_register!(cr4, write_cr4, "cr4");
 
-/// The priority below which interrupts wait.
+/// Sets the priority up to which interrupts wait.
 pub(crate) fn write_cr8(class: u64) {
     // SAFETY: delays handlers only.
     unsafe { asm!("mov cr8, {}", in(reg) class, options(nostack)) };
@@ -88,7 +89,7 @@ pub(crate) fn wrmsr(msr: u32, value: u64) {
 
 pub(crate) fn port_in(port: u16) -> u8 {
     let value;
-    // SAFETY: the devices that are read do not touch memory.
+    // SAFETY: reading these devices does not affect memory.
     unsafe { asm!("in al, dx", in("dx") port, out("al") value, options(nomem, nostack)) };
     value
 }
@@ -103,15 +104,15 @@ pub(crate) fn invlpg(va: u64) {
     unsafe { asm!("invlpg [{}]", in(reg) va, options(nostack)) };
 }
 
-/// Operand must be legal.
+/// Executes INVPCID. The operand must be legal.
 pub(crate) fn invpcid(kind: u64, descriptor: &[u64; 2]) {
     // SAFETY: only drops translations.
     unsafe { asm!("invpcid {}, [{}]", in(reg) kind, in(reg) descriptor, options(nostack)) };
 }
 
-/// RFLAGS.AC on: supervisor code may access user pages despite SMAP.
+/// Sets RFLAGS.AC: supervisor code may access user pages despite SMAP.
 pub(crate) fn stac() {
-    // SAFETY: CR0.AM is clear, so AC means only this.
+    // SAFETY: CR0.AM is clear, so AC has only this effect.
     unsafe { asm!("stac", options(nomem, nostack)) };
 }
 
@@ -130,7 +131,7 @@ pub(crate) fn interrupts_off() {
     unsafe { asm!("cli", options(nostack)) };
 }
 
-/// Sleeps until an interrupt, none being lost between STI and HLT.
+/// Sleeps until an interrupt; none is lost between STI and HLT.
 pub(crate) fn sleep() {
     // SAFETY: as for `interrupts_on`.
     unsafe { asm!("sti", "hlt", "cli", options(nostack)) };

@@ -1,6 +1,6 @@
 # The first sector of a disk with this image, for machines that boot from nothing else.
 #
-# At byte 8: number of sectors that follow, a multiple of 32; whoever makes the disk fills it in. They are
+# At byte 8: number of sectors that follow, a multiple of 32; the maker of the disk fills it in. They are
 # the image from 1 MiB on.
 
     .section .bootsector, "", @progbits

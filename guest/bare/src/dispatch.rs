@@ -1,9 +1,9 @@
-//! Where every vector ends up.
+//! The common handler of every vector.
 
 use crate::trap::{Frame, record};
 use crate::{interrupts, nmi};
 
-/// What `trap.s` calls, with RFLAGS and SS as the handler found them.
+/// The function that `trap.s` calls, with RFLAGS and SS as the handler found them.
 #[unsafe(no_mangle)]
 extern "sysv64" fn trap(frame: &mut Frame, rflags: u64, ss: u64) {
     match frame.vector {

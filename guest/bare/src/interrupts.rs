@@ -1,5 +1,5 @@
-//! Maskable interrupts, exceptions and software interrupts on one CPU: when they are taken, and what the
-//! handler finds (SDM vol. 3 §6.8, §6.12, §6.14, §10.8).
+//! Maskable interrupts, exceptions and software interrupts on one CPU: the moment of delivery, and
+//! the state that the handler finds (SDM vol. 3 §6.8, §6.12, §6.14, §10.8).
 
 use crate::apic::{self, To};
 use crate::labels::{
@@ -11,15 +11,15 @@ use crate::tables::{cpu_of, stack_top};
 use crate::trap::{Frame, Trap};
 use crate::{cpu, ipi, log, print, println, probe};
 
-/// The handler of this vector lets others interrupt it.
+/// A vector whose handler lets others interrupt it.
 const OPEN: u64 = 0x62;
-/// Taken inside it.
+/// A vector taken inside it.
 const ABOVE: u32 = 0x71;
-/// Waits for its end.
+/// A vector that waits for its end.
 const BELOW: u32 = 0x51;
 const IF: u64 = 1 << 9;
 
-/// Vectors 40H to 7FH.
+/// Handles vectors 40H to 7FH.
 pub(crate) fn handle(frame: &Frame, rflags: u64) {
     if cpu_of((&raw const *frame).addr() as u64) == 1 {
         ipi::handle(frame.vector);
@@ -32,13 +32,13 @@ pub(crate) fn handle(frame: &Frame, rflags: u64) {
         apic::send(To::Me, ABOVE);
         while log::taken() < 2 || !apic::is_requested(BELOW) {}
         log::note([0, 0, 0]);
-        // After the end BELOW comes, on the stack that this handler is on.
+        // After the end BELOW arrives, on the stack that this handler is on.
         cpu::interrupts_off();
     }
     apic::end();
 }
 
-/// Runs a window of `trap.s` with `vectors` requested.
+/// Runs a window of `trap.s` with `vectors` pending.
 fn window(label: Label, vectors: &[u32]) {
     log::forget();
     for &vector in vectors {
@@ -47,7 +47,7 @@ fn window(label: Label, vectors: &[u32]) {
     let _ = probe::run(label, 0, 0);
 }
 
-/// Takes what is left over.
+/// Takes the interrupts that are left over.
 fn drain() {
     let _ = probe::run(sti_nop_cli, 0, 0);
 }
@@ -120,7 +120,7 @@ fn gates() {
     cpu::interrupts_off();
 }
 
-/// What the handler of a trap finds, taken at CPL 0 and CPL 3.
+/// Prints the frame that the handler of a trap finds, taken at CPL 0 and CPL 3.
 fn frames() {
     let cases: [(&str, Label, u64); 6] = [
         ("ud", op_ud, address(op_ud)),
@@ -147,7 +147,8 @@ fn frames() {
     }
 }
 
-/// RF is left out: a fault sets it in the image, and models without debug exceptions need not.
+/// Prints a frame without RF: a fault sets it in the image, and models without debug exceptions
+/// need not.
 fn frame(trap: &Trap) {
     let depth = stack_top(0, 1) - trap.at;
     print!(" v={} code={:x} cs={:x} ss={:x}", trap.vector, trap.code, trap.cs, trap.ss);

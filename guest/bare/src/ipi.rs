@@ -5,9 +5,9 @@ use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crate::apic::{self, To};
 use crate::{cpu, log, println};
 
-/// How often each CPU has taken what is counted: NMIs first, then vectors 40H to 7FH.
+/// The number of times that each CPU has taken an interrupt: NMIs first, then vectors 40H to 7FH.
 static COUNTS: [[AtomicU64; 65]; 2] = [const { [const { AtomicU64::new(0) }; 65] }; 2];
-/// CPU 1 answers this with an interrupt of its own.
+/// A vector that CPU 1 answers with an interrupt to CPU 0.
 const ANSWERED: u64 = 0x48;
 const ANSWER: u64 = 0x49;
 
@@ -16,12 +16,12 @@ fn cell(cpu: usize, vector: u64) -> &'static AtomicU64 {
     &COUNTS[cpu][place]
 }
 
-/// `cpu` takes `vector`.
+/// Counts `vector`, taken by `cpu`.
 pub(crate) fn count(cpu: usize, vector: u64) {
     cell(cpu, vector).fetch_add(1, SeqCst);
 }
 
-/// CPU 1 takes `vector`.
+/// Handles `vector` on CPU 1.
 pub(crate) fn handle(vector: u64) {
     count(1, vector);
     if vector == ANSWERED {
@@ -29,7 +29,7 @@ pub(crate) fn handle(vector: u64) {
     }
 }
 
-/// All that CPU 1 does outside handlers.
+/// Runs CPU 1 outside handlers.
 pub(crate) fn serve() -> ! {
     loop {
         cpu::sleep();

@@ -1,4 +1,4 @@
-//! The labels of `trap.s`: operations that may fault, and places in them.
+//! The labels of `trap.s`: operations that may fault, and addresses in them.
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident)*) => {
@@ -22,7 +22,7 @@ operations! {
 /// A label of `trap.s`.
 pub(crate) type Label = unsafe extern "C" fn();
 
-/// Address of a label.
+/// Returns the address of a label.
 pub(crate) fn address(label: Label) -> u64 {
     (label as *const ()).addr() as u64
 }

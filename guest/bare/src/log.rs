@@ -1,4 +1,4 @@
-//! What CPU 0 took, in order.
+//! The interrupts that CPU 0 took, in order.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -16,12 +16,12 @@ pub(crate) fn note(entry: [u64; 3]) {
     }
 }
 
-/// Empties it.
+/// Empties the log.
 pub(crate) fn forget() {
     TAKEN.store(0, Relaxed);
 }
 
-/// Prints the first field of what was taken, in order.
+/// Prints the first field of each entry, in order.
 pub(crate) fn print() {
     let taken = TAKEN.load(Relaxed) as usize;
     if taken == 0 {
@@ -33,12 +33,12 @@ pub(crate) fn print() {
     println!();
 }
 
-/// How many entries there are.
+/// Returns the number of entries.
 pub(crate) fn taken() -> u64 {
     TAKEN.load(Relaxed)
 }
 
-/// The return address of the first.
+/// Returns the return address of the first entry.
 pub(crate) fn returned_to() -> u64 {
     LOG[0][1].load(Relaxed)
 }

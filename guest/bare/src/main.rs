@@ -1,13 +1,13 @@
-//! A bare-metal guest that prints what the processor does, one line per check.
+//! A bare-metal guest that prints the behaviour of its processor, one line per check.
 //!
 //! A line is `group/name: result`; the result is what was observed (a vector, an error code, an
 //! address), never whether that is right. So the outputs of two machines are compared line by line:
 //! `cargo xtask cross-check`.
 //!
-//! # How a machine starts it
+//! # Start by a machine
 //!
-//! The image is an ELF64 file, linked and to be loaded at its physical addresses, 1 MiB to 2 MiB. There
-//! are two CPUs.
+//! The image is an ELF64 file, linked at the physical addresses that it is loaded at, 1 MiB to 2
+//! MiB. There are two CPUs.
 //!
 //! *Firmware or an emulator* enters CPU 0 by the PVH note, in 32-bit mode with flat segments and paging
 //! off. The guest builds the state below and starts CPU 1 by INIT and start-up IPI.
@@ -20,7 +20,7 @@
 //! | RDI | number of the CPU, 0 or 1; other general registers are not read |
 //! | RFLAGS | 2 |
 //! | CR0 | 80010033H: PG, WP, NE, ET, MP, PE |
-//! | CR3 | address of the symbol `boot_page_tables`, which the image holds complete |
+//! | CR3 | address of the symbol `boot_page_tables`; the image contains the complete tables |
 //! | CR4 | 620H: OSXMMEXCPT, OSFXSR, PAE |
 //! | EFER | NXE, LMA, LME, SCE |
 //! | CS, SS | 64-bit code, data, CPL 0; the guest loads its own GDT, IDT, TSS and selectors first |
@@ -28,18 +28,19 @@
 //!
 //! No stack is needed. Memory not in the image reads as zero; at least 2 MiB of it is used.
 //!
-//! # What it asks of a machine
+//! # Requirements on a machine
 //!
 //! COM1 at 3F8H: OUT to the data register, IN of the line status at 3FDH, bit 5. The end is OUT of one
-//! byte to port F4H: 10H after the last line, 11H after a panic. APIC registers as MSRs where CPUID says
-//! x2APIC, else at FEE00000H.
+//! byte to port F4H: 10H after the last line, 11H after a panic. APIC registers as MSRs if CPUID
+//! enumerates x2APIC, else at FEE00000H.
 //!
 //! # Invariants
 //!
-//! - Only CPU 0 prints, and every machine prints the same names in the same order. Where a feature is
+//! - Only CPU 0 prints, and every machine prints the same names in the same order. If a feature is
 //!   missing the result is `absent`.
-//! - What the architecture leaves open (a stale translation, the moment of an interrupt) is not printed.
-//! - On the path from `lamprey_boot64` there is no instruction that `crates/x86` does not know.
+//! - Behaviour that the architecture leaves open (a stale translation, the moment of an interrupt)
+//!   is not printed.
+//! - Every instruction on the path from `lamprey_boot64` has a model in `crates/x86`.
 #![no_std]
 #![no_main]
 
@@ -71,11 +72,11 @@ global_asm!(include_str!("boot.s"), options(att_syntax, raw));
 global_asm!(include_str!("trap.s"), options(att_syntax, raw));
 
 unsafe extern "C" {
-    /// Not 0 on the way from the PVH note.
+    /// Set to a value other than 0 on the path from the PVH note.
     static booted_by_firmware: u32;
 }
 
-/// Where `lamprey_boot64` calls.
+/// The function that `lamprey_boot64` calls.
 #[unsafe(no_mangle)]
 extern "sysv64" fn start(cpu: usize) -> ! {
     tables::load(cpu);

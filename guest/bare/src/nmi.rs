@@ -8,16 +8,16 @@ use crate::tables::{self, cpu_of};
 use crate::trap::Frame;
 use crate::{cpu, ipi, log, print, println};
 
-/// What the first NMI of a test does.
+/// The actions of the first NMI of a test.
 const NOTHING: u64 = 0;
 const SEND_TWO: u64 = 1;
 const SEND_AND_RETURN_FROM_ANOTHER: u64 = 2;
 static PLAN: AtomicU64 = AtomicU64::new(NOTHING);
-/// NMI handlers of CPU 0 that have begun and not ended.
+/// The number of NMI handlers of CPU 0 that have begun and not ended.
 static DEPTH: AtomicU64 = AtomicU64::new(0);
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
-/// Vector 2.
+/// Handles vector 2.
 pub(crate) fn handle(frame: &Frame) {
     let cpu = cpu_of((&raw const *frame).addr() as u64);
     ipi::count(cpu, frame.vector);
@@ -45,7 +45,7 @@ pub(crate) fn handle(frame: &Frame) {
     TAKEN.fetch_add(1, Relaxed);
 }
 
-/// Until `depth` handlers have begun in all.
+/// Waits until `begun` handlers have begun in all.
 fn wait_for(begun: u64) {
     while TAKEN.load(Relaxed) + DEPTH.load(Relaxed) < begun {}
 }

@@ -1,4 +1,4 @@
-//! Mappings to test with, beside the identity mapping that the program runs on.
+//! Mappings for tests, beside the identity mapping that the program runs on.
 //!
 //! One page-table page is reached by one path of tables at [`TARGET`], by another page-directory-pointer
 //! entry at [`BY_PDPTE`], by another PML4 entry at [`BY_PML4E`] and at [`HIGH`].
@@ -16,18 +16,18 @@ pub(crate) const D: u64 = 1 << 6;
 pub(crate) const PS: u64 = 1 << 7;
 pub(crate) const G: u64 = 1 << 8;
 pub(crate) const XD: u64 = 1 << 63;
-/// Everything allowed.
+/// All rights.
 pub(crate) const OPEN: u64 = P | RW | US;
 
-/// Mapped by the page table.
+/// The address that the page table maps.
 pub(crate) const TARGET: u64 = 1 << 39;
-/// As TARGET by PDPTE 1.
+/// Alias of TARGET by PDPTE 1.
 pub(crate) const BY_PDPTE: u64 = TARGET + (1 << 30);
-/// As TARGET by PML4E 2.
+/// Alias of TARGET by PML4E 2.
 pub(crate) const BY_PML4E: u64 = 2 << 39;
-/// As TARGET by PML4E 256, the lowest of the upper half.
+/// Alias of TARGET by PML4E 256, the lowest of the upper half.
 pub(crate) const HIGH: u64 = 0xffff_8000_0000_0000;
-/// By page-directory entry 1: a large page of physical address 0.
+/// The address of page-directory entry 1: a large page of physical address 0.
 pub(crate) const LARGE: u64 = TARGET + (1 << 21);
 /// The code that CPL 3 runs.
 pub(crate) const STUB: u64 = TARGET + (2 << 21);
@@ -53,7 +53,7 @@ static PT: Page = Page::new();
 static STUB_PT: Page = Page::new();
 static STUB_FRAME: Page = Page::new();
 static USER_STACK: Page = Page::new();
-/// Two frames to tell apart by their first byte.
+/// Two frames that differ in their first byte.
 static FRAMES: [Page; 2] = [const { Page::new() }; 2];
 
 /// Offset within a frame of code that ends a probe at CPL 3.
@@ -95,17 +95,17 @@ pub(crate) fn entry(level: Level) -> &'static AtomicU64 {
     }
 }
 
-/// Physical address of a frame.
+/// Returns the physical address of a frame.
 pub(crate) fn frame(number: usize) -> u64 {
     FRAMES[number].address()
 }
 
-/// Where LARGE shows a frame.
+/// Returns the address of a frame within LARGE.
 pub(crate) fn in_large(number: usize) -> u64 {
     LARGE + frame(number)
 }
 
-/// What stands in the entry of each level where a test says nothing else.
+/// Returns the default value of the entry of each level.
 pub(crate) fn usual(level: Level) -> u64 {
     match level {
         Level::Pml4e => PDPT.address() | OPEN,
@@ -121,7 +121,7 @@ pub(crate) fn set(level: Level, value: u64) {
     entry(level).store(value, Relaxed);
 }
 
-/// All entries as usual, and nothing of old ones cached.
+/// Resets all entries to their default, with nothing of old ones cached.
 pub(crate) fn reset() {
     for level in [Level::Pml4e, Level::Pdpte, Level::Pde, Level::LargePde, Level::Pte] {
         set(level, usual(level));

@@ -1,12 +1,12 @@
-//! Which operands of MOV to CR3, MOV to CR4 and INVPCID are refused (SDM vol. 3 §4.10.1, vol. 2 MOV CR
-//! and INVPCID).
+//! Operands of MOV to CR3, MOV to CR4 and INVPCID that are refused (SDM vol. 3 §4.10.1, vol. 2 MOV
+//! CR and INVPCID).
 
 use crate::cpu::{self, CR3_NOFLUSH, CR4_PCIDE, Feature};
 use crate::labels::{op_cr3, op_cr4, op_invpcid};
 use crate::probe::outcome;
 use crate::{page, println};
 
-/// A bit of CR3 that nothing defines. Looked at only where there are PCIDs: QEMU 7.2 without them hangs
+/// An undefined bit of CR3. Tested only with PCIDs: QEMU 7.2 without them hangs
 /// on any such bit.
 const RESERVED: u64 = 1 << 60;
 

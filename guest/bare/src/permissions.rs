@@ -1,4 +1,4 @@
-//! Which accesses the entries of a mapping allow (SDM vol. 3 §4.6, §4.7).
+//! The accesses that the entries of a mapping allow (SDM vol. 3 §4.6, §4.7).
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -108,7 +108,7 @@ fn line(mode: &Mode, kind: &Kind) {
     page::reset();
 }
 
-/// One access, and the accessed and dirty flags of the leaf if it succeeded.
+/// Prints one access, and the accessed and dirty flags of the leaf if it succeeded.
 fn access(mode: &Mode, kind: &Kind, va: u64, run: impl Fn(u64) -> Option<crate::trap::Trap>) {
     page::reset();
     let usual = page::usual(kind.level) & !(OPEN | XD);
@@ -133,7 +133,7 @@ fn letter(flag: u64, letter: char) -> char {
     if flag == 0 { '-' } else { letter }
 }
 
-/// Which flags a write sets above the leaf.
+/// Prints the flags that a write sets above the leaf.
 fn upper_accessed() {
     page::reset();
     let _ = probe::run(op_write as Label, page::BY_PML4E, 0);

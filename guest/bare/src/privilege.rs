@@ -1,4 +1,4 @@
-//! What CPL 3 may not execute, and POPF there.
+//! Instructions that CPL 3 may not execute, and POPF there.
 
 use crate::labels::{
     Label, address, op_user, user_cr3, user_hlt, user_in, user_int_closed, user_popf,

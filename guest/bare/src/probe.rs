@@ -1,4 +1,4 @@
-//! Operations that may fault, and what came of them.
+//! Operations that may fault, and their outcome.
 
 use core::fmt;
 
@@ -10,7 +10,7 @@ unsafe extern "sysv64" {
     fn probe(operation: Label, a: u64, b: u64);
 }
 
-/// Runs `operation(a, b)`; the trap that ended it, if one did.
+/// Runs `operation(a, b)`; returns the trap that ended it, if one did.
 pub(crate) fn run(operation: Label, a: u64, b: u64) -> Option<Trap> {
     trap::forget();
     cpu::write_cr2(0);
@@ -19,14 +19,14 @@ pub(crate) fn run(operation: Label, a: u64, b: u64) -> Option<Trap> {
     trap::recorded()
 }
 
-/// Runs the code at `label` of the user page at CPL 3 with `argument`; INT 80H is its end.
+/// Runs the code at `label` of the user page at CPL 3 with `argument`; INT 80H ends it.
 pub(crate) fn run_user(label: Label, argument: u64) -> Option<Trap> {
     let entry = page::STUB + (address(label) - address(user_start));
     run(op_user, entry, argument).filter(|trap| trap.vector != 0x80)
 }
 
-/// What came of an operation: `ok`, `pf` with the error code in hexadecimal, or the vector in decimal
-/// with the error code. CR2 is named if it is not the address that was expected.
+/// The outcome of an operation: `ok`, `pf` with the error code in hexadecimal, or the vector in
+/// decimal with the error code. CR2 is named if it is not the expected address.
 pub(crate) struct Outcome {
     pub(crate) trap: Option<Trap>,
     pub(crate) expected: u64,
@@ -48,7 +48,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// [`run`] with nothing expected of CR2.
+/// Returns the outcome of [`run`] without an expected CR2.
 pub(crate) fn outcome(operation: Label, a: u64, b: u64) -> Outcome {
     Outcome { trap: run(operation, a, b), expected: 0 }
 }

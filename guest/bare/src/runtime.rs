@@ -1,4 +1,4 @@
-//! What compiled code calls and this target's `compiler_builtins` does not export.
+//! Functions that compiled code calls and this target's `compiler_builtins` does not export.
 
 use core::arch::asm;
 
@@ -12,7 +12,8 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
     if (to.addr()).wrapping_sub(from.addr()) >= n {
-        // SAFETY: as the caller's; ascending order does not overwrite what is still to be read.
+        // SAFETY: as the caller's; ascending order does not overwrite bytes that are still to be
+        // read.
         return unsafe { memcpy(to, from, n) };
     }
     for i in (0..n).rev() {
@@ -47,6 +48,6 @@ unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
     unsafe { memcmp(a, b, n) }
 }
 
-/// Named by the precompiled `core`, never called: panics abort.
+/// The personality routine that the precompiled `core` refers to, never called: panics abort.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}

@@ -1,5 +1,5 @@
-//! Which selectors, addresses and flags a far return, a segment load and a gate refuse (SDM vol. 2 IRET,
-//! RET, MOV, LTR, INT n).
+//! Selectors, addresses and flags that a far return, a segment load and a gate refuse (SDM vol. 2
+//! IRET, RET, MOV, LTR, INT n).
 
 use crate::labels::{
     address, op_far_return, op_int_absent, op_iret, op_iret_nested, op_ltr, op_mov_ds, op_mov_ss,
@@ -9,7 +9,8 @@ use crate::println;
 use crate::probe::outcome;
 use crate::tables::{KERNEL_CS, KERNEL_SS, stack_top};
 
-/// Of the GDT in `tables.rs`: 32-bit code, data and code of CPL 3, the busy TSS, nothing.
+/// Selectors of the GDT in `tables.rs`: 32-bit code, data and code of CPL 3, the busy TSS, no
+/// entry.
 const CODE_32: u64 = 0x18;
 const USER_SS: u64 = 0x23;
 const USER_CS: u64 = 0x2b;
@@ -22,7 +23,7 @@ pub(crate) fn run() {
     println!("gate/not-present: {}", outcome(op_int_absent, 0, 0));
 }
 
-/// CPL 0 to CPL 0 or 3, one thing wrong at a time.
+/// Returns from CPL 0 to CPL 0 or 3, with one fault at a time.
 fn returns() {
     let done = address(probe_done);
     let far = 0x8000_0000_0000;
@@ -59,7 +60,7 @@ fn returns() {
     }
 }
 
-/// Address of the first word.
+/// Returns the address of the first word.
 fn at(words: &[u64]) -> u64 {
     words.as_ptr().addr() as u64
 }

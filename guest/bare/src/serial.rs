@@ -1,4 +1,4 @@
-//! Lines out, and the end.
+//! Output of lines, and the end of the run.
 
 use core::fmt::{self, Write};
 
@@ -7,9 +7,9 @@ use crate::cpu;
 const DATA: u16 = 0x3f8;
 const LINE_CONTROL: u16 = 0x3fb;
 const LINE_STATUS: u16 = 0x3fd;
-/// The transmitter takes another byte.
+/// Line status: the transmitter takes another byte.
 const EMPTY: u8 = 1 << 5;
-/// It has sent all.
+/// Line status: the transmitter has sent all bytes.
 const SENT: u8 = 1 << 6;
 /// QEMU's isa-debug-exit: its status is the byte, shifted left by one, plus one.
 const EXIT: u16 = 0xf4;
@@ -28,12 +28,12 @@ impl Write for Serial {
     }
 }
 
-/// 8 bits, no parity: after reset a byte may have 5.
+/// Sets 8 bits, no parity: after reset a byte may have 5.
 pub(crate) fn prepare() {
     cpu::port_out(LINE_CONTROL, 3);
 }
 
-/// Called by `print!`.
+/// Writes text; called by `print!`.
 pub(crate) fn write(arguments: fmt::Arguments<'_>) {
     // The writer never fails.
     let _ = Serial.write_fmt(arguments);
@@ -51,13 +51,13 @@ pub(crate) fn exit(status: u8) -> ! {
     }
 }
 
-/// Text to the serial line.
+/// Prints text to the serial line.
 #[macro_export]
 macro_rules! print {
     ($($argument:tt)*) => { $crate::serial::write(format_args!($($argument)*)) };
 }
 
-/// A line to the serial line.
+/// Prints a line to the serial line.
 #[macro_export]
 macro_rules! println {
     () => { $crate::print!("\n") };

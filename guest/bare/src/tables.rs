@@ -16,10 +16,10 @@ pub(crate) const STACK: u64 = 0x2000;
 /// Bytes of the stacks of a CPU, as in `boot.s`: IST 1 to 3, RSP0, and two for the program.
 pub(crate) const STACKS_PER_CPU: u64 = 6 * STACK;
 
-/// What `int 0x80` and all other vectors use.
+/// The stack of `int 0x80` and most other vectors.
 const IST_COMMON: u64 = 1;
 const IST_NMI: u64 = 2;
-/// Those that may come inside a handler.
+/// The stack of vectors that may arrive inside a handler.
 const IST_NESTED: u64 = 3;
 
 unsafe extern "C" {
@@ -47,17 +47,17 @@ static IDT: [[AtomicU64; 2]; 256] = [const { [const { AtomicU64::new(0) }; 2] };
 /// 104 bytes each (SDM vol. 3 §7.7), as words of 4: RSP0 at word 1, IST 1 at word 9.
 static TASKS: [[AtomicU32; 26]; CPUS] = [const { [const { AtomicU32::new(0) }; 26] }; CPUS];
 
-/// Address of the first byte of the stacks of `cpu`.
+/// Returns the address of the first byte of the stacks of `cpu`.
 pub(crate) fn stacks_of(cpu: usize) -> u64 {
     (&raw const stacks).addr() as u64 + cpu as u64 * STACKS_PER_CPU
 }
 
-/// The CPU whose stacks `address` is in.
+/// Returns the CPU whose stacks contain `address`.
 pub(crate) fn cpu_of(address: u64) -> usize {
     usize::from(address >= stacks_of(1))
 }
 
-/// Top of a stack: IST 1 to 3, and 4 for RSP0.
+/// Returns the top of a stack: IST 1 to 3, and 4 for RSP0.
 pub(crate) fn stack_top(cpu: usize, number: u64) -> u64 {
     stacks_of(cpu) + number * STACK
 }
@@ -68,7 +68,7 @@ struct Pointer {
     base: u64,
 }
 
-/// Loads the tables of `cpu`. The IDT is filled by CPU 0, which alone takes anything before.
+/// Loads the tables of `cpu`. CPU 0 fills the IDT; no other CPU takes a vector before.
 pub(crate) fn load(cpu: usize) {
     let task = &TASKS[cpu];
     let put = |word: usize, value: u64| {
@@ -115,7 +115,7 @@ pub(crate) fn load(cpu: usize) {
     }
 }
 
-/// One gate. `trap`: IF stays as it is.
+/// Sets one gate. With `trap`, IF stays as it is.
 fn gate(vector: usize, ist: u64, trap: bool, dpl: u64) {
     let handler = (&raw const vectors).addr() as u64 + 16 * vector as u64;
     let kind = if trap { 0xf } else { 0xe };
@@ -125,7 +125,7 @@ fn gate(vector: usize, ist: u64, trap: bool, dpl: u64) {
     IDT[vector][1].store(handler >> 32, Relaxed);
 }
 
-/// All gates. 3 and 80H are open to CPL 3.
+/// Sets all gates. CPL 3 may use 3 and 80H.
 pub(crate) fn fill_vectors() {
     for vector in 0..256 {
         gate(vector, IST_COMMON, false, 0);
@@ -142,7 +142,7 @@ pub(crate) fn fill_vectors() {
     IDT[0x85][0].fetch_and(!(1 << 47), Relaxed);
 }
 
-/// NMIs on the stack that is in use: so that one can come inside the handler of another.
+/// Selects the stack in use for NMIs, so that one can arrive inside the handler of another.
 pub(crate) fn nest_nmis(nest: bool) {
     gate(2, if nest { 0 } else { IST_NMI }, false, 0);
 }

@@ -1,5 +1,5 @@
-//! After an invalidation the new entry is used (SDM vol. 3 §4.10.4). What may be used without one is
-//! not looked at.
+//! After an invalidation the new entry is used (SDM vol. 3 §4.10.4). Translations that may be used
+//! without one are not tested.
 
 use crate::cpu::{self, CR4_PGE, Feature};
 use crate::labels::{op_read, op_write};
@@ -7,11 +7,11 @@ use crate::page::{self, G, Level, OPEN, P, PS, US};
 use crate::println;
 use crate::probe::{self, Outcome};
 
-/// What makes a processor forget.
+/// An operation that invalidates translations.
 struct Invalidation {
     name: &'static str,
     needs_invpcid: bool,
-    /// Forgets global translations, too.
+    /// True if it invalidates global translations, too.
     global: bool,
     run: fn(u64),
 }
@@ -51,7 +51,7 @@ fn invpcid(kind: u64, va: u64) {
     cpu::invpcid(kind, &[0, va]);
 }
 
-/// The first byte at `va`, which must be mapped.
+/// Returns the first byte at `va`, which must be mapped.
 fn byte(va: u64) -> u8 {
     // SAFETY: mapped by this module; volatile, as the mapping changes.
     unsafe { (va as *const u8).read_volatile() }
@@ -82,7 +82,7 @@ pub(crate) fn run() {
     cpu::write_cr4(cr4);
 }
 
-/// The page shows another frame. Bytes before and after.
+/// Maps the page to another frame; returns the bytes before and after.
 fn moved(global: u64, run: fn(u64)) -> Bytes {
     page::reset();
     page::set(Level::Pte, page::frame(0) | OPEN | global);
@@ -109,7 +109,7 @@ fn read_from(va: u64) -> Outcome {
     Outcome { trap: probe::run(op_read, va, 0), expected: va }
 }
 
-/// A page that was written to becomes read-only.
+/// Makes a page read-only after a write to it.
 fn protected(run: fn(u64)) -> Outcome {
     page::reset();
     let va = page::TARGET + 8;
@@ -119,7 +119,7 @@ fn protected(run: fn(u64)) -> Outcome {
     write_to(va)
 }
 
-/// A page that was read is gone.
+/// Unmaps a page after a read of it.
 fn unmapped(run: fn(u64)) -> Outcome {
     page::reset();
     byte(page::TARGET);
@@ -128,7 +128,7 @@ fn unmapped(run: fn(u64)) -> Outcome {
     read_from(page::TARGET)
 }
 
-/// Its page table is gone.
+/// Unmaps its page table.
 fn table_unmapped(run: fn(u64)) -> Outcome {
     page::reset();
     byte(page::TARGET);
@@ -137,17 +137,19 @@ fn table_unmapped(run: fn(u64)) -> Outcome {
     read_from(page::TARGET)
 }
 
-/// A large page becomes another large page, by an address in its middle; bytes before and after.
+/// Replaces a large page by another, invalidated by an address in its middle; returns the bytes
+/// before and after.
 fn large(run: fn(u64)) -> Bytes {
     page::reset();
     let before = byte(page::in_large(0));
-    // Physical address 2 MiB: nothing is there.
+    // Physical address 2 MiB: the program has no data there.
     page::set(Level::LargePde, 1 << 21 | PS | OPEN);
     run(page::in_large(1));
     Bytes(before, byte(page::in_large(0)))
 }
 
-/// Entries that become more permissive need no invalidation: at most one fault, which forgets.
+/// Makes entries more permissive, which needs no invalidation: at most one fault, which
+/// invalidates.
 fn relaxed() {
     page::reset();
     page::set(Level::Pte, 0);

@@ -1,4 +1,4 @@
-//! What a trap leaves on the stack, and the last one that a probe has taken.
+//! The contents of the stack after a trap, and the last trap that a probe has taken.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -6,7 +6,7 @@ use crate::cpu;
 use crate::labels::{address, probe_done};
 use crate::tables::{KERNEL_CS, KERNEL_SS, cpu_of};
 
-/// What `trap.s` has pushed, from the top of the stack.
+/// The values that `trap.s` has pushed, from the top of the stack.
 #[repr(C)]
 pub(crate) struct Frame {
     xmm: [u128; 16],
@@ -20,7 +20,7 @@ pub(crate) struct Frame {
     pub(crate) ss: u64,
 }
 
-/// What a recorded trap looked like.
+/// A recorded trap.
 #[derive(Clone, Copy)]
 pub(crate) struct Trap {
     pub(crate) vector: u64,
@@ -44,7 +44,7 @@ unsafe extern "C" {
     static recover: AtomicU64;
 }
 
-/// The trap since [`forget`], if one came.
+/// Returns the trap since [`forget`], if there was one.
 pub(crate) fn recorded() -> Option<Trap> {
     let field = |i: usize| RECORD[i].load(Relaxed);
     (field(0) != NONE).then(|| Trap {
@@ -65,7 +65,7 @@ pub(crate) fn forget() {
     RECORD[0].store(NONE, Relaxed);
 }
 
-/// Keeps what the trap looked like, and goes on where the probe ends.
+/// Records the trap, and resumes at the end of the probe.
 pub(crate) fn record(frame: &mut Frame, rflags: u64, ss: u64) {
     // SAFETY: defined in `trap.s`, 8 aligned bytes that are only accessed as a whole.
     let recovery = unsafe { recover.load(Relaxed) };

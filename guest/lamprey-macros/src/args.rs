@@ -5,7 +5,7 @@ use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitStr, Result, Token, bracketed};
 
-/// What stands in the parentheses.
+/// The arguments in the parentheses.
 #[derive(Default)]
 pub(crate) struct Args {
     pub(crate) finds: Option<LitStr>,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_there_is() {
+    fn accepts_every_argument() {
         let args = Args::parse(quote!(finds = "lost-update", marks = ["a", "b"],)).unwrap();
         assert_eq!(args.finds.unwrap().value(), "lost-update");
         assert_eq!(args.marks.len(), 2);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn errors_name_the_fault() {
         assert!(error(quote!(find = "x")).contains("a scenario takes"));
         assert!(error(quote!(finds = "Lost Update")).contains("kebab-case"));
         assert!(error(quote!(finds = "a", finds = "b")).contains("twice"));

@@ -1,4 +1,4 @@
-//! From the function to the function, its entry and its record.
+//! The expansion of a function into the function, its entry and its record.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -45,13 +45,13 @@ pub(crate) fn scenario(args: TokenStream, item: TokenStream) -> Result<TokenStre
     })
 }
 
-/// `line!()` would give the attribute's.
+/// Returns the function's line; `line!()` would give the attribute's.
 fn line_of(name: &Ident) -> u32 {
     let line = if proc_macro::is_available() { name.span().unwrap().line() } else { 0 };
     u32::try_from(line).unwrap_or(u32::MAX)
 }
 
-/// A function that anyone could call without knowing anything.
+/// Checks that the function can be called without arguments or promises.
 fn check_signature(function: &ItemFn) -> Result<()> {
     let sig = &function.sig;
     let error = |span, message| Err(syn::Error::new(span, message));
@@ -62,7 +62,10 @@ fn check_signature(function: &ItemFn) -> Result<()> {
         return error(token.span(), "a scenario cannot be const");
     }
     if let Safety::Unsafe(token) = sig.safety {
-        return error(token.span(), "a scenario cannot be unsafe: nobody could promise anything");
+        return error(
+            token.span(),
+            "a scenario cannot be unsafe: no caller could meet its contract",
+        );
     }
     if let Some(abi) = &sig.abi {
         return error(abi.span(), "a scenario has the Rust ABI; the attribute makes the C entry");
@@ -88,7 +91,7 @@ fn check_signature(function: &ItemFn) -> Result<()> {
     Ok(())
 }
 
-/// The first paragraph of the documentation, as one line.
+/// Returns the first paragraph of the documentation, as one line.
 fn first_paragraph(attrs: &[Attribute]) -> String {
     let lines = attrs.iter().filter_map(|attr| match &attr.meta {
         Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_cannot_be_called() {
+    fn refuses_functions_that_cannot_be_called() {
         assert!(
             error(quote!(
                 struct A;

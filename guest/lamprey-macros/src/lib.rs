@@ -1,7 +1,7 @@
 //! The attribute of a scenario.
 //!
-//! Invariant: this crate only rewrites syntax. What a record means is in `abi`, what makes one in
-//! `lamprey::__private`.
+//! Invariant: this crate only rewrites syntax. `abi` defines the meaning of a record, and
+//! `lamprey::__private` creates one.
 
 #![forbid(unsafe_code)]
 
@@ -11,15 +11,15 @@ mod marks;
 
 use proc_macro::TokenStream;
 
-/// Makes a function a scenario: enters it into the image's table, where Lamprey finds it.
+/// Makes a function a scenario: adds it to the image's table, where Lamprey finds it.
 ///
-/// The function takes nothing and returns nothing. Its name, with the module's, is the scenario's;
-/// the first paragraph of its documentation says what it is about.
+/// The function has no parameters and no result. Its name, with the module's, is the scenario's
+/// name; the first paragraph of its documentation describes it in reports.
 ///
-/// - `finds = "property"`: the scenario re-creates a known bug. It is right if this property is
-///   violated, and wrong if none or another is.
-/// - `marks = ["…", …]`: marks in functions that the scenario calls. Those in its own body, written
-///   `mark!("…")` or `lamprey::mark!("…")`, are found by the attribute.
+/// - `finds = "property"`: the scenario re-creates a known bug. It passes if this property is
+///   violated, and fails if none or another is.
+/// - `marks = ["…", …]`: marks in functions that the scenario calls. The attribute finds those in
+///   its own body, written `mark!("…")` or `lamprey::mark!("…")`.
 ///
 /// ```ignore
 /// /// A CPU that comes back from lazy mode still has the old LAM bits.

@@ -1,9 +1,10 @@
-//! Which marks a function's body declares.
+//! The marks that a function's body declares.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::LitStr;
 
-/// The literals of all `mark!("…")` in `tokens`, in order. Paths before `mark` do not matter.
+/// Returns the literals of all `mark!("…")` in `tokens`, in order. Paths before `mark` do not
+/// matter.
 pub(crate) fn in_tokens(tokens: TokenStream) -> Vec<LitStr> {
     let mut found = Vec::new();
     collect(tokens, &mut found);
@@ -22,7 +23,7 @@ fn collect(tokens: TokenStream, found: &mut Vec<LitStr>) {
     }
 }
 
-/// Do the tokens end in `mark!`?
+/// Returns whether the tokens end in `mark!`.
 fn is_mark(before: &[TokenTree]) -> bool {
     let [.., TokenTree::Ident(name), TokenTree::Punct(bang)] = before else { return false };
     name == "mark" && bang.as_char() == '!'
@@ -37,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_them_at_any_depth() {
+    fn finds_marks_at_any_depth() {
         let body = quote! {
             lamprey::cpu(0, move || { if x { lamprey::mark!("one"); } mark!["two"] });
             ::lamprey::mark! { "three" }

@@ -1,12 +1,12 @@
-//! The CPUs: who runs this, what their registers hold, and interrupts between them.
+//! The CPUs: the executing one, the registers of each, and interrupts between them.
 
 use crate::hypercall::{
     lamprey_cr3, lamprey_cr4, lamprey_interrupts_on, lamprey_send_ipi, lamprey_send_nmi,
     lamprey_this_cpu,
 };
 
-/// The CPU that runs this. As a kernel's per-CPU segment would say it; nothing another CPU could
-/// notice.
+/// Returns the executing CPU, like a kernel's per-CPU segment; another CPU cannot
+/// observe the call.
 ///
 /// ```ignore
 /// let cpu = &CPUS[lamprey::this_cpu()];
@@ -17,7 +17,7 @@ pub fn this_cpu() -> usize {
     lamprey_this_cpu() as usize
 }
 
-/// CR3 of CPU `cpu` at this moment, bit 63 clear. For checks: a kernel cannot read another CPU's.
+/// Returns CR3 of CPU `cpu` at this moment, bit 63 clear. For checks: a kernel cannot read another CPU's.
 ///
 /// ```ignore
 /// let lam = lamprey::cr3(0) & (3 << 61);
@@ -32,7 +32,7 @@ pub fn cr3(cpu: usize) -> u64 {
     lamprey_cr3(cpu as u64)
 }
 
-/// CR4 of CPU `cpu` at this moment. For checks.
+/// Returns CR4 of CPU `cpu` at this moment. For checks.
 ///
 /// ```ignore
 /// let pcide = lamprey::cr4(0) & (1 << 17) != 0;
@@ -47,7 +47,7 @@ pub fn cr4(cpu: usize) -> u64 {
     lamprey_cr4(cpu as u64)
 }
 
-/// Whether CPU `cpu` takes interrupts at this moment: RFLAGS.IF. For checks.
+/// Returns RFLAGS.IF of CPU `cpu` at this moment: whether it takes interrupts. For checks.
 ///
 /// ```ignore
 /// if lamprey::interrupts_on(0) { /* outside the switch */ }
@@ -62,8 +62,8 @@ pub fn interrupts_on(cpu: usize) -> bool {
     lamprey_interrupts_on(cpu as u64) != 0
 }
 
-/// Sends an interrupt to CPU `cpu`, which may be this one. It pends until that CPU has interrupts
-/// on; a second of the same vector merges with a pending one. Does not wait for that.
+/// Sends an interrupt to CPU `cpu`, which may be this one. It stays pending until that CPU has
+/// interrupts on; a second of the same vector merges with a pending one. Does not wait for delivery.
 ///
 /// Waits until the CPU's earlier stores are visible, so the handler sees them. A bare WRMSR to the x2APIC
 /// does not (SDM vol. 3 §10.12.3): a kernel puts a fence before it. To check that fence, write the

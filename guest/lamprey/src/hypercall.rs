@@ -1,15 +1,15 @@
 //! The symbols through which a guest calls Lamprey.
 //!
 //! Each is a function of two bytes, `ud2`, in a section of its own that the linker script keeps.
-//! Lamprey acts when a CPU arrives at its address and returns to the caller; the instruction is
-//! never executed. A guest that is started anywhere else stops there.
+//! Lamprey acts when a CPU reaches its address and returns to the caller; the instruction is
+//! never executed. A guest that is started on another machine stops there.
 
 use abi::hypercall::{Failure, Hypercall};
 
 /// A handler that finds a frame on its stack.
 pub(crate) type RawEntry = unsafe extern "C" fn();
 
-/// What `lamprey_cpu` and its like call: a function and its argument.
+/// A function that `lamprey_cpu` and the other registrations call with its argument.
 pub(crate) type Entry = unsafe extern "C" fn(*mut u8);
 
 macro_rules! stubs {
@@ -78,7 +78,7 @@ const _: () = {
     }
 };
 
-// `safe` are those for which every argument is right: a number out of range ends the run, and a
+// `safe` are those for which every argument is valid: a number out of range ends the run, and a
 // text is only read by the host.
 unsafe extern "C" {
     pub(crate) fn lamprey_cpu(cpu: u64, entry: Entry, data: *mut u8);

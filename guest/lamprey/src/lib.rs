@@ -1,8 +1,8 @@
-//! What a scenario imports.
+//! The library that a scenario imports.
 //!
 //! A scenario is an ordinary function with the attribute [`scenario`]. It runs alone on CPU 0,
-//! builds what is needed, and registers what the CPUs then do at the same time, as `thread::spawn`
-//! would. Lamprey runs the machine code of all of it through every interleaving.
+//! builds what is needed, and registers the code that the CPUs then run at the same time, as
+//! `thread::spawn` would. Lamprey runs the machine code of all of it through every interleaving.
 //!
 //! ```ignore
 //! #![no_std]
@@ -27,18 +27,18 @@
 //! }
 //! ```
 //!
-//! | to | use |
+//! | purpose | items |
 //! |---|---|
-//! | say what runs | [`cpu`], [`handler`], [`nmi`] |
-//! | say what must hold | [`require!`], [`require_eq!`], [`always`], [`finally`], any panic |
-//! | bring in what the code leaves open | [`choose`], [`assume`] |
-//! | know that the interesting case occurs | [`mark!`] |
+//! | register code to run | [`cpu`], [`handler`], [`nmi`] |
+//! | state what must hold | [`require!`], [`require_eq!`], [`always`], [`finally`], any panic |
+//! | add choices and assumptions | [`choose`], [`assume`] |
+//! | check that the interesting case occurs | [`mark!`] |
 //! | make a report readable | [`name`], [`name_value`], [`name_root`], [`note!`] |
-//! | be a machine | [`this_cpu`], [`send_ipi`], [`user`], and privileged instructions in `asm!` |
-//! | have page tables | [`paging`] |
-//! | look at one in a check | [`cr3`], [`cr4`], [`interrupts_on`] |
+//! | act on the machine | [`this_cpu`], [`send_ipi`], [`user`], and privileged instructions in `asm!` |
+//! | use page tables | [`paging`] |
+//! | read a CPU's registers in a check | [`cr3`], [`cr4`], [`interrupts_on`] |
 //!
-//! Interrupts, CR3, CR4 and `hlt` are had by the instructions themselves; there is no wrapper to
+//! For interrupts, CR3, CR4 and `hlt`, use the instructions directly; there is no wrapper to
 //! trust.
 //!
 //! Invariant: nothing here allocates, formats or takes a lock on the path of a run that violates
@@ -68,7 +68,7 @@ pub use crate::setup::{
 };
 pub use crate::steer::{assume, choose, mark, note};
 
-/// For the macros.
+/// Items for the macros.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::require::{Placed, fail, fail_eq};
@@ -81,7 +81,7 @@ pub mod __private {
     #[repr(transparent)]
     pub struct Record(Scenario);
 
-    // SAFETY: nobody writes to what the pointers of a record lead to.
+    // SAFETY: nothing writes to the memory that the pointers of a record lead to.
     unsafe impl Sync for Record {}
 
     impl Record {

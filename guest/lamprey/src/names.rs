@@ -24,7 +24,7 @@ pub fn name<T>(object: &T, name: &str) {
     }
 }
 
-/// Names a 64-bit value wherever it stands alone.
+/// Names a 64-bit value, shown wherever it occurs alone.
 ///
 /// ```ignore
 /// lamprey::name_value(1 << 61, "LAM_U57");

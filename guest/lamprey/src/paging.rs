@@ -1,9 +1,9 @@
 //! Page tables in memory, for scenarios that switch between them and change them.
 //!
-//! Tables are built in set-up and never freed. What a CPU changes later it changes itself: a scenario
-//! takes the [`entry`](PageTables::entry) it is about and stores to it, so every store to an entry is one of
-//! the code that is checked. Entries are numbers, of the bits below and a physical address (SDM
-//! vol. 3 §4.5).
+//! Tables are built in set-up and never freed. A CPU makes later changes itself: a scenario takes
+//! the [`entry`](PageTables::entry) to change and stores to it, so every store to an entry is one
+//! of the code that is checked. Entries are numbers, made of the bits below and a physical address
+//! (SDM vol. 3 §4.5).
 
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,7 +33,7 @@ pub const XD: u64 = 1 << 63;
 /// of states small.
 pub const USER: u64 = P | RW | US | A | D;
 
-/// What entries above the last one get: all rights, so that the last one decides.
+/// The rights of entries above the last one: all, so that the last one decides.
 const UPPER: u64 = P | RW | US | A;
 /// Bits 51:12: the address in an entry.
 const ADDRESS: u64 = ((1 << 52) - 1) & !0xfff;
@@ -47,26 +47,26 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Its words, as the kernel sees them: in the direct map.
+    /// Returns its words through the direct map, as the kernel sees them.
     #[must_use]
     pub fn words(self) -> &'static [AtomicU64; 512] {
         self.words
     }
 
-    /// Its first byte, as the kernel sees it.
+    /// Returns the address of its first byte, as the kernel sees it.
     #[must_use]
     pub fn pointer(self) -> *mut u8 {
         ptr::from_ref(self.words).cast_mut().cast()
     }
 
-    /// Its physical address.
+    /// Returns its physical address.
     #[must_use]
     pub fn pa(self) -> u64 {
         physical_address(self.pointer())
     }
 }
 
-/// A frame, zeroed and never freed. For set-up.
+/// Allocates a frame, zeroed and never freed. For set-up.
 ///
 /// ```ignore
 /// let data = paging::frame();
@@ -75,7 +75,7 @@ impl Frame {
 ///
 /// # Panics
 ///
-/// The run ends undecided if memory is used up.
+/// The run ends undecided if memory is exhausted.
 #[must_use]
 pub fn frame() -> Frame {
     let memory = alloc(4096, 4096);
@@ -93,7 +93,7 @@ pub struct PageTables {
 }
 
 impl PageTables {
-    /// Empty tables for 4-level paging. For set-up.
+    /// Creates empty tables for 4-level paging. For set-up.
     ///
     /// ```ignore
     /// let tables = PageTables::new();
@@ -110,29 +110,29 @@ impl PageTables {
         Self::with_levels(4)
     }
 
-    /// Empty tables for 4- or 5-level paging. For set-up.
+    /// Creates empty tables for 4- or 5-level paging. For set-up.
     ///
     /// # Panics
     ///
-    /// If `levels` is neither 4 nor 5.
+    /// Panics if `levels` is neither 4 nor 5.
     #[must_use]
     pub fn with_levels(levels: u32) -> Self {
         assert!(levels == 4 || levels == 5, "there is 4-level and 5-level paging");
         Self { root: frame(), levels }
     }
 
-    /// Physical address of the topmost table, for CR3.
+    /// Returns the physical address of the topmost table, for CR3.
     #[must_use]
     pub fn root(&self) -> u64 {
         self.root.pa()
     }
 
     /// Maps the 4-KiB page at `va` to the frame at `pa`, with the bits `flags`, and returns its PTE.
-    /// Tables that are missing are made, with all rights. For set-up.
+    /// Creates missing tables, with all rights. For set-up.
     ///
     /// # Panics
     ///
-    /// If a large page is mapped there.
+    /// Panics if a large page is mapped there.
     pub fn map(&self, va: u64, pa: u64, flags: u64) -> &'static AtomicU64 {
         let pte = self.make(va, 1);
         pte.store(pa | flags, Relaxed);
@@ -143,24 +143,24 @@ impl PageTables {
     ///
     /// # Panics
     ///
-    /// If there is no table for it.
+    /// Panics if there is no table for it.
     pub fn unmap(&self, va: u64) {
         self.entry(va, 1).store(0, Relaxed);
     }
 
-    /// The entry for `va` at `level`: 1 PTE, 2 PDE, 3 PDPTE, 4 PML4E, 5 PML5E. To be taken in set-up: to
-    /// find it, the entries above are read, and a CPU that does so reads shared memory.
+    /// Returns the entry for `va` at `level`: 1 PTE, 2 PDE, 3 PDPTE, 4 PML4E, 5 PML5E. Call it in
+    /// set-up: it reads the entries above, and a CPU that does so reads shared memory.
     ///
     /// # Panics
     ///
-    /// If the tables have no such level, or there is no table for it.
+    /// Panics if the tables have no such level, or there is no table for it.
     #[must_use]
     pub fn entry(&self, va: u64, level: u32) -> &'static AtomicU64 {
         self.find(va, level, |_| panic!("no table for this address"))
     }
 
-    /// [`entry`](Self::entry), but tables that are missing are made, with all rights. For set-up, and for
-    /// large pages:
+    /// Returns the [`entry`](Self::entry) after creating missing tables, with all rights. For
+    /// set-up, and for large pages:
     ///
     /// ```ignore
     /// tables.make(va, 2).store(pa | paging::USER | paging::PS, Relaxed);
@@ -168,13 +168,13 @@ impl PageTables {
     ///
     /// # Panics
     ///
-    /// If the tables have no such level, or a large page is mapped there.
+    /// Panics if the tables have no such level, or a large page is mapped there.
     #[must_use]
     pub fn make(&self, va: u64, level: u32) -> &'static AtomicU64 {
         self.find(va, level, |entry| entry.store(frame().pa() | UPPER, Relaxed))
     }
 
-    /// The entry for `va` at `level`; `absent` gets each entry above it that is not present.
+    /// Returns the entry for `va` at `level`; `absent` gets each entry above it that is not present.
     fn find(&self, va: u64, level: u32, absent: impl Fn(&AtomicU64)) -> &'static AtomicU64 {
         assert!((1..=self.levels).contains(&level), "no such level");
         let mut at = &self.root.words()[index(va, self.levels)];
@@ -190,16 +190,16 @@ impl PageTables {
     }
 }
 
-/// The index of `va` in a table whose entries are of `level`.
+/// Returns the index of `va` in a table whose entries are of `level`.
 fn index(va: u64, level: u32) -> usize {
     (va >> (3 + 9 * level)) as usize & 0x1ff
 }
 
-/// The table at `pa`, through the direct map.
+/// Returns the table at `pa`, through the direct map.
 fn table_at(pa: u64) -> &'static Table {
     let table = ptr::with_exposed_provenance::<Table>((pa - HEAP_PHYS + HEAP_BASE) as usize);
-    // SAFETY: the entry that names it was made by `PageTables::make`, or by a scenario with the address of
-    // a `Frame`: 4096 bytes, aligned to 4096, that are never freed. Lamprey stops a run that makes an
-    // entry up and follows it to where no memory is.
+    // SAFETY: `PageTables::make` made the entry that names it, or a scenario did with the address
+    // of a `Frame`: 4096 bytes, aligned to 4096, that are never freed. Lamprey stops a run that
+    // invents an entry and follows it to an address without memory.
     unsafe { &*table }
 }

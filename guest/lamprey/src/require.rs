@@ -1,4 +1,4 @@
-//! Properties: what must hold, and what is told where it does not.
+//! Properties: the conditions that must hold, and the report of a violation.
 //!
 //! Nothing is formatted unless a property is violated.
 
@@ -13,9 +13,9 @@ use crate::hypercall::lamprey_fail;
 
 /// Ends the run as a violation of `property` unless `condition` holds.
 ///
-/// The property is named in kebab-case: it is what a scenario that re-creates a bug declares with
-/// `finds = "…"`. The sentence says what is wrong, in the kernel's words; it may have arguments, as
-/// `format!` has.
+/// The property is named in kebab-case, as a scenario that re-creates a bug declares it with `finds
+/// = "…"`. The sentence describes the violation, in the kernel's words; it may have arguments, like
+/// `format!`.
 ///
 /// ```ignore
 /// lamprey::require!(owner == Some(cpu), "mutual-exclusion", "CPU {cpu} unlocks what it has not locked");
@@ -34,10 +34,10 @@ macro_rules! require {
     };
 }
 
-/// As [`require!`], for two values that must be equal: found, then expected. The report shows
+/// Like [`require!`], for two values that must be equal: found, then expected. The report shows
 /// both, so they must implement `PartialEq` and `Display`.
 ///
-/// One or two texts more say where the values stand: the found one, then the expected one.
+/// One or two texts more name the locations of the values: the found one, then the expected one.
 ///
 /// ```ignore
 /// lamprey::require_eq!(lam_of(cr3), mm.lam(), "lam-at-user-point",
@@ -70,7 +70,7 @@ macro_rules! require_eq {
     }};
 }
 
-/// A value and where it stands.
+/// A value and the name of its location.
 #[doc(hidden)]
 pub struct Placed<T> {
     pub value: T,
@@ -108,15 +108,15 @@ pub fn fail_eq<F: Display, E: Display>(
     report(property, text(sentence), expected.text(), found.text(), text(file), line)
 }
 
-// Under `test` the crate is only looked at, by tools that look at all targets; `std` has one then.
+// Under `test` the crate is only analysed, by tools that read all targets; `std` has one then.
 #[cfg(all(feature = "panic-handler", not(test)))]
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     panicked(info)
 }
 
-/// Ends the run as a violation of the property `panic`. The library's own panic handler does so; a kernel that
-/// brings one, and so leaves the feature `panic-handler` out, calls this there where `cfg(lamprey)` is true.
+/// Ends the run as a violation of the property `panic`. The library's own panic handler does so; a kernel
+/// that has its own, and so leaves out the feature `panic-handler`, calls this there under `cfg(lamprey)`.
 #[cold]
 #[inline]
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
@@ -141,12 +141,12 @@ fn report(
 
 const NO_TEXT: Text = Text::new("");
 
-/// For a text that outlives the call of the host.
+/// Describes a text that outlives the hypercall.
 fn text(text: &str) -> Text {
     Text { start: text.as_ptr(), len: text.len() }
 }
 
-/// A text of at most `N` bytes; what does not fit is cut off.
+/// A text of at most `N` bytes; the rest is cut off.
 struct Buffer<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -155,7 +155,7 @@ struct Buffer<const N: usize> {
 impl<const N: usize> Buffer<N> {
     fn format(args: fmt::Arguments<'_>) -> Self {
         let mut buffer = Self { bytes: [0; N], len: 0 };
-        // An error is the end of the buffer, or of a `Display` that gave up; what there is, is told.
+        // An error is the end of the buffer, or of a `Display` that gave up; the text so far is reported.
         let _ = buffer.write_fmt(args);
         buffer
     }

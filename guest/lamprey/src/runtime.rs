@@ -1,4 +1,4 @@
-//! What the compiler and the linker expect of a program without operating system.
+//! The symbols that the compiler and the linker expect of a program without operating system.
 //!
 //! The memory functions are plain loops, a word at a time where both sides are aligned. Their
 //! accesses are volatile: otherwise the compiler recognises each loop as the function it is in, and
@@ -15,7 +15,7 @@ global_asm!(
     "lamprey_entry: ud2",
     ".size lamprey_entry, . - lamprey_entry",
     ".popsection",
-    // What the guest is built for, beside what is linked for certain.
+    // The target and the optimisation level of the guest, in a section that the linker keeps.
     ".pushsection .lamprey.built, \"a\", @progbits",
     concat!(
         ".ascii \"",
@@ -27,18 +27,18 @@ global_asm!(
     ".popsection",
 );
 
-/// Named by the unwind tables of the precompiled `core`; with `panic = "abort"` nobody calls it.
+/// The personality routine of the precompiled `core`; with `panic = "abort"` it is never called.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
 const WORD: usize = size_of::<u64>();
 
-/// Of an address or a length.
+/// Returns whether an address or a length is a multiple of a word.
 fn aligned(number: usize) -> bool {
     number.is_multiple_of(WORD)
 }
 
-/// Copies upwards: right for `to <= from` and for what does not overlap.
+/// Copies upwards: correct for `to <= from` and for areas that do not overlap.
 ///
 /// # Safety
 ///
@@ -59,7 +59,7 @@ unsafe fn copy_up(to: *mut u8, from: *const u8, len: usize) {
     }
 }
 
-/// Copies downwards: right for `to >= from`.
+/// Copies downwards: correct for `to >= from`.
 ///
 /// # Safety
 ///
@@ -110,10 +110,10 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
     if to.addr() <= from.addr() {
-        // SAFETY: the caller's contract, and upwards is right here.
+        // SAFETY: the caller's contract, and upwards is correct here.
         unsafe { copy_up(to, from, len) };
     } else {
-        // SAFETY: the caller's contract, and downwards is right here.
+        // SAFETY: the caller's contract, and downwards is correct here.
         unsafe { copy_down(to, from, len) };
     }
     to

@@ -1,4 +1,4 @@
-//! What a scenario registers: closures for CPUs, invariants, handlers, and memory.
+//! Registrations of a scenario: closures for CPUs, invariants, handlers, and memory.
 
 use core::ptr::{self, NonNull};
 
@@ -10,8 +10,8 @@ use crate::hypercall::{
     lamprey_raw_nmi,
 };
 
-/// CPU `n` runs `run`, starting with interrupts on, CR3 zero and CR4.PCIDE set. When `run` returns
-/// the CPU idles; it still takes interrupts. That it returns with interrupts off violates
+/// Registers `run` for CPU `n`, which starts with interrupts on, CR3 zero and CR4.PCIDE set. When
+/// `run` returns, the CPU idles; it still takes interrupts. A return with interrupts off violates
 /// `ends-with-interrupts-off`.
 ///
 /// For set-up, once per CPU. CPUs are numbered from 0, and there are at most
@@ -32,11 +32,11 @@ pub fn cpu(n: usize, run: impl FnOnce() + Send + 'static) {
     unsafe { lamprey_cpu(n as u64, call_once_of(&data), data.as_ptr().cast()) }
 }
 
-/// `check` must hold in every state: it runs, unseen by the CPUs, whenever one of them has done
-/// something another could notice. It fails by [`require!`](macro@crate::require) or a panic.
+/// Registers a check that must hold in every state: it runs, unseen by the CPUs, whenever one of them has
+/// done something that another could notice. It fails by [`require!`](macro@crate::require) or a panic.
 ///
-/// For set-up. The check only looks: what it writes to memory is forgotten. It runs on no CPU, with
-/// segment bases of 0.
+/// For set-up. The check has no side effects: its writes to memory are discarded. It runs on no
+/// CPU, with segment bases of 0.
 ///
 /// ```ignore
 /// lamprey::always(move || lamprey::require!(users.load(Relaxed) <= 1, "mutual-exclusion",
@@ -44,11 +44,11 @@ pub fn cpu(n: usize, run: impl FnOnce() + Send + 'static) {
 /// ```
 pub fn always(check: impl Fn() + 'static) {
     let data = place(check);
-    // SAFETY: `entry` gets the closure it was made for, which stays where it is.
+    // SAFETY: `entry` gets the closure it was made for, which is never moved.
     unsafe { lamprey_always(call_of(&data), data.as_ptr().cast()) }
 }
 
-/// `check` runs after all CPUs have returned from their closures and no interrupt is pending.
+/// Registers a check that runs after all closures have returned, with no interrupt pending.
 ///
 /// For set-up. It runs on no CPU, with segment bases of 0.
 ///
@@ -62,8 +62,8 @@ pub fn finally(check: impl FnOnce() + 'static) {
     unsafe { lamprey_finally(call_once_of(&data), data.as_ptr().cast()) }
 }
 
-/// `run` handles interrupts of `vector`, on every CPU, with interrupts off and on a stack of its
-/// own. Vectors a scenario may use begin at [`FIRST_VECTOR`](crate::FIRST_VECTOR).
+/// Registers `run` for interrupts of `vector`, on every CPU, with interrupts off and on a stack of
+/// its own. The vectors for scenarios begin at [`FIRST_VECTOR`](crate::FIRST_VECTOR).
 ///
 /// For set-up, once per vector.
 ///
@@ -72,29 +72,29 @@ pub fn finally(check: impl FnOnce() + 'static) {
 /// ```
 pub fn handler(vector: u8, run: impl Fn() + Sync + 'static) {
     let data = place(run);
-    // SAFETY: `entry` gets the closure it was made for, which stays where it is; it is `Sync`, so
+    // SAFETY: `entry` gets the closure it was made for, which is never moved; it is `Sync`, so
     // several CPUs may be in it.
     unsafe { lamprey_handler(u64::from(vector), call_of(&data), data.as_ptr().cast()) }
 }
 
-/// `entry` handles interrupts of `vector`, on every CPU. It is entered as by hardware: SS, RSP, RFLAGS,
-/// CS and RIP are on its stack, all other registers are the interrupted code's, and it ends with IRETQ.
-/// A naked function, in general. CS is 0x10, SS is 0x18.
+/// Registers `entry` for interrupts of `vector`, on every CPU. It is entered as by hardware: SS,
+/// RSP, RFLAGS, CS and RIP are on its stack, all other registers are the interrupted code's, and it
+/// ends with IRETQ. Usually a naked function. CS is 0x10, SS is 0x18.
 ///
-/// For set-up, once per vector. That IRETQ which loads the interrupted RSP ends the handler; it has to
-/// leave all registers as it found them.
+/// For set-up, once per vector. The IRETQ that loads the interrupted RSP ends the handler; the
+/// handler must leave all registers as it found them.
 ///
 /// # Safety
 ///
-/// `entry` keeps to that, and what it does is right on every CPU and at any moment.
+/// `entry` follows these rules, and its actions are sound on every CPU and at any moment.
 pub unsafe fn raw_handler(vector: u8, entry: unsafe extern "C" fn()) {
     // SAFETY: the caller's contract.
     unsafe { lamprey_raw_handler(u64::from(vector), entry) }
 }
 
-/// `run` handles NMIs, on every CPU, on a stack of its own. At most `budget` NMIs come in a run
+/// Registers `run` for NMIs, on every CPU, on a stack of its own. At most `budget` NMIs arrive in a run
 /// without being sent, each on any CPU and between any two instructions, whether interrupts are on or
-/// not. NMIs that are sent ([`send_nmi`](crate::send_nmi), or by the x2APIC) come on top of these.
+/// not. NMIs that are sent ([`send_nmi`](crate::send_nmi), or by the x2APIC) are not counted in `budget`.
 ///
 /// For set-up, once. While `run` runs, further NMIs wait.
 ///
@@ -107,18 +107,18 @@ pub fn nmi(budget: u64, run: impl Fn() + Sync + 'static) {
     unsafe { lamprey_nmi(budget, call_of(&data), data.as_ptr().cast()) }
 }
 
-/// As [`nmi`], entered and left like a [`raw_handler`]. Any IRETQ that it executes lets further NMIs
-/// come, which start on the same stack: the frame there is overwritten.
+/// Registers an NMI handler like [`nmi`], entered and left like a [`raw_handler`]. Any IRETQ that it
+/// executes unblocks further NMIs, which start on the same stack: the frame there is overwritten.
 ///
 /// # Safety
 ///
-/// As [`raw_handler`].
+/// The same as for [`raw_handler`].
 pub unsafe fn raw_nmi(budget: u64, entry: unsafe extern "C" fn()) {
     // SAFETY: the caller's contract.
     unsafe { lamprey_raw_nmi(budget, entry) }
 }
 
-/// `size` zeroed bytes, aligned to `align`; never freed.
+/// Allocates `size` zeroed bytes, aligned to `align`; never freed.
 ///
 /// ```ignore
 /// let frame = lamprey::alloc(4096, 4096);
@@ -126,15 +126,15 @@ pub unsafe fn raw_nmi(budget: u64, entry: unsafe extern "C" fn()) {
 ///
 /// # Panics
 ///
-/// The run ends undecided if `align` is not a power of two or memory is used up.
+/// The run ends undecided if `align` is not a power of two or memory is exhausted.
 #[must_use]
 pub fn alloc(size: usize, align: usize) -> *mut u8 {
     // SAFETY: no argument is wrong in a way that harms: see above.
     unsafe { lamprey_alloc(size, align) }
 }
 
-/// Lets time stand still: `rdtsc` reads `ticks`, always. Without this a run that reads the clock ends
-/// undecided, because what code does with time is not modelled.
+/// Fixes the clock: `rdtsc` always reads `ticks`. Without this a run that reads the clock ends
+/// undecided, because the effect of time on code is not modelled.
 ///
 /// ```ignore
 /// lamprey::fixed_clock(1_000);
@@ -143,11 +143,11 @@ pub fn fixed_clock(ticks: u64) {
     lamprey_fixed_clock(ticks);
 }
 
-/// The user half is what page tables of `levels` (4 or 5) levels say, from the root in CR3 on, through each
-/// CPU's TLB and paging-structure caches. The kernel half is outside of it.
+/// Maps the user half by page tables of `levels` (4 or 5) levels, from the root in CR3 on, through
+/// each CPU's TLB and paging-structure caches. The kernel half is not affected.
 ///
-/// For set-up. Tables and user pages are memory from [`alloc`]; a table is what a walk from some CPU's CR3
-/// reads. Without this call user memory is flat.
+/// For set-up. Tables and user pages are memory from [`alloc`]; a table is any frame that a walk
+/// from some CPU's CR3 reads. Without this call user memory is flat.
 ///
 /// # Panics
 ///
@@ -156,9 +156,9 @@ pub fn page_tables(levels: u64) {
     lamprey_page_tables(levels);
 }
 
-/// The 4-KiB frame at physical address `pa` is free from now on. That some CPU then uses a translation to
-/// it violates `freed-frame`; that one may still walk through it as a table violates `freed-table`; that it
-/// is freed once more, `freed-twice`.
+/// Frees the 4-KiB frame at physical address `pa`. If some CPU then uses a translation to it, that
+/// violates `freed-frame`; if one may still walk through it as a table, `freed-table`; if it is
+/// freed once more, `freed-twice`.
 ///
 /// ```ignore
 /// pte.store(0, SeqCst);
@@ -168,12 +168,12 @@ pub fn page_tables(levels: u64) {
 ///
 /// # Panics
 ///
-/// The run ends undecided if there is no frame at `pa` that [`alloc`] has given.
+/// The run ends undecided if there is no frame at `pa` that [`alloc`] has returned.
 pub fn frame_free(pa: u64) {
     lamprey_frame_free(pa);
 }
 
-/// The physical address of memory from [`alloc`] or [`new`], for roots of page tables.
+/// Returns the physical address of memory from [`alloc`] or [`new`], for roots of page tables.
 ///
 /// ```ignore
 /// let root = lamprey::physical_address(lamprey::alloc(4096, 4096));
@@ -189,13 +189,13 @@ pub fn physical_address(memory: *const u8) -> u64 {
 /// let lock: &'static AtomicBool = lamprey::new(AtomicBool::new(false));
 /// ```
 pub fn new<T>(value: T) -> &'static T {
-    // SAFETY: `place` wrote a `T` there, and nobody else has the address.
+    // SAFETY: `place` wrote a `T` there, and no other code has the address.
     unsafe { place(value).as_ref() }
 }
 
 fn place<T>(value: T) -> NonNull<T> {
     if size_of::<T>() == 0 {
-        // Its destructor belongs to whoever uses the place.
+        // The owner of the place runs the destructor.
         core::mem::forget(value);
         return NonNull::dangling();
     }

@@ -1,8 +1,8 @@
-//! What a scenario tells the search and the reader of a report.
+//! Directions to the search, and texts for the reader of a report.
 
 use crate::hypercall::{lamprey_assume, lamprey_choose, lamprey_mark, lamprey_note};
 
-/// Discards the run where `condition` is false: it counts neither as right nor as wrong.
+/// Discards the run if `condition` is false: it counts as neither correct nor wrong.
 ///
 /// ```ignore
 /// lamprey::assume(first != second);
@@ -12,7 +12,7 @@ pub fn assume(condition: bool) {
     lamprey_assume(u64::from(condition));
 }
 
-/// A number below `n`; each is explored.
+/// Returns a number below `n`; each is explored.
 ///
 /// ```ignore
 /// let width = if lamprey::choose(2) == 0 { Lam::U48 } else { Lam::U57 };
@@ -27,8 +27,8 @@ pub fn choose(n: u64) -> u64 {
     lamprey_choose(n)
 }
 
-/// What [`mark!`](crate::mark!) calls, for a name that is not a literal. The attribute does not
-/// see it: declare it with `marks = ["…"]`.
+/// Records a mark like [`mark!`](crate::mark!), for a name that is not a literal. The attribute
+/// does not see it: declare it with `marks = ["…"]`.
 ///
 /// ```ignore
 /// lamprey::mark(NAMES[cpu]);
@@ -48,7 +48,7 @@ fn not_a_tail_call() {
     unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) }
 }
 
-/// What [`note!`](crate::note!) calls.
+/// Adds a line to the report like [`note!`](crate::note!), for a text that is not a literal.
 ///
 /// ```ignore
 /// lamprey::note(if user { "a user thread" } else { "a kernel thread" });
@@ -60,10 +60,10 @@ pub fn note(text: &str) {
     not_a_tail_call();
 }
 
-/// A place that some run must reach; a scenario of which one is missed does not pass.
+/// Marks a place that some run must reach; a scenario with a missed mark does not pass.
 ///
-/// In the body of a function with [`scenario`](crate::scenario) the attribute declares it. In
-/// other functions it has to be declared with `marks = ["…"]`.
+/// In the body of a function with [`scenario`](crate::scenario) the attribute declares it. Marks in
+/// other functions must be declared with `marks = ["…"]`.
 ///
 /// ```ignore
 /// lamprey::mark!("the flush found a lazy CPU");
@@ -75,7 +75,7 @@ macro_rules! mark {
     };
 }
 
-/// A line for the report, at this place of the run. A literal: nothing is formatted in the guest.
+/// Adds a line to the report, at this place of the run. A literal: nothing is formatted in the guest.
 ///
 /// ```ignore
 /// lamprey::note!("the only user thread is on CPU 0 now");

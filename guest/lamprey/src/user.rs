@@ -1,11 +1,11 @@
-//! Accesses at CPL 3 and what they see.
+//! Accesses at CPL 3 and their results.
 //!
 //! With [`page_tables`](crate::page_tables) they go through the tables that CR3 selects and through
-//! the CPU's TLB, which may hold what the tables said before.
+//! the CPU's TLB, which may hold older contents of the tables.
 //!
 //! Otherwise user memory is flat: [`USER_SIZE`] bytes from [`USER_BASE`], zero at first, the same bytes
-//! whatever CR3 selects. What differs between address spaces is LAM: a pointer is masked as CR3
-//! says and must then be canonical.
+//! for every value of CR3. Address spaces differ only in LAM: a pointer is masked according to CR3
+//! and must then be canonical.
 
 use core::fmt;
 
@@ -39,7 +39,7 @@ impl fmt::Display for UserFault {
 
 impl core::error::Error for UserFault {}
 
-/// What one access moves: 1, 2, 4 or 8 bytes.
+/// A value that one access moves: 1, 2, 4 or 8 bytes.
 pub trait Value: Copy + sealed::Sealed {
     #[doc(hidden)]
     fn to_word(self) -> u64;
@@ -78,11 +78,11 @@ values!(u8, u16, u32, u64);
 ///
 /// # Errors
 ///
-/// The fault that user mode would have taken; it is not delivered.
+/// Returns the fault that user mode would have taken; it is not delivered.
 #[inline]
 pub fn read<T: Value>(pointer: u64) -> Result<T, UserFault> {
     let mut word = 0;
-    // SAFETY: `word` is a place for 8 bytes.
+    // SAFETY: `word` has room for 8 bytes.
     let status = unsafe { lamprey_user_read(pointer, size_of::<T>() as u64, &raw mut word) };
     result(status).map(|()| T::from_word(word))
 }
@@ -95,7 +95,7 @@ pub fn read<T: Value>(pointer: u64) -> Result<T, UserFault> {
 ///
 /// # Errors
 ///
-/// The fault that user mode would have taken; it is not delivered.
+/// Returns the fault that user mode would have taken; it is not delivered.
 #[inline]
 pub fn write<T: Value>(pointer: u64, value: T) -> Result<(), UserFault> {
     result(lamprey_user_write(pointer, size_of::<T>() as u64, value.to_word()))
@@ -106,7 +106,7 @@ pub fn write<T: Value>(pointer: u64, value: T) -> Result<(), UserFault> {
 ///
 /// # Errors
 ///
-/// The fault that user mode would have taken; it is not delivered.
+/// Returns the fault that user mode would have taken; it is not delivered.
 ///
 /// # Panics
 ///

@@ -87,7 +87,7 @@ fn flush_after_leaving() {
     });
 }
 
-/// A flush of tables drives a lazy CPU off: when it returns, nobody lazy is on them.
+/// A flush of tables drives a lazy CPU off: when it returns, no lazy CPU is on them.
 #[scenario]
 fn flush_tables_with_lazy_target() {
     let scene = Scene::new(2);
@@ -132,7 +132,7 @@ fn two_initiators_with_interrupts_off() {
     lamprey::finally(|| mark!("both flushes returned"));
 }
 
-/// A's thread runs here, changes the page tables and flushes.
+/// Runs A's thread here, which changes the page tables and flushes.
 fn flush_once(scene: Scene) {
     scene.start();
     scene.switch_to();

@@ -8,7 +8,7 @@ use lamprey::{cpu, mark, require, scenario};
 
 use crate::scene::new_root;
 
-/// CPU `n` asks for the id of `spaces[n]` first of all; what the two got.
+/// Lets CPU `n` ask first for the id of `spaces[n]`; returns the two ids.
 fn ask(spaces: [&'static Space; 2]) -> &'static [AtomicU64; 2] {
     let ids = lamprey::new([const { AtomicU64::new(0) }; 2]);
     for n in 0..2 {

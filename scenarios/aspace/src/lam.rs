@@ -1,4 +1,4 @@
-//! The questions of the seed, and who comes first where the mode changes.
+//! The questions of the seed, and the order of events at a change of the mode.
 
 use core::hint::spin_loop;
 use core::sync::atomic::AtomicU64;
@@ -70,7 +70,7 @@ fn two_use_space_while_enabling() {
     });
 }
 
-/// A kernel thread that uses A, not lazily, follows a tagged pointer it is handed.
+/// A kernel thread that uses A, not lazily, follows a tagged pointer that it receives.
 #[scenario]
 fn running_kthread_gets_tagged_pointer() {
     let scene = Scene::new(2);
@@ -96,7 +96,7 @@ fn running_kthread_gets_tagged_pointer() {
     });
 }
 
-/// Two CPUs are lazy on A, one of them from some moment before, the other from any moment on; its
+/// Two CPUs are lazy on A, one of them from an earlier moment, the other from any moment on; its
 /// thread turns LAM on, on a third CPU, and visits one after the other.
 #[scenario]
 fn two_lazy_kthreads() {
@@ -128,7 +128,7 @@ fn two_lazy_kthreads() {
     });
 }
 
-/// Two enabling calls at the same time: one of them wins, and the other is told.
+/// Two enabling calls at the same time: one of them succeeds, and the other gets an error.
 #[scenario]
 fn two_enabling_calls() {
     let scene = Scene::new(0);

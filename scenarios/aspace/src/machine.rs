@@ -1,4 +1,4 @@
-//! What a kernel gives the crate: who this CPU is, where the cores are, the IPI. The instructions
+//! The machine for the crate: the number of the CPU, the cores, the IPI. The instructions
 //! are the crate's own. User memory is flat.
 
 use aspace::x86_64::{self, IrqGuard};
@@ -55,7 +55,7 @@ unsafe impl Hardware for Machine {
     }
 }
 
-/// CPU `n`'s core.
+/// Returns CPU `n`'s core.
 #[inline]
 pub(crate) fn core_of(n: usize) -> &'static Core {
     &CORES[n]

@@ -1,5 +1,5 @@
-//! An NMI that reads user memory: where `user_access_ok` says that it may, it reads that of the space,
-//! and nothing that was freed.
+//! An NMI that reads user memory: if `user_access_ok` permits it, it reads that of the space,
+//! and never a freed page.
 
 use aspace::Core;
 use lamprey::{cpu, mark, scenario, this_cpu};
@@ -8,7 +8,7 @@ use crate::machine::core_of;
 use crate::paged::{ALL, Kernel, Paged};
 use crate::process::{Process, sees, touch};
 
-/// What A's page holds, and what B's.
+/// The contents of A's page and of B's.
 const OF_A: u64 = 0xa;
 const OF_B: u64 = 0xb;
 

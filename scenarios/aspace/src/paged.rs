@@ -1,4 +1,4 @@
-//! What a kernel gives the crate on the machine with page tables: as [`machine`](crate::machine), but
+//! The machine with page tables for the crate: like [`machine`](crate::machine), but
 //! with the kernel's own tables, and kicks that go through the x2APIC.
 
 use core::arch::asm;
@@ -12,7 +12,7 @@ use crate::machine::{self, KICK_VECTOR, core_of};
 /// CR4.PCIDE.
 const PCIDE: u64 = 1 << 17;
 
-/// All that the crate can do.
+/// All features of the crate.
 pub(crate) const ALL: Config = Config { pcid: true, lazy: true, lam: true };
 
 /// The modelled machine.
@@ -77,7 +77,7 @@ fn send_x2apic(cpu: CpuId) {
     }
 }
 
-/// The kernel: its own tables, with nothing in the user half, and what the crate is told of the CPUs.
+/// The kernel: its own tables, with nothing in the user half, and the crate's configuration.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernel {
     root: Root,
@@ -86,7 +86,7 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// Turns page tables on, names the cores and registers the handler of the kick. In set-up, before
-    /// any process is made.
+    /// any process is created.
     pub(crate) fn new(config: Config) -> Self {
         lamprey::page_tables(4);
         machine::name_cores();
@@ -96,7 +96,7 @@ impl Kernel {
         Self { root: Root::new(tables.root()), config }
     }
 
-    /// Starts the crate on this CPU. The first thing a CPU does.
+    /// Starts the crate on this CPU, before anything else on it.
     pub(crate) fn start(self) {
         if !self.config.pcid {
             turn_pcids_off();

@@ -1,5 +1,5 @@
-//! A page is freed as soon as `flush` returns: no CPU may use it through what its TLB holds, however
-//! the CPU comes back to the space.
+//! A page is freed as soon as `flush` returns: no CPU may use it through its TLB, on any path by
+//! which the CPU comes back to the space.
 
 use aspace::{Config, Core};
 use lamprey::{cpu, mark, paging, scenario};
@@ -25,8 +25,8 @@ fn freed_without_pcids() {
     free(Config { pcid: false, ..ALL }, paging::USER, Core::leave);
 }
 
-/// CPU 0 leaves A and comes back under the same PCID: what it kept is used only if no flush came
-/// between.
+/// CPU 0 leaves A and comes back under the same PCID: old translations are used only if no flush
+/// came between.
 #[scenario(marks = ["used", "used again", "gone after it was used"])]
 fn freed_while_away() {
     free(ALL, paging::USER, Core::leave);
@@ -49,14 +49,14 @@ fn global_page() {
     free(ALL, paging::USER | paging::G, Core::enter_lazy);
 }
 
-/// A's page is mapped with `flags`; between its two uses CPU 0 does `pause`.
+/// Maps A's page with `flags`; between its two uses CPU 0 does `pause`.
 fn free(config: Config, flags: u64, pause: fn(&Paged)) {
     let kernel = Kernel::new(config);
     let process = Process::with_page("A", flags);
     use_and_free(kernel, process, move || pause(&Paged));
 }
 
-/// CPU 0 uses the process's page, does something else, and uses it again. CPU 1 frees it.
+/// Lets CPU 0 use the process's page, do something else, and use it again, while CPU 1 frees it.
 fn use_and_free(kernel: Kernel, process: Process, pause: impl Fn() + Send + 'static) {
     cpu(0, move || {
         kernel.start();

@@ -9,7 +9,7 @@ use lamprey::user;
 
 use crate::paged::Paged;
 
-/// Where the page is mapped.
+/// The address at which the page is mapped.
 pub(crate) const VA: u64 = 0x40_0000;
 
 /// A process. Copies are the same process.
@@ -22,17 +22,17 @@ pub(crate) struct Process {
     pte: &'static AtomicU64,
     /// The entry of the table that `pte` is in.
     pde: &'static AtomicU64,
-    /// That table's physical address.
+    /// Physical address of that table.
     table: u64,
 }
 
 impl Process {
-    /// A process whose page is the user's. In set-up, after the kernel.
+    /// Creates a process with a user page. In set-up, after the kernel.
     pub(crate) fn new(name: &str) -> Self {
         Self::with_page(name, paging::USER)
     }
 
-    /// A process whose page is mapped with the bits `flags`. In set-up, after the kernel.
+    /// Creates a process whose page is mapped with the bits `flags`. In set-up, after the kernel.
     pub(crate) fn with_page(name: &str, flags: u64) -> Self {
         let (tables, page) = (PageTables::new(), paging::frame());
         let pte = tables.map(VA, page.pa(), flags);
@@ -43,7 +43,7 @@ impl Process {
         lamprey::name_root(tables.root(), name);
         let space = lamprey::new(Space::new(Root::new(tables.root())));
         lamprey::name(space, name);
-        // The first switch would do it otherwise, on whichever CPU comes first.
+        // The first switch would do it otherwise, on the CPU that comes first.
         let _ = space.ctx_id();
         Self { space, tables, page, pte, pde, table }
     }
@@ -54,39 +54,39 @@ impl Process {
         self
     }
 
-    /// The scheduler switches this CPU to the process.
+    /// Switches this CPU to the process, as the scheduler does.
     pub(crate) fn switch_to(self) {
         // SAFETY: the space itself is never freed; tables are, after `flush_tables` or `retire`.
         unsafe { Core::switch_to(&Paged, self.space) };
     }
 
-    /// The page is taken from the process, and freed.
+    /// Takes the page from the process, and frees it.
     pub(crate) fn free_page(self) {
         self.pte.store(0, Relaxed);
         self.space.flush(&Paged);
         lamprey::frame_free(self.page.pa());
     }
 
-    /// The table of the page's entry is taken from the process, and freed.
+    /// Takes the table of the page's entry from the process, and frees it.
     pub(crate) fn free_table(self) {
         self.pde.store(0, Relaxed);
         self.space.flush_tables(&Paged);
         lamprey::frame_free(self.table);
     }
 
-    /// The topmost table is freed. After `retire` returned `Ok`.
+    /// Frees the topmost table. After `retire` has returned `Ok`.
     pub(crate) fn free_root(self) {
         lamprey::frame_free(self.tables.root());
     }
 }
 
-/// The process that runs touches its page, as user mode would. The page may be gone by now: then user
-/// mode faults, and that is right.
+/// Touches the page of the running process, as user mode would. The page may be gone by now: then
+/// user mode faults, which is correct.
 pub(crate) fn touch() -> bool {
     user::read::<u64>(VA).is_ok()
 }
 
-/// `wrong-address-space`: user memory on this CPU is that of the process whose page holds `word`.
+/// Checks `wrong-address-space`: user memory on this CPU is that of the process whose page holds `word`.
 pub(crate) fn sees(word: u64) {
     let found = user::read::<u64>(VA);
     lamprey::require!(

@@ -1,4 +1,4 @@
-//! What must hold.
+//! The properties.
 
 use core::fmt;
 
@@ -12,10 +12,10 @@ use crate::machine::core_of;
 /// A user pointer with a tag in bits 62:57.
 pub(crate) const TAGGED: u64 = USER_BASE | 0x2a << 57;
 
-/// The words of [`mirror_holds`], as reports name them.
+/// The words of [`mirror_holds`], with their names in reports.
 const MIRROR: [&str; CPU_COUNT] = ["core0.own.cr3", "core1.own.cr3", "core2.own.cr3"];
 
-/// `cr3-mirror`: with interrupts on, what a core remembers of CR3 is what CR3 has.
+/// Checks `cr3-mirror`: with interrupts on, a core's copy of CR3 equals CR3.
 pub(crate) fn mirror_holds(cpus: usize) {
     for (n, place) in MIRROR.into_iter().enumerate().take(cpus) {
         lamprey::always(move || {
@@ -34,8 +34,8 @@ pub(crate) fn mirror_holds(cpus: usize) {
     }
 }
 
-/// `lam-at-user-point`: after the enabling call returned, code that uses the space's user memory runs
-/// with its LAM mode, so that a tagged pointer works. Called where such code is.
+/// Checks `lam-at-user-point`: after the enabling call returned, code that uses the space's user
+/// memory runs with its LAM mode, so that a tagged pointer works. Called at such code.
 #[inline(never)]
 pub(crate) fn user_point(space: &Space, pointer: u64) {
     let word = user::read::<u64>(pointer);
@@ -43,7 +43,7 @@ pub(crate) fn user_point(space: &Space, pointer: u64) {
     require!(word.is_ok(), "lam-at-user-point", "a tagged pointer faults though LAM is on");
 }
 
-/// The first half of [`user_point`], for any CPU.
+/// Checks the first half of [`user_point`], for any CPU.
 pub(crate) fn lam_is_that_of(space: &Space, cpu: usize) {
     require_eq!(
         Mode(Cr3::from_bits(lamprey::cr3(cpu)).lam()),
@@ -55,7 +55,7 @@ pub(crate) fn lam_is_that_of(space: &Space, cpu: usize) {
     );
 }
 
-/// `space-after-free`: no CPU has the tables of `space` in CR3.
+/// Checks `space-after-free`: no CPU has the tables of `space` in CR3.
 pub(crate) fn nobody_is_on(space: &Space, cpus: usize) {
     for n in 0..cpus {
         let root = Cr3::from_bits(lamprey::cr3(n)).root();

@@ -7,7 +7,7 @@ use crate::machine::Machine;
 use crate::property::nobody_is_on;
 use crate::scene::{Scene, Signal, switch_to_another};
 
-/// The last thread of A ends while another CPU is lazy on A: after `retire` nobody is on its tables.
+/// The last thread of A ends while another CPU is lazy on A: after `retire` no CPU is on its tables.
 #[scenario]
 fn retire_with_lazy_cpu() {
     let scene = Scene::new(2);
@@ -64,7 +64,7 @@ fn retire_while_leaving() {
     });
 }
 
-/// Retires A once its last user is known; after `Ok` nobody is on its tables.
+/// Retires A once its last user is known; after `Ok` no CPU is on its tables.
 fn retire_after(scene: Scene, last_user: Signal) -> Result<(), InUse> {
     scene.start();
     last_user.wait();

@@ -1,4 +1,4 @@
-//! A space, the machine, and what the CPUs do with them.
+//! A space, the machine, and the actions of the CPUs on them.
 
 use core::hint::spin_loop;
 use core::sync::atomic::AtomicBool;
@@ -9,7 +9,7 @@ use aspace::{Config, Core, Lam, Root, Space};
 use crate::machine::{self, Machine};
 use crate::{property, translations};
 
-/// A space and the kernel's own tables. The space is never freed, so every switch to it is right.
+/// A space and the kernel's own tables. The space is never freed, so every switch to it is allowed.
 #[derive(Clone, Copy)]
 pub(crate) struct Scene {
     pub(crate) space: &'static Space,
@@ -17,8 +17,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Builds all of it, in set-up. `cr3-mirror` is asked of the first `cpus` CPUs: every change of CR3
-    /// and of the interrupt flag there is a step then, which costs states.
+    /// Builds the scene, in set-up. `cr3-mirror` is checked on the first `cpus` CPUs: every change
+    /// of CR3 and of the interrupt flag there is a step then, which costs states.
     pub(crate) fn new(cpus: usize) -> Self {
         machine::set_up();
         translations::set_up();
@@ -27,7 +27,7 @@ impl Scene {
         let space = lamprey::new(Space::new(root));
         lamprey::name(space, "space_a");
         translations::watch(space);
-        // The first switch would do it otherwise, on whichever CPU comes first.
+        // The first switch would do it otherwise, on the CPU that comes first.
         let _ = space.ctx_id();
         lamprey::name_value(1 << 61, "LAM_U57");
         Self { space, kernel }
@@ -41,7 +41,7 @@ impl Scene {
         space
     }
 
-    /// Starts the crate on this CPU. The first thing a CPU does: set-up runs on CPU 0 alone and
+    /// Starts the crate on this CPU, before anything else on it: set-up runs on CPU 0 alone and
     /// could not do it for the others.
     pub(crate) fn start(self) {
         let config = Config { pcid: true, lazy: true, lam: true };
@@ -49,30 +49,30 @@ impl Scene {
         unsafe { Core::start(&Machine, self.kernel, config) };
     }
 
-    /// The scheduler switches to a thread of the space.
+    /// Switches to a thread of the space, as the scheduler does.
     pub(crate) fn switch_to(self) {
         // SAFETY: the space is never freed.
         unsafe { Core::switch_to(&Machine, self.space) };
     }
 
-    /// A kernel thread borrows the space.
+    /// Borrows the space for a kernel thread.
     pub(crate) fn use_space(self) {
         // SAFETY: the space is never freed.
         unsafe { Core::use_space(&Machine, self.space) };
     }
 
-    /// A kernel thread gives the space back; the CPU is lazy then.
+    /// Gives the space back; the CPU is lazy then.
     pub(crate) fn unuse_space(self) {
         Core::unuse_space(&Machine, self.space);
     }
 
-    /// A kernel thread borrows the space and gives it back.
+    /// Borrows the space for a kernel thread and gives it back.
     pub(crate) fn borrow_and_give_back(self) {
         self.use_space();
         self.unuse_space();
     }
 
-    /// The space's thread runs here and turns LAM on.
+    /// Runs the space's thread here, which turns LAM on.
     pub(crate) fn enable_lam(self) {
         self.switch_to();
         self.space.enable_lam(&Machine, Lam::U57).expect("LAM is there and not locked");
@@ -80,14 +80,14 @@ impl Scene {
         property::user_point(self.space, property::TAGGED);
     }
 
-    /// The space's thread, for which LAM is on, runs here and follows a tagged pointer.
+    /// Runs the space's thread here, for which LAM is on, and follows a tagged pointer.
     pub(crate) fn run_tagged(self) {
         self.switch_to();
         property::user_point(self.space, property::TAGGED);
     }
 }
 
-/// The scheduler switches this CPU to a thread of `space`, which is [another](Scene::another).
+/// Switches this CPU to a thread of `space`, which is [another](Scene::another), as the scheduler does.
 pub(crate) fn switch_to_another(space: &'static Space) {
     // SAFETY: no space here is ever freed.
     unsafe { Core::switch_to(&Machine, space) };
@@ -99,12 +99,12 @@ pub(crate) fn new_root(name: &str) -> Root {
     Root::new(pa)
 }
 
-/// The scheduler switches this CPU to a kernel thread.
+/// Switches this CPU to a kernel thread, as the scheduler does.
 pub(crate) fn switch_to_kthread() {
     Core::enter_lazy(&Machine);
 }
 
-/// One CPU tells another, once: "the thread is yours".
+/// A message from one CPU to another, sent once: "the thread is yours".
 #[derive(Clone, Copy)]
 pub(crate) struct Signal(&'static AtomicBool);
 

@@ -9,7 +9,7 @@ use crate::machine::core_of;
 use crate::paged::{ALL, Kernel, Paged};
 use crate::process::{Process, VA, sees};
 
-/// More processes than a CPU has slots.
+/// More processes than the slots of a CPU.
 const MANY: usize = 8;
 const _: () = assert!(MANY > SLOTS);
 
@@ -37,8 +37,8 @@ fn eight_spaces_on_six() {
     });
 }
 
-/// A CPU goes off and comes back. What ran there meanwhile used the PCIDs, so the slots of before are
-/// worth nothing: A sees its own page.
+/// A CPU goes off and comes back. Other code used the PCIDs meanwhile, so the old slots are
+/// invalid: A sees its own page.
 #[scenario]
 fn started_again() {
     let kernel = Kernel::new(ALL);

@@ -1,5 +1,5 @@
-//! Tables are freed as soon as `flush_tables` or `retire` returns: no CPU may walk through them, and
-//! page walkers ask nobody.
+//! Tables are freed as soon as `flush_tables` or `retire` returns: no CPU may walk through them, at
+//! any moment.
 
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::{Acquire, SeqCst};
@@ -66,10 +66,10 @@ fn root_freed_while_going_lazy() {
     });
 }
 
-/// The kernel breaks the contract, that nobody will switch to A any more: CPU 0's switch begins before
-/// `retire` returns, and joins after `retire` has looked. The root is freed under it.
+/// The kernel breaks the contract that no CPU will switch to A any more: CPU 0's switch begins
+/// before `retire` returns, and joins after `retire` has looked. The root is freed under it.
 ///
-/// Found with `adversarial`, under both models: CPU 0 need not use what it loads.
+/// Found with `adversarial`, under both models: CPU 0 need not use the tables that it loads.
 #[scenario(finds = "freed-table")]
 fn switch_while_retiring() {
     let kernel = Kernel::new(ALL);
@@ -93,7 +93,7 @@ fn switch_while_retiring() {
     });
 }
 
-/// CPU 0 uses A and then does `next`; CPU 1 frees a table of A.
+/// Lets CPU 0 use A and then do `next`, while CPU 1 frees a table of A.
 fn free_table(config: Config, next: fn(Process)) {
     let kernel = Kernel::new(config);
     free_table_of(kernel, Process::new("A"), next);

@@ -1,6 +1,6 @@
-//! What a TLB may still hold, counted in versions of the page tables.
+//! The translations that a TLB may still hold, counted in versions of the page tables.
 //!
-//! It stands beside the crate, for scenarios whose user memory is flat.
+//! They are kept beside the crate, for scenarios whose user memory is flat.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -10,13 +10,13 @@ use lamprey::require;
 
 use crate::CPU_COUNT;
 
-/// Changes of the page tables so far.
+/// The number of changes of the page tables so far.
 static TABLES: AtomicU64 = AtomicU64::new(0);
 /// The newest version whose flush has returned.
 static FLUSHED: AtomicU64 = AtomicU64::new(0);
-/// The version that a CPU's TLB was flushed at, under the PCID of the space that is watched.
+/// The version that a CPU's TLB was flushed at, under the PCID of the watched space.
 static SEEN: [AtomicU64; CPU_COUNT] = [const { AtomicU64::new(0) }; CPU_COUNT];
-/// The root of that space.
+/// The root of the watched space.
 static WATCHED: AtomicU64 = AtomicU64::new(0);
 
 /// Names the words above.
@@ -28,13 +28,13 @@ pub(crate) fn set_up() {
     lamprey::name(&SEEN[2], "seen2");
 }
 
-/// From here on versions are those of the tables of `space`. In set-up.
+/// Selects the tables of `space` for the versions from here on. In set-up.
 pub(crate) fn watch(space: &Space) {
     WATCHED.store(space.root().pa(), Relaxed);
 }
 
-/// Notes a flush. Before the instruction, so that a version may be taken for older than it is, never
-/// for newer.
+/// Records a flush. Before the instruction, so that a version may be taken for older than it is,
+/// never for newer.
 #[inline]
 pub(crate) fn before_cr3_write(cr3: Cr3) {
     if !cr3.keeps_tlb() && cr3.root().pa() == WATCHED.load(Relaxed) {
@@ -42,18 +42,18 @@ pub(crate) fn before_cr3_write(cr3: Cr3) {
     }
 }
 
-/// Changes the tables, flushes by `flush`, and from then on the old version may not be used.
+/// Changes the tables, flushes by `flush`, and from then on forbids the old version.
 pub(crate) fn edit_and(flush: impl FnOnce()) {
     let version = TABLES.fetch_add(1, SeqCst) + 1;
     flush();
     FLUSHED.fetch_max(version, Release);
 }
 
-/// `no-stale-translation`: user memory is not used through translations older than a flush that has
-/// returned. Called where it is used.
+/// Checks `no-stale-translation`: user memory is not used through translations older than a flush
+/// that has returned. Called at such uses.
 #[inline(never)]
 pub(crate) fn are_fresh() {
-    // In this order: `seen` only grows, by interrupts, too.
+    // In this order: `seen` only grows, also in interrupts.
     let flushed = FLUSHED.load(Acquire);
     let seen = SEEN[lamprey::this_cpu()].load(Relaxed);
     require!(
@@ -63,12 +63,12 @@ pub(crate) fn are_fresh() {
     );
 }
 
-/// `no-walk-through-freed-tables`: after the flush of tables returned, a CPU that has the space in
-/// CR3, lazily or not, came to it later.
+/// Checks `no-walk-through-freed-tables`: after the flush of tables returned, a CPU that has the
+/// space in CR3, lazily or not, came to it later.
 pub(crate) fn nobody_walks_old_tables(space: &Space, cpus: usize) {
     let flushed = FLUSHED.load(Acquire);
     for (n, seen) in SEEN.iter().enumerate().take(cpus) {
-        // In this order: what is seen is noted before CR3 is written.
+        // In this order: `seen` is recorded before CR3 is written.
         let on_space = Cr3::from_bits(lamprey::cr3(n)).root() == space.root();
         let seen = seen.load(Acquire);
         require!(

@@ -9,12 +9,12 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 
 /// Two CPUs increment a counter by a load and a store; one increment can be lost.
 //
-// `finds` says that this scenario is right if, and only if, that property is violated.
+// `finds` says that this scenario passes if, and only if, that property is violated.
 #[lamprey::scenario(finds = "lost-update")]
 fn lost_update() {
-    // Set-up runs alone on CPU 0. `new` moves a value to where it stays.
+    // Set-up runs alone on CPU 0. `new` moves a value to memory that is never freed.
     let hits = lamprey::new(AtomicU64::new(0));
-    // Reports will say `hits` where they would have said an address.
+    // Reports show `hits` instead of an address.
     lamprey::name(hits, "hits");
 
     // From here on both closures run at the same time, in every interleaving.
@@ -45,9 +45,9 @@ fn spinlock() {
 
     for n in 0..2 {
         lamprey::cpu(n, move || {
-            // A loop that waits needs no bound: a state that comes again is not searched again.
+            // A loop that waits needs no bound: a state that occurs again is not searched again.
             while locked.swap(true, Acquire) {
-                // A scenario passes only if some run reaches each mark: somebody has to wait here.
+                // A scenario passes only if some run reaches each mark: some CPU has to wait here.
                 lamprey::mark!("found the lock taken");
                 spin_loop();
             }
@@ -68,7 +68,7 @@ fn spinlock() {
     });
 }
 
-/// Any vector from `lamprey::FIRST_VECTOR` on.
+/// The vector; any from `lamprey::FIRST_VECTOR` on will do.
 const VECTOR: u8 = 0xf0;
 
 /// CPU 0 leaves a request, interrupts CPU 1, and waits for the answer of the handler there.
@@ -94,9 +94,9 @@ fn ipi_handshake() {
         lamprey::require_eq!(answer.load(Acquire), 42, "answer", "a wrong answer");
     });
 
-    // CPUs start with interrupts on. The interrupt comes before, in, or after this.
+    // CPUs start with interrupts on. The interrupt arrives before, in, or after this.
     lamprey::cpu(1, move || {
-        // SAFETY: CLI and STI touch nothing but the interrupt flag.
+        // SAFETY: CLI and STI change only the interrupt flag.
         unsafe { core::arch::asm!("cli", "nop", "sti", options(nostack)) };
     });
 }

@@ -6,10 +6,10 @@ use core::arch::asm;
 pub(crate) const LAM_U57: u64 = 1 << 61;
 /// CR3 bits 61 and 62: the LAM modes.
 pub(crate) const LAM: u64 = 3 << 61;
-/// CR3 bit 63, on writing: keep what the TLB has under this PCID.
+/// CR3 bit 63, on writing: keep the TLB entries of this PCID.
 pub(crate) const NOFLUSH: u64 = 1 << 63;
 
-/// MOV from CR3. Bit 63 reads 0.
+/// Executes MOV from CR3. Bit 63 reads 0.
 #[inline]
 pub(crate) fn read_cr3() -> u64 {
     let cr3;
@@ -18,23 +18,23 @@ pub(crate) fn read_cr3() -> u64 {
     cr3
 }
 
-/// MOV to CR3.
+/// Executes MOV to CR3.
 #[inline]
 pub(crate) fn write_cr3(cr3: u64) {
     // SAFETY: every root has the same kernel half. A memory clobber: translations change here.
     unsafe { asm!("mov cr3, {}", in(reg) cr3, options(nostack, preserves_flags)) };
 }
 
-/// CLI.
+/// Executes CLI.
 #[inline]
 pub(crate) fn irqs_off() {
-    // SAFETY: touches the interrupt flag only. A memory clobber: a section begins here.
+    // SAFETY: changes only the interrupt flag. A memory clobber: a section begins here.
     unsafe { asm!("cli", options(nostack, preserves_flags)) };
 }
 
-/// STI.
+/// Executes STI.
 #[inline]
 pub(crate) fn irqs_on() {
-    // SAFETY: touches the interrupt flag only. A memory clobber: a section ends here.
+    // SAFETY: changes only the interrupt flag. A memory clobber: a section ends here.
     unsafe { asm!("sti", options(nostack, preserves_flags)) };
 }

@@ -1,6 +1,6 @@
-//! What was merged, with a full barrier in the enabling call between the store of the mask and the read
-//! of A's cpumask: either the enabling CPU finds the bit of a CPU that joins, or that CPU finds the new
-//! mask. Everything holds, on every CPU, with store buffers, too.
+//! The merged code, with a full barrier in the enabling call between the store of the mask and the
+//! read of A's cpumask: either the enabling CPU finds the bit of a CPU that joins, or that CPU
+//! finds the new mask. Everything holds, on every CPU, with store buffers, too.
 
 use crate::property::{asid_names_mm_on, lam_mirror_holds_on};
 use crate::situation;
@@ -28,7 +28,7 @@ fn kthread_uses_mm_while_enabling() {
     all_of(2);
 }
 
-/// A kernel thread that uses A follows a tagged pointer it is handed.
+/// A kernel thread that uses A follows a tagged pointer that it receives.
 #[lamprey::scenario(
     marks = ["the enabling call returned", "the kernel thread followed the pointer"]
 )]

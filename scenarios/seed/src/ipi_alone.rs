@@ -1,5 +1,5 @@
-//! The IPI alone, with the mask for CR3 still read before a CPU joins A's cpumask: why the read had
-//! to move.
+//! The IPI alone, with the mask for CR3 still read before a CPU joins A's cpumask: the reason why
+//! the read had to move.
 
 use crate::situation;
 use crate::variant::IpiAlone;

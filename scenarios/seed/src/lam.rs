@@ -1,4 +1,4 @@
-//! How a process turns Linear Address Masking on.
+//! The enabling of Linear Address Masking by a process.
 
 use core::fmt;
 use core::hint::spin_loop;
@@ -29,11 +29,11 @@ impl fmt::Display for Lam {
     }
 }
 
-/// `-EBUSY`.
+/// The error `-EBUSY`.
 #[derive(Debug)]
 pub(crate) struct Busy;
 
-/// `arch_prctl(ARCH_ENABLE_TAGGED_ADDR, 6)`, called by `current`.
+/// Performs `arch_prctl(ARCH_ENABLE_TAGGED_ADDR, 6)`, called by `current`.
 #[inline(never)]
 pub(crate) fn prctl_enable_tagged_addr<V: Variant>(current: &Thread) -> Result<(), Busy> {
     let mm = current.mm();
@@ -56,7 +56,7 @@ pub(crate) fn prctl_enable_tagged_addr<V: Variant>(current: &Thread) -> Result<(
     Ok(())
 }
 
-/// `on_each_cpu_mask(cpumask, enable_lam_func, mm, true)`: there, here, and waits.
+/// Performs `on_each_cpu_mask(cpumask, enable_lam_func, mm, true)`: on the others, here, and waits.
 fn on_each_cpu_mask(cpumask: u64, mm: &'static Mm) {
     let others = cpumask & !this_cpu_bit();
     for n in cpus_in(others) {

@@ -2,20 +2,20 @@
 //!
 //! A patch to Linux said that a CPU can return to a user thread with the old Linear Address Masking
 //! bits in CR3. One reviewer answered that he did not think it possible; another had not found
-//! anything. This is the code they talked about, in small: how a CPU switches address spaces, how a
-//! kernel thread borrows one and leaves it loaded, and how a process turns LAM on. Function names are
-//! Linux's. The code is our own, and holds what the question needs: no page-table isolation, no
+//! anything. This is the code that they discussed, in small: a CPU switches address spaces, a
+//! kernel thread borrows one and leaves it loaded, and a process turns LAM on. Function names are
+//! Linux's. The code is our own, and contains what the question needs: no page-table isolation, no
 //! mitigations, no flush requests.
 //!
-//! | module | what it has |
+//! | module | contents |
 //! |---|---|
 //! | [`variant`] | the states of the code: `before`, `patch1`, `patch2`, `ipi_alone`, `merged`, `fenced` |
-//! | [`switch`], [`lam`] | the code under question |
-//! | [`situation`] | what the CPUs do |
-//! | [`property`] | what must hold |
+//! | [`switch`], [`lam`] | the code in question |
+//! | [`situation`] | the actions of the CPUs |
+//! | [`property`] | the properties |
 //! | [`before`], [`patch1`], [`patch2`], [`ipi_alone`], [`merged`], [`fenced`] | a scenario for each question and answer |
 //!
-//! Where the answers are "that happens", the scenario declares it: `finds = "…"`.
+//! If the answer is "that happens", the scenario declares it: `finds = "…"`.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! What was merged: the enabling call interrupts every CPU that has A loaded and waits; a CPU reads
+//! The merged code: the enabling call interrupts every CPU that has A loaded and waits; a CPU reads
 //! the mask once, after it has joined A's cpumask.
 //!
 //! On a machine without store buffers (`--model sc`) everything holds here. With them it does not. The
@@ -7,10 +7,10 @@
 //! store-buffering litmus test (SDM vol. 3 §8.2.3.4): a store and a load of another word on one side
 //! without a fence between them.
 //!
-//! This is so in *this re-creation*, made from the published description: plain stores of the mm's fields,
-//! then `on_each_cpu_mask` on its cpumask. One LOCKed or serialising instruction in between, in code that
-//! the description leaves out or a compiler put there, and it cannot happen. Whether a kernel has one is
-//! to be looked at in its image. [`fenced`](crate::fenced) is the same with a barrier there.
+//! This holds for *this re-creation*, made from the published description: plain stores of the mm's
+//! fields, then `on_each_cpu_mask` on its cpumask. With one LOCKed or serialising instruction in
+//! between, in code that the description leaves out or a compiler put there, it cannot happen. The image
+//! of a kernel shows whether it has one. [`fenced`](crate::fenced) is the same with a barrier there.
 
 use crate::property::{asid_names_mm_on, lam_mirror_holds_on};
 use crate::situation;
@@ -37,7 +37,7 @@ fn kthread_uses_mm_while_enabling() {
     all_of(2);
 }
 
-/// A kernel thread that begins to use A at that moment faults on a tagged pointer it is handed.
+/// A kernel thread that begins to use A at that moment faults on a tagged pointer that it receives.
 #[lamprey::scenario(finds = "lam-at-user-point", marks = ["the enabling call returned"])]
 fn kthread_running_gets_tagged_pointer() {
     situation::kthread_running_gets_tagged_pointer::<Merged>();

@@ -1,29 +1,29 @@
-//! What there is: address spaces, and what each CPU knows of them.
+//! The data: address spaces, and each CPU's knowledge of them.
 
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize};
 
 use crate::arch::LAM_U57;
 
-/// CPUs of the largest situation.
+/// The number of CPUs of the largest situation.
 pub(crate) const CPU_COUNT: usize = 3;
-/// Address spaces a CPU's TLB keeps apart.
+/// The number of address spaces that a CPU's TLB keeps apart.
 pub(crate) const ASID_COUNT: usize = 6;
 
-/// An address space: what this needs of Linux's `mm_struct` and its `context`.
+/// An address space: the parts needed here of Linux's `mm_struct` and its `context`.
 #[repr(C, align(64))]
 pub(crate) struct Mm {
     /// Physical address of the top-level table.
     pub(crate) pgd: u64,
-    /// Never reused.
+    /// Id of the address space; never reused.
     pub(crate) ctx_id: u64,
     /// CPUs that may have `pgd` in CR3, lazy ones included. Each sets and clears its own bit.
     pub(crate) cpumask: AtomicU64,
-    /// Counts changes of the page tables.
+    /// The number of changes of the page tables.
     pub(crate) tlb_gen: AtomicU64,
     /// The LAM bits for CR3. A plain word in Linux: no access to it orders anything.
     pub(crate) lam_cr3_mask: AtomicU64,
-    /// `MM_CONTEXT_LOCK_LAM`: the mode is final, for there is a second thread or LAM is on.
+    /// `MM_CONTEXT_LOCK_LAM`: the mode is final, as there is a second thread or LAM is on.
     pub(crate) lock_lam: AtomicBool,
 }
 
@@ -47,21 +47,21 @@ const INIT_CTX_ID: u64 = 1;
 /// A CPU's `cpu_tlbstate`. Written by its CPU alone, with interrupts off.
 #[repr(C, align(64))]
 pub(crate) struct Cpu {
-    /// What CR3 holds; [`SWITCHING`] while that changes.
+    /// The mm whose tables are in CR3; [`SWITCHING`] while that changes.
     pub(crate) loaded_mm: AtomicPtr<Mm>,
     pub(crate) loaded_mm_asid: AtomicUsize,
     pub(crate) next_asid: AtomicUsize,
-    /// A kernel thread runs, and `loaded_mm` is loaded because nobody took it away.
+    /// A kernel thread runs, and `loaded_mm` is still loaded from the thread before it.
     pub(crate) is_lazy: AtomicBool,
     /// CR3's LAM bits as far as software knows. Linux keeps them shifted down, in a byte.
     pub(crate) lam: AtomicU64,
     pub(crate) ctxs: [Ctx; ASID_COUNT],
-    /// The mm that another CPU asks this one to do [`enable_lam_func`](crate::lam) for. It waits
+    /// The mm for which another CPU asks this one to call [`enable_lam_func`](crate::lam). It waits
     /// until this is null again.
     pub(crate) call: AtomicPtr<Mm>,
 }
 
-/// What the TLB has under an ASID: nothing of `ctx_id` that is older than `tlb_gen`.
+/// The TLB content of an ASID: no entry of `ctx_id` that is older than `tlb_gen`.
 #[repr(C)]
 pub(crate) struct Ctx {
     pub(crate) ctx_id: AtomicU64,
@@ -95,18 +95,18 @@ impl Ctx {
     }
 }
 
-/// CPU `n`'s state.
+/// Returns CPU `n`'s state.
 pub(crate) fn cpu(n: usize) -> &'static Cpu {
     &CPUS[n]
 }
 
-/// The state of the CPU that asks.
+/// Returns the state of the executing CPU.
 #[inline]
 pub(crate) fn this_cpu() -> &'static Cpu {
     cpu(lamprey::this_cpu())
 }
 
-/// This CPU's bit in a cpumask.
+/// Returns this CPU's bit in a cpumask.
 #[inline]
 pub(crate) fn this_cpu_bit() -> u64 {
     1 << lamprey::this_cpu()
@@ -116,7 +116,7 @@ pub(crate) fn is_init_mm(mm: *const Mm) -> bool {
     ptr::eq(mm, &raw const INIT_MM)
 }
 
-/// Makes address space A, with LAM off, and names everything for reports.
+/// Creates address space A, with LAM off, and names everything for reports.
 pub(crate) fn set_up() -> &'static Mm {
     let pgd = lamprey::physical_address(lamprey::alloc(4096, 4096));
     let mm = lamprey::new(Mm::new(pgd, INIT_CTX_ID + 1));

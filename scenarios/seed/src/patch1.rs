@@ -17,7 +17,7 @@ fn kthread_uses_mm_while_enabling() {
     lam_mirror_holds_on(0);
 }
 
-/// A kernel thread that uses A, not lazily, still faults on a tagged pointer it is handed.
+/// A kernel thread that uses A, not lazily, still faults on a tagged pointer that it receives.
 #[lamprey::scenario(finds = "lam-at-user-point", marks = ["the enabling call returned"])]
 fn kthread_running_gets_tagged_pointer() {
     situation::kthread_running_gets_tagged_pointer::<Patch1>();

@@ -1,5 +1,5 @@
-//! The second patch of the RFC: compare on the lazy return. It mends what it was made for, breaks
-//! something else on the way, and leaves out the kernel thread that is not lazy.
+//! The second patch of the RFC: compare on the lazy return. It fixes the reported case, breaks
+//! something else, and does not cover the kernel thread that is not lazy.
 
 use crate::property::{asid_names_mm_on, lam_mirror_holds_on};
 use crate::situation;
@@ -11,7 +11,7 @@ fn lazy_kthread_keeps_mm() {
     situation::lazy_kthread_keeps_mm::<Patch2>();
 }
 
-/// But under an ASID that nobody chose: that of another address space.
+/// But under an ASID that was never assigned: that of another address space.
 #[lamprey::scenario(finds = "asid-names-mm", marks = ["the enabling call returned"])]
 fn lazy_return_takes_an_unassigned_asid() {
     situation::lazy_kthread_keeps_mm::<Patch2>();
@@ -25,7 +25,7 @@ fn kthread_uses_mm_while_enabling() {
     lam_mirror_holds_on(0);
 }
 
-/// A kernel thread that uses A, not lazily, still faults: it never comes to the comparison.
+/// A kernel thread that uses A, not lazily, still faults: it never reaches the comparison.
 #[lamprey::scenario(finds = "lam-at-user-point", marks = ["the enabling call returned"])]
 fn kthread_running_gets_tagged_pointer() {
     situation::kthread_running_gets_tagged_pointer::<Patch2>();

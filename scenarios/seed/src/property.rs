@@ -1,4 +1,4 @@
-//! What must hold.
+//! The properties.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -12,8 +12,8 @@ use crate::mm::{CPU_COUNT, Mm, cpu};
 /// A user pointer with a tag in bits 62:57.
 pub(crate) const TAGGED: u64 = USER_BASE | 0x2a << 57;
 
-/// `lam-at-user-point`: after the enabling call returned, code that uses A's user memory runs with
-/// A's LAM mode, so that a tagged pointer works. Called where such code is.
+/// Checks `lam-at-user-point`: after the enabling call returned, code that uses A's user memory
+/// runs with A's LAM mode, so that a tagged pointer works. Called at such code.
 #[inline(never)]
 pub(crate) fn user_point(mm: &Mm, pointer: u64) {
     let word = user::read::<u64>(pointer);
@@ -28,13 +28,13 @@ pub(crate) fn user_point(mm: &Mm, pointer: u64) {
     require!(word.is_ok(), "lam-at-user-point", "a tagged pointer faults though LAM is on");
 }
 
-/// The words of [`lam_mirror_holds_on`], as reports name them.
+/// The words of [`lam_mirror_holds_on`], with their names in reports.
 const LAM_COPY: [&str; CPU_COUNT] = ["cpu0.lam", "cpu1.lam", "cpu2.lam"];
 
-/// `lam-mirror`: with interrupts on, the CPU's copy of the LAM mode is what CR3 has.
+/// Checks `lam-mirror`: with interrupts on, the CPU's copy of the LAM mode equals that in CR3.
 ///
 /// Before the merge the CPU that enables writes CR3 and its copy one after the other with interrupts
-/// on, so there this is asked of other CPUs only.
+/// on, so there this is checked on other CPUs only.
 pub(crate) fn lam_mirror_holds_on(n: usize) {
     lamprey::always(move || {
         if interrupts_on(n) {
@@ -50,8 +50,8 @@ pub(crate) fn lam_mirror_holds_on(n: usize) {
     });
 }
 
-/// `asid-names-mm`: with interrupts on, the ASID in CR3 is remembered as that of the loaded mm.
-/// Otherwise the TLB mixes two address spaces.
+/// Checks `asid-names-mm`: with interrupts on, the ASID in CR3 is remembered as that of the loaded
+/// mm. Otherwise the TLB mixes two address spaces.
 pub(crate) fn asid_names_mm_on(n: usize) {
     lamprey::always(move || {
         if interrupts_on(n) {

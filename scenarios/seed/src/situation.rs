@@ -1,4 +1,4 @@
-//! What the CPUs do. A scenario is one of these with one [`Variant`].
+//! The actions of the CPUs. A scenario is one of these with one [`Variant`].
 
 use core::hint::spin_loop;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -13,8 +13,8 @@ use crate::switch::{kthread_unuse_mm, kthread_use_mm};
 use crate::thread::{RunQueue, Thread, switch_to_kthread, switch_to_user};
 use crate::variant::Variant;
 
-/// The mail's interleaving. A kernel thread on CPU 0 borrows A and gives it back, lazily; the only
-/// thread of A turns LAM on, on CPU 1, and is migrated to CPU 0.
+/// Runs the mail's interleaving. A kernel thread on CPU 0 borrows A and gives it back, lazily; the
+/// only thread of A turns LAM on, on CPU 1, and is migrated to CPU 0.
 pub(crate) fn lazy_kthread_keeps_mm<V: Variant>() {
     let mm = begin::<V>();
     let queue = run_queue("cpu0.queue");
@@ -33,8 +33,8 @@ pub(crate) fn lazy_kthread_keeps_mm<V: Variant>() {
     });
 }
 
-/// As [`lazy_kthread_keeps_mm`], for the objection that the process is single-threaded: says where
-/// the one thread is, and holds that it is never in two places.
+/// Runs [`lazy_kthread_keeps_mm`] for the objection that the process is single-threaded: notes the
+/// location of the one thread, and checks that it is never in two places.
 pub(crate) fn lazy_kthread_and_one_thread<V: Variant>() {
     let mm = begin::<V>();
     let queue = run_queue("cpu0.queue");
@@ -66,8 +66,8 @@ pub(crate) fn lazy_kthread_and_one_thread<V: Variant>() {
     });
 }
 
-/// A kernel thread on CPU 0 begins to use A while A's thread turns LAM on, on CPU 1. Asks nothing
-/// by itself: the scenario adds a property.
+/// Lets a kernel thread on CPU 0 begin to use A while A's thread turns LAM on, on CPU 1. Checks
+/// nothing by itself: the scenario adds a property.
 pub(crate) fn kthread_uses_mm_while_enabling<V: Variant>() {
     let mm = begin::<V>();
     let thread = Thread::only_one_of(mm);
@@ -78,8 +78,8 @@ pub(crate) fn kthread_uses_mm_while_enabling<V: Variant>() {
     lamprey::cpu(1, move || enable::<V>(&thread));
 }
 
-/// A kernel thread on CPU 0 uses A all the time, as vhost's do. A's thread turns LAM on, on CPU 1,
-/// and hands it a tagged pointer. No lazy CPU, no migration.
+/// Lets a kernel thread on CPU 0 use A all the time, as vhost's do. A's thread turns LAM on, on CPU
+/// 1, and hands it a tagged pointer. No lazy CPU, no migration.
 pub(crate) fn kthread_running_gets_tagged_pointer<V: Variant>() {
     let mm = begin::<V>();
     let thread = Thread::only_one_of(mm);
@@ -104,8 +104,8 @@ pub(crate) fn kthread_running_gets_tagged_pointer<V: Variant>() {
     });
 }
 
-/// Kernel threads on CPU 0 and CPU 2 borrow A and give it back. A's thread turns LAM on, on CPU 1,
-/// and is migrated to CPU 0 and then to CPU 2.
+/// Lets kernel threads on CPU 0 and CPU 2 borrow A and give it back. A's thread turns LAM on, on
+/// CPU 1, and is migrated to CPU 0 and then to CPU 2.
 pub(crate) fn two_lazy_kthreads<V: Variant>() {
     let mm = begin::<V>();
     let (to_cpu0, to_cpu2) = (run_queue("cpu0.queue"), run_queue("cpu2.queue"));
@@ -143,13 +143,13 @@ fn run_queue(name: &str) -> &'static RunQueue {
     queue
 }
 
-/// A kernel thread, from `kthread_use_mm` to `kthread_unuse_mm`. The CPU is lazy on A after it.
+/// Runs a kernel thread, from `kthread_use_mm` to `kthread_unuse_mm`. The CPU is lazy on A after it.
 fn borrow_and_give_back<V: Variant>(mm: &'static Mm) {
     kthread_use_mm::<V>(mm);
     kthread_unuse_mm();
 }
 
-/// `thread` runs here and turns LAM on.
+/// Runs `thread` here, which turns LAM on.
 fn enable<V: Variant>(thread: &Thread) {
     switch_to_user::<V>(thread);
     prctl_enable_tagged_addr::<V>(thread).expect("nobody locked LAM before");
@@ -158,7 +158,7 @@ fn enable<V: Variant>(thread: &Thread) {
     user_point(thread.mm(), TAGGED);
 }
 
-/// `thread`, for which LAM is on, runs here and follows a tagged pointer.
+/// Runs `thread` here, for which LAM is on, and follows a tagged pointer.
 fn run_user<V: Variant>(thread: &Thread) {
     switch_to_user::<V>(thread);
     user_point(thread.mm(), TAGGED);

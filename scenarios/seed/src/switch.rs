@@ -1,4 +1,4 @@
-//! How a CPU changes address spaces.
+//! The switch of address spaces by a CPU.
 
 use core::ptr;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -11,7 +11,7 @@ use crate::variant::Variant;
 /// Loads `next`. Interrupts are off.
 ///
 /// Three ends: nothing to do, the mm is in use here; nothing to do, it was kept lazily and its
-/// translations are current; or CR3 is written. The second is what the mails are about.
+/// translations are current; or CR3 is written. The mails are about the second.
 #[inline(never)]
 pub(crate) fn switch_mm_irqs_off<V: Variant>(next: &'static Mm) {
     let cpu = this_cpu();
@@ -28,7 +28,7 @@ pub(crate) fn switch_mm_irqs_off<V: Variant>(next: &'static Mm) {
             return;
         }
         let prev_asid = cpu.loaded_mm_asid.load(Relaxed);
-        // Not lazy any more, then the generation: whoever flushes does the reverse.
+        // Not lazy any more, then the generation: a flush does the reverse.
         fence(SeqCst);
         tlb_gen = next.tlb_gen.load(Relaxed);
         if cpu.ctxs[prev_asid].tlb_gen.load(Relaxed) == tlb_gen {
@@ -36,7 +36,7 @@ pub(crate) fn switch_mm_irqs_off<V: Variant>(next: &'static Mm) {
                 lamprey::note!("same mm, TLB current: CR3 is kept");
                 return;
             }
-            // The second patch of the RFC goes on from here, but sets the ASID only in the branch
+            // The second patch of the RFC continues from here, but sets the ASID only in the branch
             // below. Here it has the value of an unassigned C variable: 0, in kernels that are
             // built with such variables zeroed, as is the default. And no flush is asked for.
             (asid, need_flush) = (0, false);
@@ -79,7 +79,7 @@ fn leave_cpumask(prev: *mut Mm) {
     }
 }
 
-/// The ASID for `next`, and whether what the TLB has under it is too old.
+/// Chooses the ASID for `next`; also returns whether the TLB entries under it are too old.
 fn choose_new_asid(cpu: &Cpu, next: &Mm, tlb_gen: u64) -> (usize, bool) {
     for (asid, ctx) in cpu.ctxs.iter().enumerate() {
         if ctx.ctx_id.load(Relaxed) == next.ctx_id {
@@ -91,14 +91,14 @@ fn choose_new_asid(cpu: &Cpu, next: &Mm, tlb_gen: u64) -> (usize, bool) {
     (asid, true)
 }
 
-/// Writes CR3; PCID 0 is nobody's.
+/// Writes CR3; PCID 0 belongs to no mm.
 #[inline(never)]
 fn load_new_mm_cr3(mm: &Mm, asid: usize, lam: u64, need_flush: bool) {
     let cr3 = mm.pgd | (asid as u64 + 1) | lam;
     write_cr3(if need_flush { cr3 } else { cr3 | NOFLUSH });
 }
 
-/// A kernel thread runs next, which has no mm: keep the loaded one.
+/// Keeps the loaded mm for a kernel thread that runs next and has none.
 #[inline(never)]
 pub(crate) fn enter_lazy_tlb() {
     let cpu = this_cpu();
@@ -108,7 +108,7 @@ pub(crate) fn enter_lazy_tlb() {
     }
 }
 
-/// The kernel thread on this CPU begins to use `mm`.
+/// Lets the kernel thread on this CPU begin to use `mm`.
 #[inline(never)]
 pub(crate) fn kthread_use_mm<V: Variant>(mm: &'static Mm) {
     irqs_off();
@@ -116,7 +116,7 @@ pub(crate) fn kthread_use_mm<V: Variant>(mm: &'static Mm) {
     irqs_on();
 }
 
-/// The kernel thread on this CPU has done with its mm, which stays loaded, with its LAM bits.
+/// Ends the use of its mm by the kernel thread on this CPU; it stays loaded, with its LAM bits.
 #[inline(never)]
 pub(crate) fn kthread_unuse_mm() {
     irqs_off();

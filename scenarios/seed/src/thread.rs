@@ -1,4 +1,4 @@
-//! The user thread, and how it comes to a CPU.
+//! The user thread, and its way to a CPU.
 
 use core::hint::spin_loop;
 use core::ptr;
@@ -10,14 +10,14 @@ use crate::mm::Mm;
 use crate::switch::{enter_lazy_tlb, switch_mm_irqs_off};
 use crate::variant::Variant;
 
-/// A user thread. It is neither copied nor made anew: whoever holds it runs it, and one process with
-/// one of these is single-threaded throughout.
+/// A user thread. It is neither copied nor made anew: the owner of the value runs it, and a process
+/// with one of these is single-threaded throughout.
 pub(crate) struct Thread {
     mm: &'static Mm,
 }
 
 impl Thread {
-    /// The first and only thread of `mm`; set-up makes it.
+    /// Creates the first and only thread of `mm`, in set-up.
     pub(crate) fn only_one_of(mm: &'static Mm) -> Self {
         Self { mm }
     }
@@ -27,7 +27,7 @@ impl Thread {
     }
 }
 
-/// A CPU's run queue, with room for one thread. Null or the mm of that thread.
+/// A CPU's run queue, with room for one thread: null or the mm of that thread.
 pub(crate) struct RunQueue(AtomicPtr<Mm>);
 
 impl RunQueue {
@@ -54,7 +54,7 @@ impl RunQueue {
     }
 }
 
-/// The scheduler switches this CPU to a user thread.
+/// Switches this CPU to a user thread, as the scheduler does.
 #[inline(never)]
 pub(crate) fn switch_to_user<V: Variant>(next: &Thread) {
     irqs_off();
@@ -62,7 +62,7 @@ pub(crate) fn switch_to_user<V: Variant>(next: &Thread) {
     irqs_on();
 }
 
-/// The scheduler switches this CPU to a kernel thread.
+/// Switches this CPU to a kernel thread, as the scheduler does.
 #[inline(never)]
 pub(crate) fn switch_to_kthread() {
     irqs_off();

@@ -1,9 +1,9 @@
-//! The states of the code that were on the table.
+//! The states of the code under discussion.
 
-/// One state of the code. The constants are the differences, in the order in which they came.
+/// One state of the code. The constants are the differences, in chronological order.
 pub(crate) trait Variant: 'static {
     /// CR3 and the CPU's copy of the mask come from one read of the mm's mask. Otherwise it is read
-    /// twice, first of all and late.
+    /// twice, once at the start and once late.
     const READ_ONCE: bool;
     /// A CPU that returns lazily to the mm it has loaded compares its copy with the mm's mask.
     const COMPARE: bool;
@@ -19,18 +19,18 @@ pub(crate) struct Before;
 /// The first patch of the RFC of 7 March 2024: read the mask once.
 pub(crate) struct Patch1;
 
-/// The first two patches of the RFC: compare, too. The patch the discussion was about.
+/// The first two patches of the RFC: compare, too. The discussion was about the second.
 pub(crate) struct Patch2;
 
 /// The IPI on top of the old code: the mask for CR3 is still read before joining the mm's cpumask.
-/// None of the patches; shows what the order is good for.
+/// None of the patches; shows the effect of the order.
 pub(crate) struct IpiAlone;
 
-/// What was merged for Linux 6.12: the IPI, and the one read *after* joining the mm's cpumask.
+/// The code merged for Linux 6.12: the IPI, and the one read *after* joining the mm's cpumask.
 pub(crate) struct Merged;
 
 /// [`Merged`] with a full barrier between the store of the mask and the read of the cpumask. None of
-/// the patches; shows what the order is good for.
+/// the patches; shows the effect of the order.
 pub(crate) struct Fenced;
 
 impl Variant for Before {

@@ -2,33 +2,33 @@
 
 use core::arch::asm;
 
-/// CR3 bit 63 as an operand: keep what is cached under the new PCID.
+/// CR3 bit 63 as an operand: keep the entries cached under the new PCID.
 pub(crate) const NOFLUSH: u64 = 1 << 63;
 /// CR3 bit 61: bits 62:57 of user pointers are ignored.
 pub(crate) const LAM_U57: u64 = 1 << 61;
 
-/// MOV to CR3.
+/// Executes MOV to CR3.
 #[inline(always)]
 pub(crate) fn load_cr3(value: u64) {
     // SAFETY: the kernel half does not depend on CR3 in this machine.
     unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack)) }
 }
 
-/// INVLPG.
+/// Executes INVLPG.
 #[inline(always)]
 pub(crate) fn invlpg(va: u64) {
     // SAFETY: translations of the user half; no code here relies on a stale one.
     unsafe { asm!("invlpg [{}]", in(reg) va, options(nostack)) }
 }
 
-/// MFENCE.
+/// Executes MFENCE.
 #[inline(always)]
 pub(crate) fn mfence() {
     // SAFETY: orders accesses.
     unsafe { asm!("mfence", options(nostack)) }
 }
 
-/// LFENCE.
+/// Executes LFENCE.
 #[inline(always)]
 pub(crate) fn lfence() {
     // SAFETY: orders instructions.

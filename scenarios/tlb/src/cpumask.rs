@@ -1,9 +1,9 @@
-//! Who is asked to flush: the CPUs in a mask of the process, and when that mask is read.
+//! The CPUs that must flush: those in a mask of the process, and the moment at which it is read.
 //!
-//! CPU 0 begins to run the process: it enters itself into the mask, then loads CR3. CPU 1 takes a page
-//! away for somebody else, as reclaim does, and flushes the CPUs it finds in the mask. Either CPU 1 finds
-//! CPU 0 there, or CPU 0 must find the new page tables. That is store buffering: a store and then a load on
-//! both sides, and both need a fence.
+//! CPU 0 begins to run the process: it enters itself into the mask, then loads CR3. CPU 1 takes a
+//! page away for another user, as reclaim does, and flushes the CPUs that it finds in the mask.
+//! Either CPU 1 finds CPU 0 there, or CPU 0 must find the new page tables. That is store buffering:
+//! a store and then a load on both sides, and both need a fence.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -16,7 +16,7 @@ const CPU0: u64 = 1;
 /// The store to the PTE is still in CPU 1's store buffer when CPU 1 finds the mask empty. CPU 0 enters
 /// the process, and walks the old PTE.
 ///
-/// Found with every `--tlb`, `eager` too: it is no flush that is missing. Under `--model sc` there is
+/// Found with every `--tlb`, `eager` too: no flush is missing. Under `--model sc` there is
 /// nothing to find.
 #[lamprey::scenario(finds = "freed-frame")]
 fn mask_is_read_too_early() {
@@ -33,7 +33,7 @@ fn mask_is_read_after_a_fence() {
 /// cache the page, although nothing has touched it.
 ///
 /// Found with `adversarial`, under both models. Not with `retain`: there only accesses fill the TLB, and
-/// the first comes when CPU 0 is in the mask.
+/// the first happens when CPU 0 is in the mask.
 #[lamprey::scenario(finds = "freed-frame")]
 fn mask_is_set_too_late() {
     let load_then_enter = |process: Process, mask: &AtomicU64| {
@@ -43,7 +43,7 @@ fn mask_is_set_too_late() {
     reclaim(load_then_enter, mfence);
 }
 
-/// What CPU 0 does to run the process: right.
+/// Enters the process on CPU 0, in the correct order.
 fn enter_then_load(process: Process, mask: &AtomicU64) {
     // LOCKed, so CPU 0's own load of the PTE, by its page walker, cannot pass it.
     mask.fetch_or(CPU0, SeqCst);

@@ -1,9 +1,9 @@
 //! Page tables that are freed under a kernel thread that borrows them.
 //!
-//! A kernel thread has no user memory, so a switch to it leaves CR3 as it is: the CPU is *lazy*. It will
-//! make no user access, and need not hear of flushes until a process runs again. But its page walker
-//! may walk at any time, through whatever CR3 leads to, or through upper levels that it has cached (SDM
-//! vol. 3 §4.10.2.3, §4.10.3.1). So before tables are freed a lazy CPU must be told, too.
+//! A kernel thread has no user memory, so a switch to it leaves CR3 as it is: the CPU is *lazy*. It
+//! will make no user access, and need not learn of flushes until a process runs again. But its page
+//! walker may walk at any time, from the root in CR3, or from upper levels that it has cached (SDM
+//! vol. 3 §4.10.2.3, §4.10.3.1). So before tables are freed a lazy CPU must be notified, too.
 
 use core::hint::spin_loop;
 use core::sync::atomic::AtomicU64;
@@ -32,8 +32,8 @@ fn lazy_cpu_leaves_before_the_root_is_freed() {
     });
 }
 
-/// The last thread of a process runs on CPU 0 and ends; a kernel thread follows, lazily. CPU 1 frees
-/// the tables.
+/// Runs the last thread of a process on CPU 0, which ends; a kernel thread follows, lazily. CPU 1
+/// frees the tables.
 fn exit(tell_lazy: impl FnOnce(Shootdown) + Send + 'static) {
     let process = Process::only_one();
     let kernel = kernel_tables();
@@ -55,9 +55,9 @@ fn exit(tell_lazy: impl FnOnce(Shootdown) + Send + 'static) {
     });
 }
 
-/// A range is unmapped, and the table of its PTEs is freed. The flush leaves lazy CPUs out, which is
-/// right for pages: CPU 0 flushes before it returns to the process. But it may have cached where the
-/// table was.
+/// A range is unmapped, and the table of its PTEs is freed. The flush leaves lazy CPUs out, which
+/// is right for pages: CPU 0 flushes before it returns to the process. But it may have cached the
+/// address of the table.
 ///
 /// Found with `adversarial`, under both models. Neither `retain` nor `eager` walks without an access.
 #[lamprey::scenario(finds = "freed-table")]
@@ -65,14 +65,14 @@ fn flush_leaves_lazy_cpus_out() {
     unmap_range(|lazy| !lazy);
 }
 
-/// Where tables are freed the flush asks lazy CPUs, too.
+/// If tables are freed, the flush asks lazy CPUs, too.
 #[lamprey::scenario(marks = ["CPU 0 is lazy", "CPU 0 is not lazy", "flushed on the return"])]
 fn flush_asks_lazy_cpus_if_tables_are_freed() {
     unmap_range(|_| true);
 }
 
-/// CPU 0 runs the process, is lazy for a while, and runs it again. CPU 1 frees a table and asks CPU 0
-/// to flush if `asks`, given whether CPU 0 is lazy.
+/// Lets CPU 0 run the process, be lazy for a while, and run it again. CPU 1 frees a table and asks
+/// CPU 0 to flush if `asks`, given whether CPU 0 is lazy.
 fn unmap_range(asks: impl FnOnce(bool) -> bool + Send + 'static) {
     let process = Process::only_one();
     let pde = process.tables.entry(VA, 2);
@@ -114,7 +114,7 @@ fn unmap_range(asks: impl FnOnce(bool) -> bool + Send + 'static) {
     });
 }
 
-/// Tables with nothing in the user half.
+/// Creates tables with nothing in the user half.
 fn kernel_tables() -> PageTables {
     let kernel = PageTables::new();
     lamprey::name_root(kernel.root(), "kernel");

@@ -12,8 +12,8 @@ use crate::process::{Process, Shootdown, VA};
 /// `fork` makes the page read-only for parent and child, and CPU 0 is not told: the parent still
 /// writes, and the child sees it.
 ///
-/// Found with every `--tlb`, under both models. Without a TLB, too, CPU 0 may stand between the
-/// translation of a store and the store: a flush there is also a wait for what is on its way.
+/// Found with every `--tlb`, under both models. Without a TLB, too, CPU 0 may be between the
+/// translation of a store and the store: a flush there is also a wait for stores on their way.
 #[lamprey::scenario(finds = "copy-on-write")]
 fn fork_without_flush() {
     fork(|_| {});
@@ -28,8 +28,8 @@ fn fork_with_flush() {
     });
 }
 
-/// A thread of the parent writes on CPU 0 while another forks on CPU 1. What the child sees after that
-/// must not change.
+/// Lets a thread of the parent write on CPU 0 while another forks on CPU 1. The child's memory
+/// after that must not change.
 fn fork(flush_others: impl FnOnce(Shootdown) + Send + 'static) {
     let parent = Process::only_one();
     let shootdown = Shootdown::new();
@@ -64,7 +64,7 @@ fn fork(flush_others: impl FnOnce(Shootdown) + Send + 'static) {
 /// The kernel takes the right to write by a load and a store. Hardware sets D in between, and the store
 /// loses it: a page that was written passes for clean.
 ///
-/// Found with every `--tlb`, under both models: it is no flush that is missing.
+/// Found with every `--tlb`, under both models: no flush is missing.
 #[lamprey::scenario(finds = "dirty-bit-lost")]
 fn dirty_bit_is_lost() {
     write_protect(|pte| {
@@ -81,7 +81,7 @@ fn dirty_bit_is_kept() {
     });
 }
 
-/// A thread writes to a clean page on CPU 0 while CPU 1 protects it.
+/// Lets a thread write to a clean page on CPU 0 while CPU 1 protects it.
 fn write_protect(protect: impl FnOnce(&AtomicU64) + Send + 'static) {
     let process = Process::new(P | RW | US | A);
     let clean = process.pte.load(Relaxed);
@@ -104,7 +104,7 @@ fn write_protect(protect: impl FnOnce(&AtomicU64) + Send + 'static) {
         protect(process.pte);
         shootdown.send(0);
         shootdown.wait();
-        // From here on the PTE tells whether the page must be written back.
+        // From here on the PTE decides whether the page must be written back.
         if is_written.load(Acquire) != 0 {
             lamprey::mark!("written");
             lamprey::require!(

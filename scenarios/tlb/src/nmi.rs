@@ -1,8 +1,8 @@
 //! An NMI that reads user memory in the middle of a switch.
 //!
 //! A profiler's NMI looks at the user stack of the task it interrupts. In a switch from A to B there is
-//! a moment at which CR3 is B's and the task is still A. `nmi_uaccess_okay` of Linux tells by comparing
-//! the task with `loaded_mm`, a per-CPU word that says whose tables are loaded; it says *switching* from
+//! a moment at which CR3 is B's and the task is still A. `nmi_uaccess_okay` of Linux detects it by
+//! comparing the task with `loaded_mm`, a per-CPU word for the mm in CR3; it holds *switching* from
 //! before the change of CR3 until after it.
 
 use core::sync::atomic::AtomicU64;
@@ -20,7 +20,7 @@ const SWITCHING: u64 = !0;
 /// The handler reads without asking: between the change of CR3 and that of the task it takes B's memory
 /// for A's.
 ///
-/// Found with every `--tlb`, under both models: it is no flush that is missing.
+/// Found with every `--tlb`, under both models: no flush is missing.
 #[lamprey::scenario(finds = "wrong-address-space")]
 fn reads_without_asking() {
     switch(|_| true, true);
@@ -40,11 +40,11 @@ fn asks_and_is_told() {
     switch(Cpu::nmi_uaccess_okay, true);
 }
 
-/// What a CPU knows of itself.
+/// The state that a CPU has about itself.
 struct Cpu {
-    /// Whose tables are in CR3.
+    /// The owner of the tables in CR3.
     loaded_mm: AtomicU64,
-    /// Whose task runs.
+    /// The owner of the running task.
     current: AtomicU64,
 }
 
@@ -54,7 +54,7 @@ impl Cpu {
     }
 }
 
-/// CPU 0 runs A, then B. One NMI comes at any moment; its handler reads user memory if `okay`.
+/// Lets CPU 0 run A, then B. One NMI comes at any moment; its handler reads user memory if `okay`.
 fn switch(okay: impl Fn(&Cpu) -> bool + Sync + 'static, says_switching: bool) {
     let (a, b) = (Process::new(paging::USER), Process::new(paging::USER));
     a.page.words()[0].store(A, Relaxed);
@@ -68,7 +68,7 @@ fn switch(okay: impl Fn(&Cpu) -> bool + Sync + 'static, says_switching: bool) {
     lamprey::name(cpu, "cpu0");
     lamprey::nmi(1, move || {
         if okay(cpu) {
-            // Page faults are handled: 0 stands for one.
+            // Page faults are handled: 0 stands for a fault.
             let word = user::read::<u64>(VA).unwrap_or(0);
             look(word, cpu.current.load(Relaxed));
         } else {
@@ -89,7 +89,7 @@ fn switch(okay: impl Fn(&Cpu) -> bool + Sync + 'static, says_switching: bool) {
     });
 }
 
-/// The NMI has read `word` for the task `current`.
+/// Checks the `word` that the NMI has read for the task `current`.
 fn look(word: u64, current: u64) {
     match word {
         A => lamprey::mark!("A's memory"),

@@ -1,8 +1,8 @@
 //! An interrupt that overtakes the request it announces.
 //!
-//! CPU 1 takes a page away. It writes down which one, then interrupts CPU 0, whose handler flushes what
-//! is written there. A WRMSR to the x2APIC waits for no store, so the interrupt may arrive while the request
-//! is still in CPU 1's store buffer (SDM vol. 3 §10.12.3).
+//! CPU 1 takes a page away. It stores the address, then interrupts CPU 0, whose handler flushes the
+//! stored address. A WRMSR to the x2APIC waits for no store, so the interrupt may arrive while the
+//! request is still in CPU 1's store buffer (SDM vol. 3 §10.12.3).
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -14,15 +14,15 @@ const VECTOR: u8 = 0xfc;
 
 /// Nothing between the store and the WRMSR.
 ///
-/// Found with every `--tlb`, `eager` too: it is no flush that is missing. Under `--model sc` there is
+/// Found with every `--tlb`, `eager` too: no flush is missing. Under `--model sc` there is
 /// nothing to find.
 #[lamprey::scenario(finds = "stale-request")]
 fn ipi_without_a_fence() {
     unmap(|| {});
 }
 
-/// MFENCE in between, with which the manual was content until 2021: it keeps loads back and stores, and
-/// WRMSR is neither. Linux added LFENCE in commit 25a068b8e9a4.
+/// MFENCE in between, which was sufficient by the manual until 2021: it orders loads and stores,
+/// and WRMSR is neither. Linux added LFENCE in commit 25a068b8e9a4.
 #[lamprey::scenario(finds = "stale-request")]
 fn ipi_after_mfence_alone() {
     unmap(mfence);

@@ -1,4 +1,4 @@
-//! What a flush on this CPU leaves in its TLB. One CPU is enough.
+//! Translations that a flush on this CPU leaves in its TLB. One CPU is enough.
 //!
 //! A CPU has few PCIDs in use and many processes, so a PCID gets another owner at times. A MOV to CR3 with
 //! bit 63 set flushes nothing, without it the new PCID, but no global pages; INVLPG flushes one
@@ -12,7 +12,7 @@ use lamprey::{paging, user};
 use crate::arch::{LAM_U57, NOFLUSH, invlpg, load_cr3};
 use crate::process::{PCID, Process, VA, touch};
 
-/// What page A has in its first word, and what page B has.
+/// The first word of page A, and that of page B.
 const OF_A: u64 = 0xa;
 const OF_B: u64 = 0xb;
 
@@ -41,13 +41,13 @@ fn global_user_page() {
     switch_between_two(paging::USER | paging::G, switch);
 }
 
-/// Who has the PCID.
+/// The owner of the PCID.
 struct Slot {
-    /// Physical address of a root; 0 at first.
+    /// Physical address of its root; 0 at first.
     owner: Cell<u64>,
 }
 
-/// A switch of processes as it should be.
+/// Switches processes correctly.
 fn switch(slot: &Slot, process: &Process) {
     let root = process.tables.root();
     if slot.owner.replace(root) == root {
@@ -59,7 +59,7 @@ fn switch(slot: &Slot, process: &Process) {
     }
 }
 
-/// A runs, a kernel thread, A again, then B; each must see its own page.
+/// Runs A, a kernel thread, A again, then B; each must see its own page.
 fn switch_between_two(flags: u64, switch: impl Fn(&Slot, &Process) + Send + 'static) {
     let (a, b) = (Process::new(flags), Process::new(flags));
     let kernel = paging::PageTables::new();
@@ -80,7 +80,7 @@ fn switch_between_two(flags: u64, switch: impl Fn(&Slot, &Process) + Send + 'sta
     });
 }
 
-/// The process that runs reads its page.
+/// Checks that the process that runs reads its page.
 fn sees(expected: u64) {
     let word = user::read::<u64>(VA).unwrap_or(0);
     lamprey::require!(
@@ -91,8 +91,8 @@ fn sees(expected: u64) {
     lamprey::mark!("read");
 }
 
-/// A page is unmapped by the pointer that the process gave, with a tag in it. INVLPG knows no tags: the
-/// address is not canonical, and nothing is flushed (LAM §7.5).
+/// A page is unmapped by the pointer that the process gave, with a tag in it. INVLPG masks no tags:
+/// the address is not canonical, and nothing is flushed (LAM §7.5).
 ///
 /// Found with `adversarial` and `retain`, under both models.
 #[lamprey::scenario(finds = "freed-frame")]

@@ -8,7 +8,7 @@ use lamprey::paging::{self, Frame, PageTables};
 
 use crate::arch::{invlpg, load_cr3};
 
-/// Where the page is mapped.
+/// The address at which the page is mapped.
 pub(crate) const VA: u64 = 0x40_0000;
 
 /// The process's PCID, on every CPU.
@@ -26,8 +26,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// A process whose page is mapped with the bits `flags`, beside those that hold for all pages.
-    /// Turns page tables on. For set-up.
+    /// Creates a process whose page is mapped with the bits `flags`, beside those that hold for all
+    /// pages. Turns page tables on. For set-up.
     pub(crate) fn new(flags: u64) -> Self {
         lamprey::page_tables(4);
         let (tables, page) = (PageTables::new(), paging::frame());
@@ -35,7 +35,7 @@ impl Process {
         Self { tables, pte, page }
     }
 
-    /// The only process of a scenario, with a page that is written, and names for reports.
+    /// Creates the only process of a scenario, with a page that is written, and names for reports.
     pub(crate) fn only_one() -> Self {
         let process = Self::new(paging::USER);
         lamprey::name(process.pte, "pte");
@@ -46,23 +46,23 @@ impl Process {
         process
     }
 
-    /// This CPU runs the process from now on, without translations from earlier.
+    /// Runs the process on this CPU from now on, without translations from earlier.
     pub(crate) fn enter(&self) {
         load_cr3(self.tables.root() | PCID);
     }
 
-    /// The page is taken from the process. Nothing is flushed.
+    /// Takes the page from the process. Nothing is flushed.
     pub(crate) fn clear_pte(&self) {
         self.pte.store(0, Relaxed);
     }
 
-    /// The page goes back to whoever wants memory.
+    /// Frees the page.
     pub(crate) fn free_page(&self) {
         lamprey::frame_free(self.page.pa());
     }
 }
 
-/// The process touches its page. It may be gone by now: then user mode faults, and that is right.
+/// Touches the page of the process. It may be gone by now: then user mode faults, which is correct.
 pub(crate) fn touch() {
     if lamprey::user::read::<u64>(VA).is_ok() {
         lamprey::mark!("the page is used");
@@ -72,7 +72,7 @@ pub(crate) fn touch() {
 /// The vector of the shootdown.
 const VECTOR: u8 = 0xfd;
 
-/// A request to another CPU to forget the page, which is answered.
+/// A request to another CPU to flush the page, which is answered.
 #[derive(Clone, Copy)]
 pub(crate) struct Shootdown {
     done: &'static AtomicU64,
@@ -84,7 +84,7 @@ impl Shootdown {
         Self::with(|| invlpg(VA))
     }
 
-    /// One that does `flush` on the other CPU. For set-up.
+    /// Registers a handler that does `flush` on the other CPU. For set-up.
     pub(crate) fn with(flush: impl Fn() + Sync + 'static) -> Self {
         let done = lamprey::new(AtomicU64::new(0));
         lamprey::name(done, "flush_done");

@@ -1,8 +1,8 @@
 //! A page is unmapped and freed while another CPU runs the process.
 //!
-//! CPU 0 runs a thread of the process, CPU 1 another that gives a page back, as `munmap` does. INVLPG
-//! reaches CPU 1 alone. Until CPU 0 has flushed, too, the page may not be given to anybody else (SDM
-//! vol. 3 §4.10.5).
+//! CPU 0 runs a thread of the process, CPU 1 another that gives a page back, as `munmap` does.
+//! INVLPG reaches CPU 1 alone. Until CPU 0 has flushed, too, the page may not be given to another
+//! user (SDM vol. 3 §4.10.5).
 
 use crate::arch::invlpg;
 use crate::process::{Process, Shootdown, VA, touch};
@@ -44,7 +44,7 @@ fn other_cpu_answers() {
     });
 }
 
-/// CPU 1 takes the page away, does `flush_others`, and frees the page.
+/// Lets CPU 1 take the page away, do `flush_others`, and free the page.
 fn unmap(flush_others: impl FnOnce(Shootdown) + Send + 'static) {
     let process = Process::only_one();
     let shootdown = Shootdown::new();

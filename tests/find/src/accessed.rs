@@ -1,5 +1,5 @@
-//! The accessed and dirty flags are set by an access at its moment: whoever looks at the entry before finds
-//! them clear, whoever looks after finds them set.
+//! The accessed and dirty flags are set by an access at its moment: a reader of the entry finds
+//! them clear before, and set after.
 
 use core::arch::asm;
 use core::sync::atomic::AtomicU64;
@@ -13,7 +13,7 @@ use crate::shared::words;
 
 const VA: u64 = 0x40_0000;
 
-/// The root of tables with a page at `VA` that nobody has used, but for the flags `used`; and its PTE.
+/// Creates the root of tables with an unused page at `VA`, but for the flags `used`; and its PTE.
 fn scene(used: u64) -> (u64, &'static AtomicU64) {
     lamprey::page_tables(4);
     let tables = PageTables::new();
@@ -21,7 +21,7 @@ fn scene(used: u64) -> (u64, &'static AtomicU64) {
     (tables.root(), pte)
 }
 
-/// CPU 0 says that it is about to run `access`, runs it, and says so.
+/// Lets CPU 0 announce `access`, run it, and announce its end.
 fn accesses(root: u64, stage: &'static AtomicU64, access: fn()) {
     lamprey::cpu(0, move || {
         load_cr3(root);
@@ -78,7 +78,7 @@ fn accessed_after() {
     });
 }
 
-/// CPU 1 finds `flag` clear though CPU 0 is about to do what sets it.
+/// Lets CPU 1 find `flag` clear though CPU 0 is about to run the access that sets it.
 fn seen_before(flag: u64, used: u64, access: fn()) {
     let (root, pte) = scene(used);
     let [stage] = words();

@@ -1,5 +1,5 @@
 //! A store leaves the store buffer before the load after it, and another CPU answers it in between:
-//! that load sees the answer, whatever else stands before the two.
+//! that load sees the answer, with any code before the two.
 
 use core::arch::asm;
 use core::sync::atomic::AtomicU64;
@@ -14,13 +14,13 @@ use crate::shared::words;
 const VECTOR: u8 = 40;
 const VA: u64 = 0x40_0000;
 
-/// A request that may be answered at once.
+/// Makes a request that may be answered at once.
 fn ask(request: &AtomicU64, answer: &AtomicU64) {
     request.store(1, Relaxed);
     lamprey::require!(answer.load(Relaxed) == 0, "answered", "the answer is there already");
 }
 
-/// CPU 1 looks at `before`, and answers a request that it sees.
+/// Lets CPU 1 look at `before`, and answer a request that it sees.
 fn responder(before: &'static AtomicU64, request: &'static AtomicU64, answer: &'static AtomicU64) {
     lamprey::cpu(1, move || {
         let _ = before.load(Relaxed);
@@ -30,7 +30,7 @@ fn responder(before: &'static AtomicU64, request: &'static AtomicU64, answer: &'
     });
 }
 
-/// CPU 0 stores a word, does `between`, and asks.
+/// Lets CPU 0 store a word, do `between`, and ask.
 fn store_and_ask(between: impl FnOnce() + Send + 'static) {
     let [before, request, answer] = words();
     lamprey::cpu(0, move || {
@@ -108,7 +108,7 @@ fn with_interrupts_on() {
     store_and_ask(lock_or);
 }
 
-/// After a private loop of so many turns.
+/// Asks after a private loop of `turns` turns.
 fn after_a_loop(turns: u32) {
     let [before, request, answer] = words();
     lamprey::cpu(0, move || {
@@ -146,7 +146,7 @@ fn of_user_memory() {
     responder(before, &page.words()[0], answer);
 }
 
-/// CPU 0 takes back what it has stored unless somebody has seen it, and so it may stay.
+/// CPU 0 takes back its store unless another CPU has seen it, and so it may stay.
 #[lamprey::scenario(finds = "taken-back")]
 fn what_was_answered_stays() {
     let [before, own, request, answer] = words();

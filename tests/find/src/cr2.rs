@@ -1,4 +1,4 @@
-//! CR2 is of the CPU's last page fault, whoever took it.
+//! CR2 is that of the CPU's last page fault, in a thread or in a handler.
 
 use core::arch::asm;
 
@@ -10,12 +10,12 @@ use crate::cpu::load_cr3;
 const VECTOR: u8 = 40;
 const VA: u64 = 0x40_0000;
 
-/// A fault of a handler, at another address.
+/// Makes a handler fault at another address.
 fn fault_elsewhere() {
     let _ = user::read::<u64>(VA + 0x10_0000);
 }
 
-/// A fault on CPU 0, and then CR2.
+/// Faults on CPU 0, and then reads CR2.
 fn fault_and_look() {
     lamprey::page_tables(4);
     load_cr3(PageTables::new().root());
@@ -28,7 +28,7 @@ fn fault_and_look() {
     });
 }
 
-/// An interrupt comes between the fault and the look.
+/// An interrupt comes between the fault and the read.
 #[lamprey::scenario(finds = "cr2")]
 fn fault_in_a_handler() {
     lamprey::handler(VECTOR, fault_elsewhere);
@@ -36,7 +36,7 @@ fn fault_in_a_handler() {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// An NMI does.
+/// An NMI comes between the fault and the read.
 #[lamprey::scenario(finds = "cr2")]
 fn fault_in_an_nmi() {
     lamprey::nmi(1, fault_elsewhere);

@@ -1,4 +1,4 @@
-//! What a CPU leaves behind when its closure returns.
+//! The state of a CPU when its closure returns.
 
 use core::hint::spin_loop;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -8,8 +8,8 @@ use crate::shared::words;
 
 const VECTOR: u8 = 40;
 
-/// A critical section that an early return leaves without STI: the IPI is answered all the same, by the CPU
-/// that idles, so nothing else would tell.
+/// A critical section that an early return leaves without STI: the idle CPU still answers the IPI,
+/// so only this property shows it.
 // found: CPU1's interrupts are off since step
 #[lamprey::scenario(finds = "ends-with-interrupts-off")]
 fn forgotten_sti() {
@@ -24,7 +24,7 @@ fn forgotten_sti() {
     lamprey::cpu(1, cli);
 }
 
-/// On one way out only, and where nothing interrupts.
+/// On one way out only, and in a run without interrupts.
 // found: CPU0's interrupts are off since
 #[lamprey::scenario(finds = "ends-with-interrupts-off")]
 fn forgotten_on_one_way() {

@@ -1,4 +1,4 @@
-//! Faults that nobody handles.
+//! Faults without a handler.
 
 use core::arch::asm;
 use core::hint::black_box;
@@ -52,7 +52,7 @@ fn non_canonical_stack() {
     });
 }
 
-/// Division by zero, as the instruction does it.
+/// Division by zero by the instruction itself.
 // switches: 0
 #[lamprey::scenario(finds = "fault")]
 fn divide_by_zero() {
@@ -112,7 +112,7 @@ fn tag_without_lam() {
     lamprey::cpu(0, || read(lamprey::user::USER_BASE | 0x2a << 57));
 }
 
-/// A user access through a tagged pointer while LAM is off: #GP, told and not taken.
+/// A user access through a tagged pointer while LAM is off: #GP, reported and not delivered.
 // switches: 0
 #[lamprey::scenario(finds = "user-fault")]
 fn user_tag_without_lam() {

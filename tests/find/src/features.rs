@@ -1,4 +1,4 @@
-//! Kernel code that lacks a test of CPUID, or uses what no processor has: it faults.
+//! Kernel code that lacks a test of CPUID, or uses a feature that no processor has: it faults.
 
 use core::arch::asm;
 
@@ -58,7 +58,7 @@ faults! {
     fn cr1 = ".byte 0x0f, 0x22, 0xc8", "hlt";
     /// CR9 does not exist.
     fn cr9 = ".byte 0x44, 0x0f, 0x20, 0xc8", "hlt";
-    /// Nor does DR8.
+    /// DR8 does not exist.
     fn dr8 = ".byte 0x44, 0x0f, 0x23, 0xc0", "hlt";
     /// CR0.NW without CR0.CD is #GP.
     // found: mov

@@ -40,7 +40,7 @@ fn iret_has_no_shadow() {
 static SEEN: AtomicU64 = AtomicU64::new(0);
 static RIP: AtomicU64 = AtomicU64::new(0);
 
-/// Copies a word of the interrupted code, and where that is.
+/// Copies a word of the interrupted code, and its RIP.
 #[unsafe(naked)]
 unsafe extern "C" fn copies() {
     naked_asm!(
@@ -55,7 +55,7 @@ unsafe extern "C" fn copies() {
 
 static SHARED: AtomicU64 = AtomicU64::new(0);
 
-/// What a raw handler does is seen by all.
+/// All CPUs see the effects of a raw handler.
 #[lamprey::scenario(finds = "half-done")]
 fn half_done() {
     // SAFETY: it restores RAX, the only register it uses.

@@ -1,4 +1,4 @@
-//! Where interrupts come, and what they find.
+//! The points at which interrupts arrive, and the state that they find.
 
 use core::arch::asm;
 use core::hint::spin_loop;
@@ -22,7 +22,7 @@ fn halt_with_interrupts_off() {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// HLT and nobody who sends.
+/// HLT without a sender of an interrupt.
 // switches: 0
 // found: CPU0 halted at
 // names: (cpu.rs:23)
@@ -70,7 +70,7 @@ fn region(run: impl FnOnce(&'static AtomicU64) + Send + 'static) {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// After STI; NOP interrupts come, though the next instruction is CLI and nothing is shared there.
+/// After STI; NOP interrupts arrive, though the next instruction is CLI and nothing is shared there.
 #[lamprey::scenario(finds = "interrupted")]
 fn sti_nop_cli() {
     region(|region| {
@@ -178,7 +178,7 @@ fn low_vector_first() {
     });
 }
 
-/// A fault in a handler is the kernel's.
+/// A fault in a handler is a fault of the kernel.
 #[lamprey::scenario(finds = "fault")]
 fn fault_in_handler() {
     // SAFETY: never returns.
@@ -210,7 +210,7 @@ fn between_store_and_inc() {
     });
 }
 
-/// Before a load of two words, of which the handler writes the second.
+/// Before a load of two words; the handler writes the second.
 #[lamprey::scenario(finds = "both-seen")]
 fn before_a_load_of_two_words() {
     let pair = lamprey::new([AtomicU64::new(0), AtomicU64::new(0)]);
@@ -260,7 +260,7 @@ fn before_movs() {
     });
 }
 
-/// Before a store across two words, of which nobody else sees the first.
+/// Before a store across two words; no other agent sees the first.
 #[lamprey::scenario(finds = "half-done")]
 fn before_a_split_store() {
     let pair = lamprey::new([AtomicU64::new(0), AtomicU64::new(0)]);
@@ -281,7 +281,7 @@ fn before_a_split_store() {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// Before a store of two words, of which nobody else sees the first.
+/// Before a store of two words; no other agent sees the first.
 #[lamprey::scenario(finds = "half-done")]
 fn before_a_store_of_two_words() {
     let pair = lamprey::new([AtomicU64::new(0), AtomicU64::new(0)]);
@@ -338,14 +338,14 @@ fn three_equal_ones() {
     equal_ones(3, 3);
 }
 
-/// Of five equal ones four are told apart, and the report says so.
+/// Of five equal ones four are distinguished, and the report says so.
 // bound: more than 4 equal interrupts
 #[lamprey::scenario(finds = "three")]
 fn five_equal_ones() {
     equal_ones(5, 3);
 }
 
-/// All `sent` interrupts are on their way before the target takes the first. None must come so often.
+/// Sends `sent` interrupts before the target takes the first; `wanted` deliveries violate the property.
 fn equal_ones(sent: u64, wanted: u64) {
     let [came, ready] = words();
     lamprey::handler(VECTOR, move || came.store(came.load(Relaxed) + 1, Relaxed));

@@ -1,4 +1,4 @@
-//! Bugs that only the last news of the search leads to: in the round that tells it, no word turns out to be
+//! Bugs that only the last discovery of the search leads to: in its round no word becomes
 //! shared, and no instruction is new.
 
 use core::arch::asm;
@@ -10,7 +10,7 @@ use crate::shared::words;
 
 const VECTOR: u8 = 40;
 
-/// The words by which CPU 1 lets CPU 0 know, in the end, that it hands on a 2.
+/// The words by which CPU 1 tells CPU 0 at last that it hands on a 2.
 struct Slow {
     first: &'static AtomicU64,
     value: &'static AtomicU64,
@@ -23,8 +23,8 @@ impl Slow {
         lamprey::new(Slow { first, value, open })
     }
 
-    /// CPU 1 looks at `open` only after a word of its own, and gives a value only where it is open, so what
-    /// it does shows round by round.
+    /// Lets CPU 1 look at `open` only after a word of its own, and give a value only if it is open,
+    /// so that its actions show round by round.
     fn give(&self) {
         self.first.swap(1, SeqCst);
         if self.open.load(SeqCst) == 1 {
@@ -32,7 +32,7 @@ impl Slow {
         }
     }
 
-    /// What CPU 0 is given, 0 or 2.
+    /// Returns the value that CPU 0 is given, 0 or 2.
     fn take(&self) -> u64 {
         self.open.swap(1, SeqCst);
         let value = self.value.load(SeqCst);
@@ -77,7 +77,7 @@ fn known_code_after_known_code() {
 }
 
 /// A handler writes a word, known to be shared, for the first time in a round in which nothing else is
-/// news. CPU 0 gets there by what the handler has written before, which was the news of the last round.
+/// new. CPU 0 gets there by an earlier store of the handler, which was the discovery of the last round.
 #[lamprey::scenario(finds = "changed")]
 fn handler_writes_a_known_word() {
     let slow = Slow::new();

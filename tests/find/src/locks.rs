@@ -1,4 +1,4 @@
-//! Locks that do not lock, or never let go.
+//! Locks that do not lock, or are never released.
 
 use core::hint::spin_loop;
 use core::sync::atomic::Ordering::SeqCst;

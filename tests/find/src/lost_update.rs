@@ -50,7 +50,7 @@ fn plain_bts() {
     expect(bits, 3);
 }
 
-/// CMPXCHG without LOCK writes what it has read back, even where it fails.
+/// CMPXCHG without LOCK writes back the value that it has read, even if it fails.
 // switches: 1
 #[lamprey::scenario(finds = "lost-update")]
 fn plain_cmpxchg_that_fails() {
@@ -109,7 +109,7 @@ fn by_own_handler() {
     expect(hits, 2);
 }
 
-/// Three CPUs, of which only the first and the third count.
+/// Three CPUs; only the first and the third count.
 // switches: 1
 #[lamprey::scenario(finds = "lost-update")]
 fn past_a_third_cpu() {

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-// One file for the three guests; none uses all of it.
+// One file for the three guests; each uses a part of it.
 #[allow(dead_code)]
 #[path = "../../cpu.rs"]
 mod cpu;

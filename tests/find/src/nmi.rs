@@ -1,4 +1,4 @@
-//! NMIs: between any two instructions, whatever the interrupt flag is.
+//! NMIs: between any two instructions, with the interrupt flag set or clear.
 
 use core::arch::{asm, naked_asm};
 use core::sync::atomic::AtomicU64;
@@ -11,7 +11,7 @@ use crate::shared::words;
 
 const VECTOR: u8 = 40;
 
-/// CLI keeps no NMI out: it reads what is half updated.
+/// CLI keeps no NMI out: it reads words in the middle of an update.
 #[lamprey::scenario(finds = "half-done")]
 fn with_interrupts_off() {
     let [a, b] = words();
@@ -105,7 +105,7 @@ fn between_sti_and_halt() {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// Nobody can rely on an NMI that is not sent.
+/// A wait for an NMI that is not sent never ends.
 #[lamprey::scenario(finds = "deadlock")]
 fn waits_for_an_unsent_one() {
     lamprey::nmi(1, || {});
@@ -160,7 +160,7 @@ unsafe extern "C" fn with_an_exception() {
         "push rax", "push rcx", "push rdx", "push rsi", "push rdi", "push r8", "push r9", "push r10",
         "push r11",
         "call {entered}",
-        // What an exception pushes and its handler pops.
+        // The frame that an exception pushes and its handler pops.
         "mov rax, rsp",
         "push 0x18", "push rax", "pushfq", "push 0x10",
         "lea rax, [rip + 2f]", "push rax",
@@ -184,7 +184,7 @@ fn iret_unblocks_early() {
 
 const VA: u64 = 0x40_0000;
 
-/// Right before an access to user memory, which then finds what the handler has left of the tables.
+/// Right before an access to user memory, which then finds the tables as the handler left them.
 #[lamprey::scenario(finds = "unmapped")]
 fn before_a_translation() {
     lamprey::page_tables(4);
@@ -206,7 +206,7 @@ fn before_a_translation() {
     });
 }
 
-/// Between the change of an entry and the flush after it: the handler gets what the entry said before.
+/// Between the change of an entry and the flush after it: the handler uses the old entry.
 #[lamprey::scenario(finds = "stale")]
 fn before_a_flush() {
     lamprey::page_tables(4);

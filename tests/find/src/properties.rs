@@ -1,4 +1,4 @@
-//! The ways to state what must hold.
+//! The ways to state a property.
 
 use core::hint::black_box;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -148,7 +148,7 @@ fn endless_loop_beside_a_bug() {
     lamprey::cpu(2, move || x.store(0, SeqCst));
 }
 
-/// A CPU waits for what nobody does.
+/// A CPU waits for a store that no CPU makes.
 // switches: 0
 #[lamprey::scenario(finds = "livelock")]
 fn waits_for_nobody() {
@@ -157,7 +157,7 @@ fn waits_for_nobody() {
     lamprey::cpu(1, move || x.store(0, SeqCst));
 }
 
-/// A discarded run takes nothing with it that others could do before.
+/// A discarded run does not discard what others could do before.
 #[lamprey::scenario(finds = "seen")]
 fn assume_takes_nothing_along() {
     let [x] = words();
@@ -170,7 +170,7 @@ fn assume_takes_nothing_along() {
     });
 }
 
-/// An invariant that looks by LOCK CMPXCHG sees what one that loads would see.
+/// An invariant that looks by LOCK CMPXCHG sees the same as one that loads.
 // switches: 0
 #[lamprey::scenario(finds = "never-one")]
 fn always_by_cmpxchg() {
@@ -185,7 +185,7 @@ fn always_by_cmpxchg() {
     });
 }
 
-/// The same with an exchange, of which the store is forgotten.
+/// The same with an exchange, whose store is discarded.
 // switches: 0
 #[lamprey::scenario(finds = "never-one")]
 fn always_by_xchg() {

@@ -1,5 +1,5 @@
-//! Raw handlers that look at what they have interrupted: between any two instructions of it, also where
-//! it touches no memory.
+//! Raw handlers that look at the code they have interrupted: between any two instructions of it,
+//! also those that touch no memory.
 
 use core::arch::{asm, naked_asm};
 use core::sync::atomic::AtomicU64;
@@ -9,14 +9,14 @@ const VECTOR: u8 = 40;
 const CARRY: u64 = 1;
 const DIRECTION: u64 = 1 << 10;
 
-/// An interrupt comes to CPU 0, from CPU 1.
+/// Lets CPU 1 interrupt CPU 0.
 fn interrupt(handler: unsafe extern "C" fn()) {
     // SAFETY: the handlers here restore every register.
     unsafe { lamprey::raw_handler(VECTOR, handler) };
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// An NMI may come.
+/// Lets an NMI arrive.
 fn nmi(handler: unsafe extern "C" fn()) {
     // SAFETY: the handlers here restore every register.
     unsafe { lamprey::raw_nmi(1, handler) };
@@ -33,7 +33,7 @@ unsafe extern "C" fn looks_at_rbx() {
     )
 }
 
-/// RBX is 77 for a moment.
+/// Sets RBX to 77 for a moment.
 fn register() {
     lamprey::cpu(0, || {
         // SAFETY: RBX is put back.
@@ -44,14 +44,14 @@ fn register() {
     });
 }
 
-/// An NMI handler sees a register's value of a moment.
+/// An NMI handler sees a momentary value of a register.
 #[lamprey::scenario(finds = "seen")]
 fn rbx_by_nmi() {
     nmi(looks_at_rbx);
     register();
 }
 
-/// An interrupt handler, too.
+/// An interrupt handler sees it, too.
 #[lamprey::scenario(finds = "seen")]
 fn rbx_by_interrupt() {
     interrupt(looks_at_rbx);
@@ -76,7 +76,7 @@ unsafe extern "C" fn copies_frame() {
 
 static THERE: AtomicU64 = AtomicU64::new(0);
 
-/// A place between instructions that do nothing.
+/// Runs a place between instructions without effect.
 fn place() {
     lamprey::cpu(0, || {
         let there: u64;
@@ -106,7 +106,7 @@ fn rip_by_interrupt() {
     place();
 }
 
-/// A flag that is set for a moment.
+/// Lets `run` set a flag for a moment.
 fn flag(flag: u64, run: fn()) {
     lamprey::cpu(0, run);
     lamprey::finally(move || {

@@ -1,4 +1,4 @@
-//! The kernel's own accesses to the user half that fault: nobody handles that.
+//! The kernel's own accesses to the user half that fault: there is no handler.
 
 use core::arch::asm;
 use core::sync::atomic::Ordering::Relaxed;
@@ -11,7 +11,7 @@ use crate::cpu::{cr4, load_cr3, load_cr4};
 const VA: u64 = 0x40_0000;
 const SMAP: u64 = 1 << 21;
 
-/// One CPU whose page at `VA` has the bits `flags` runs `access`.
+/// Runs `access` on one CPU whose page at `VA` has the bits `flags`.
 fn kernel(flags: u64, access: fn()) {
     lamprey::page_tables(4);
     let (tables, page) = (PageTables::new(), paging::frame());
@@ -42,7 +42,7 @@ fn smap() {
     });
 }
 
-/// SMAP where user memory is flat.
+/// SMAP with flat user memory.
 // found: mov
 #[lamprey::scenario(finds = "fault")]
 fn smap_without_page_tables() {
@@ -53,7 +53,7 @@ fn smap_without_page_tables() {
     });
 }
 
-/// CR0.WP: what user mode may not write, the kernel may not either.
+/// CR0.WP: a page that user mode may not write is read-only for the kernel, too.
 // found: mov
 #[lamprey::scenario(finds = "fault")]
 fn write_protected() {
@@ -67,7 +67,7 @@ fn not_mapped() {
     kernel(0, read);
 }
 
-/// A store to an entry may still be in the store buffer, where the own page walker does not look.
+/// A store to an entry may still be in the store buffer, which the CPU's own page walker does not read.
 // only: tso
 #[lamprey::scenario(finds = "not-mapped-yet")]
 fn own_store_to_an_entry() {

@@ -1,4 +1,4 @@
-//! What is on a stack below the stack pointer: it keeps its value, and is nobody else's business.
+//! The memory below a stack pointer: it keeps its value, and no other code uses it.
 
 use core::arch::{asm, naked_asm};
 use core::hint::black_box;
@@ -16,7 +16,7 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 static SLOT: AtomicU64 = AtomicU64::new(0);
 static FLAG: AtomicU64 = AtomicU64::new(0);
 
-/// Another CPU, so that a step can end at each access to the count.
+/// Runs another CPU, so that a step can end at each access to the count.
 fn counting() {
     lamprey::cpu(1, || {
         COUNT.fetch_add(1, SeqCst);
@@ -26,11 +26,11 @@ fn counting() {
 static BACK: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 static POPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Goes back to where [`jump_into`] was.
+/// Goes back to the frame of [`jump_into`].
 extern "C" fn on_the_other_stack() -> ! {
     COUNT.fetch_add(1, SeqCst);
     COUNT.fetch_add(1, SeqCst);
-    // SAFETY: as `longjmp`: that frame is still there.
+    // SAFETY: as `longjmp`: that frame still exists.
     unsafe {
         asm!(
             "mov rsp, {}", "jmp {}",
@@ -39,11 +39,11 @@ extern "C" fn on_the_other_stack() -> ! {
     }
 }
 
-/// Keeps `value` on its stack while it runs the other function on a stack within.
+/// Keeps `value` on its stack while it runs the other function on a stack inside that stack.
 #[inline(never)]
 fn jump_into(stack: &mut Stack, value: u64) -> u64 {
     let top = (&raw const stack[1020] as u64) & !15;
-    // SAFETY: it comes back with its stack as it was; the rest is clobbered.
+    // SAFETY: it returns with its stack as it was; the rest is clobbered.
     unsafe {
         asm!(
             "push rcx",
@@ -58,7 +58,7 @@ fn jump_into(stack: &mut Stack, value: u64) -> u64 {
     POPPED.load(Relaxed)
 }
 
-/// What is above a second stack that is a local array is live while that is in use.
+/// The memory above a second stack that is a local array is live while that is in use.
 #[lamprey::scenario(finds = "one")]
 fn pushed_before_a_jump_onto_a_local_stack() {
     lamprey::cpu(0, || {
@@ -69,7 +69,7 @@ fn pushed_before_a_jump_onto_a_local_stack() {
     counting();
 }
 
-/// The frame of a function that has returned is read by the next one, two steps later.
+/// Lets the next function read the frame of one that has returned, two steps later.
 fn uninitialised_is(bad: u64) {
     lamprey::cpu(0, move || {
         let at = leave_behind(lamprey::choose(3));
@@ -106,7 +106,7 @@ fn half_initialised() {
         let at = leave_behind((5 + lamprey::choose(2)) << 32);
         COUNT.fetch_add(1, SeqCst);
         COUNT.fetch_add(1, SeqCst);
-        // SAFETY: an address of this stack that nobody uses.
+        // SAFETY: an address of this stack that no other code uses.
         unsafe { asm!("mov dword ptr [{}], 7", in(reg) at, options(nostack)) }
         let found = read(at);
         lamprey::require!(found != 6 << 32 | 7, "left", "{found:#x} is there");
@@ -114,7 +114,7 @@ fn half_initialised() {
     counting();
 }
 
-/// What a frame that is gone has left is read by a final check.
+/// A final check reads the remains of a frame that is gone.
 #[lamprey::scenario(finds = "left")]
 fn left_for_a_final_check() {
     lamprey::cpu(0, || {
@@ -128,7 +128,7 @@ fn left_for_a_final_check() {
     });
 }
 
-/// What is left there is read by an invariant, which a state that was seen before must not hide.
+/// An invariant reads the remains, which a state that was seen before must not hide.
 #[lamprey::scenario(finds = "left")]
 fn left_for_an_invariant() {
     lamprey::cpu(0, || {
@@ -146,8 +146,8 @@ fn left_for_an_invariant() {
     });
 }
 
-/// The last thing that a function stores is to a local that an invariant reads: that is seen, whatever becomes of
-/// the frame before the step ends.
+/// The last store of a function is to a local that an invariant reads: the invariant sees it, even
+/// if the frame goes before the step ends.
 #[lamprey::scenario(finds = "left")]
 fn last_store_of_a_frame() {
     #[inline(never)]
@@ -183,7 +183,7 @@ fn submit() {
     black_box(&request);
 }
 
-/// CPU 1 runs the request that it finds.
+/// Lets CPU 1 run the request that it finds.
 fn serve() {
     lamprey::cpu(1, || {
         let request = SLOT.load(Acquire);
@@ -204,7 +204,7 @@ fn request_after_return() {
     serve();
 }
 
-/// The same as the last thing that CPU does.
+/// The same, and the CPU ends after it.
 #[lamprey::scenario(finds = "stack-use-after-return")]
 fn request_after_the_end() {
     lamprey::cpu(0, submit);
@@ -227,7 +227,7 @@ fn gone_and_made_again() {
     serve();
 }
 
-/// The owner goes on to another stack, with nothing between that others see.
+/// The owner moves to another stack, with nothing between that others see.
 #[lamprey::scenario(finds = "stack-use-after-return")]
 fn gone_before_a_switch() {
     extern "C" fn body() {
@@ -236,7 +236,7 @@ fn gone_before_a_switch() {
     let stack = lamprey::alloc(8192, 16) as u64 + 8192;
     lamprey::cpu(0, move || {
         submit();
-        // SAFETY: a stack that nobody uses.
+        // SAFETY: a stack that no other code uses.
         unsafe { crate::stacks_in_use::on_stack(stack, body) };
     });
     serve();
@@ -263,7 +263,7 @@ fn filled_too_late() {
     });
 }
 
-/// A local in the red zone of a leaf function that need not wait for who reads it.
+/// A local in the red zone of a leaf function that does not wait for its reader.
 #[lamprey::scenario(finds = "stack-use-after-return")]
 fn local_of_a_leaf_function() {
     // SAFETY: it follows the ABI.
@@ -322,7 +322,7 @@ fn local_of_a_handler() {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// Hands out where its frame is.
+/// Hands out the address of its frame.
 #[unsafe(naked)]
 unsafe extern "C" fn hands_out_its_frame() {
     naked_asm!("mov [rip + {slot}], rsp", "iretq", slot = sym SLOT)
@@ -370,7 +370,7 @@ fn answer_in_the_store_buffer() {
     });
 }
 
-/// Hands out a local below the stack pointer of what it has interrupted, and does not wait.
+/// Hands out a local below the stack pointer of the interrupted code, and does not wait.
 #[unsafe(naked)]
 unsafe extern "C" fn leaves_a_local_below() {
     naked_asm!(
@@ -383,7 +383,7 @@ unsafe extern "C" fn leaves_a_local_below() {
     )
 }
 
-/// What a handler had below the stack pointer of what it interrupted is gone when it returns.
+/// A local of a handler below the stack pointer of the interrupted code is gone when the handler returns.
 #[lamprey::scenario(finds = "stack-use-after-return")]
 fn local_below_what_is_interrupted() {
     // SAFETY: it restores RAX, the only register it uses.

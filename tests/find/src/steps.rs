@@ -1,4 +1,4 @@
-//! What others see of a delivery, and of an instruction that changes more than one entry.
+//! The view of others on a delivery, and on an instruction that changes more than one entry.
 
 use core::arch::{asm, naked_asm};
 use core::sync::atomic::AtomicU64;
@@ -19,7 +19,7 @@ unsafe extern "C" fn counts_at_once() {
     naked_asm!("lock inc qword ptr [rip + {count}]", "iretq", count = sym COUNT)
 }
 
-/// Interrupts are off before the first instruction of a handler has done anything.
+/// Interrupts are off before the first instruction of a handler has had an effect.
 #[lamprey::scenario(finds = "not-counted")]
 fn delivered_and_not_begun() {
     lamprey::always(|| {
@@ -32,10 +32,10 @@ fn delivered_and_not_begun() {
     lamprey::cpu(1, || while COUNT.load(SeqCst) == 0 {});
 }
 
-/// Where the handler's frame is.
+/// Address of the handler's frame.
 static FRAME: AtomicU64 = AtomicU64::new(0);
 
-/// Tells where its frame is.
+/// Hands out the address of its frame.
 #[unsafe(naked)]
 unsafe extern "C" fn shows_its_frame() {
     naked_asm!(

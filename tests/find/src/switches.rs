@@ -1,11 +1,11 @@
-//! The fewest context switches, where a store buffer may be emptied at once.
+//! The fewest context switches, if a store buffer may be emptied at once.
 
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::shared::words;
 
-/// One CPU reads `x` and then `z`; the other, after a look at `z`, stores to `x` and adds to `z`, for which
-/// it waits until the store is visible. A handler reads `x`, too.
+/// Lets one CPU read `x` and then `z`; the other, after a look at `z`, stores to `x` and adds to
+/// `z`, for which it waits until the store is visible. A handler reads `x`, too.
 fn old_x(reader: usize, writer: usize) {
     let [x, z] = words();
     lamprey::handler(0x40, move || _ = x.load(Relaxed));

@@ -1,4 +1,4 @@
-//! Tables that a CPU reaches through stale entries of its paging-structure caches, and what it finds there.
+//! Tables that a CPU reaches through stale entries of its paging-structure caches.
 
 use core::arch::asm;
 use core::hint::spin_loop;
@@ -19,18 +19,18 @@ fn wait(word: &AtomicU64) {
     }
 }
 
-/// An access must not get what only a stale entry leads to.
+/// Checks that an access does not get what only a stale entry leads to.
 fn look_at(va: u64) {
     let word = user::read::<u64>(va).unwrap_or(0);
     lamprey::require!(word != OLD, "stale", "through an entry that memory has no more");
 }
 
 /// A page directory that gets out of use: the PDPTE names another. Its PDE, which only a stale PDPTE leads
-/// to, then names a table that has been none so far, with a page of its own.
+/// to, then names a frame that was no table before, with a page of its own.
 struct Detour {
     tables: PageTables,
     pdpte: &'static AtomicU64,
-    /// What the PDPTE becomes.
+    /// The new value of the PDPTE.
     other: u64,
     pde: &'static AtomicU64,
     table: Frame,
@@ -55,19 +55,19 @@ impl Detour {
         }
     }
 
-    /// The PDPTE changes, then the PDE below the old one.
+    /// Changes the PDPTE, then the PDE below the old one.
     fn open(&self) {
         self.pdpte.swap(self.other, SeqCst);
         self.pde.swap(self.table.pa() | USER, SeqCst);
     }
 
-    /// The page goes from the table again.
+    /// Removes the page from the table again.
     fn close(&self) {
         self.table.words()[0].swap(0, SeqCst);
     }
 }
 
-/// CPU 0 uses the tables, opens the detour, does `after`, and looks.
+/// Lets CPU 0 use the tables, open the detour, do `after`, and look.
 fn detour(after: impl FnOnce(&Detour) + Send + 'static) {
     let detour = Detour::new();
     lamprey::cpu(0, move || {
@@ -90,7 +90,7 @@ fn detour_was_open() {
     detour(Detour::close);
 }
 
-/// The same, where the table is one of another address space, too.
+/// The same, with a table that another address space also uses.
 #[lamprey::scenario(finds = "stale")]
 fn detour_by_a_table_of_others() {
     let detour = Detour::new();
@@ -105,7 +105,7 @@ fn detour_by_a_table_of_others() {
     });
 }
 
-/// INVLPG of another page drops the stale PDPTE, not the translation got by it.
+/// INVLPG of another page drops the stale PDPTE, but not the translation obtained by it.
 #[lamprey::scenario(finds = "stale")]
 fn detour_and_invlpg_of_another_page() {
     detour(|detour| {
@@ -114,7 +114,7 @@ fn detour_and_invlpg_of_another_page() {
     });
 }
 
-/// A PDPTE that was cached before the CPU went to another PCID is there when it comes back.
+/// A PDPTE that was cached before the CPU went to another PCID is still cached when it comes back.
 #[lamprey::scenario(finds = "stale")]
 fn detour_opens_while_away() {
     let detour = Detour::new();
@@ -129,7 +129,7 @@ fn detour_opens_while_away() {
     });
 }
 
-/// The page is freed after it has gone from the table.
+/// The page is freed after it was removed from the table.
 #[lamprey::scenario(finds = "freed-frame")]
 fn detour_to_a_freed_page() {
     detour(|detour| {
@@ -138,7 +138,7 @@ fn detour_to_a_freed_page() {
     });
 }
 
-/// CPU 0 opens the detour; CPU 1 then stores `after` to the table's entry, which has been `before`.
+/// Lets CPU 0 open the detour; CPU 1 then stores `after` to the table's entry, which has been `before`.
 fn detour_changes(before: fn(&Detour) -> u64, after: fn(&Detour) -> u64, waits: bool) {
     let detour = Detour::new();
     let after = after(&detour);
@@ -167,14 +167,14 @@ fn detour_opened_by_another() {
     detour_changes(|_| 0, |detour| detour.page.pa() | USER, false);
 }
 
-/// Another CPU takes it out.
+/// Another CPU removes it.
 #[lamprey::scenario(finds = "stale")]
 fn detour_closed_by_another() {
     detour_changes(|detour| detour.page.pa() | USER, |_| 0, true);
 }
 
-/// A page directory is unmapped without a flush on CPU 0 and used for data that looks like an entry; what
-/// it seems to map is freed.
+/// A page directory is unmapped without a flush on CPU 0 and used for data that looks like an
+/// entry; the page that it seems to map is freed.
 #[lamprey::scenario(finds = "freed-frame")]
 fn directory_becomes_data() {
     let detour = Detour::new();
@@ -198,7 +198,7 @@ fn directory_becomes_data() {
     });
 }
 
-/// A walk by a stale PDE sets A in what has become data.
+/// A walk by a stale PDE sets A in a frame that has become data.
 #[lamprey::scenario(finds = "changed")]
 fn accessed_flag_in_data() {
     lamprey::page_tables(4);
@@ -353,7 +353,7 @@ fn named_page_is_freed_without_a_flush() {
     });
 }
 
-/// Two CPUs drop what each takes for the last reference.
+/// Two CPUs each drop the reference that they take for the last.
 // found: frame 0x
 #[lamprey::scenario(finds = "freed-twice")]
 fn page_is_freed_twice() {

@@ -1,5 +1,5 @@
-//! What each operation may leave in a CPU's TLB and paging-structure caches (SDM vol. 3 §4.10.4.1). What it
-//! must drop is in `tests/hold`.
+//! Entries that each operation may leave in a CPU's TLB and paging-structure caches (SDM vol. 3
+//! §4.10.4.1). `tests/hold` has those that it must drop.
 
 use lamprey::user;
 
@@ -164,7 +164,7 @@ fn smep_global() {
     cell(Global, 2, 1, |_| load_cr4(cr4() | SMEP));
 }
 
-/// CR4.SMAP is set: nothing goes.
+/// CR4.SMAP is set: nothing is dropped.
 #[lamprey::scenario(finds = "stale")]
 fn smap() {
     cell(Page, 1, 1, |_| load_cr4(cr4() | SMAP));
@@ -185,7 +185,7 @@ fn fault_other_page() {
     cell(Page, 1, 1, |at| lamprey::assume(user::read::<u64>(at.va ^ 0x1000).is_err()));
 }
 
-/// #PF leaves global pages, which may be of other PCIDs, if they would not bring the fault again.
+/// #PF leaves global pages, which may be of other PCIDs, if they would not cause the fault again.
 #[lamprey::scenario(finds = "stale")]
 fn fault_global() {
     cell(Global, 2, 1, |at| {

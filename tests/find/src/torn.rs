@@ -146,7 +146,7 @@ fn rep_movsb() {
     });
 }
 
-/// An interrupt comes between two iterations of REP STOSQ, and the instruction then goes on.
+/// An interrupt comes between two iterations of REP STOSQ, and the instruction then continues.
 // warns: one after the other
 #[lamprey::scenario(finds = "torn")]
 fn rep_stosq_interrupted() {
@@ -167,7 +167,7 @@ fn rep_stosq_interrupted() {
     lamprey::cpu(1, || lamprey::send_ipi(0, 40));
 }
 
-/// A PUSH of a shared word onto a shared place: the load and the store are two accesses.
+/// A PUSH of a shared word to a shared address: the load and the store are two accesses.
 // switches: 1
 #[lamprey::scenario(finds = "stale-copy")]
 fn push_from_memory() {

@@ -1,4 +1,4 @@
-//! What store buffers do. `only: tso` is what sequential consistency does not have.
+//! Effects of store buffers. `only: tso` marks those that sequential consistency does not have.
 
 use core::arch::asm;
 use core::sync::atomic::Ordering::Relaxed;
@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 use crate::cpu::{cli, sti};
 use crate::shared::{part, words};
 
-/// SB with `between` the store and the load of each CPU.
+/// Runs SB with `between` the store and the load of each CPU.
 fn store_buffering(between: impl Fn() + Copy + Send + 'static) {
     let [x, y, a, b] = words();
     for (cpu, [mine, others], seen) in [(0, [x, y], a), (1, [y, x], b)] {
@@ -79,7 +79,7 @@ fn locked_too_early() {
     });
 }
 
-/// Behind more stores than the buffer holds: what does not fit leaves, and the last one need not.
+/// Behind more stores than the buffer holds: the excess leaves, and the last one need not.
 // switches: 1
 // only: tso
 #[lamprey::scenario(finds = "order")]
@@ -167,8 +167,8 @@ fn peterson() {
     }
 }
 
-/// A hazard pointer: a reader says what it is about to use and looks whether it still stands; who
-/// retires it looks for readers first. Without a fence the reader's word comes too late.
+/// A hazard pointer: a reader announces the record that it is about to use and checks that it is still
+/// current; a CPU that retires it looks for readers first. Without a fence the reader is late.
 // switches: 1
 // only: tso
 #[lamprey::scenario(finds = "use-after-free")]
@@ -214,7 +214,7 @@ fn store_after_the_interrupt() {
     });
 }
 
-/// The CPU sees its own store before anybody else does: it loads the new value, and then still the
+/// The CPU sees its own store before any other CPU does: it loads the new value, and then still the
 /// old one of another word that was long stored.
 // switches: 1
 // only: tso
@@ -235,7 +235,7 @@ fn own_store_first() {
     });
 }
 
-/// An invariant sees what is stored for a moment only, though no other CPU may ever.
+/// An invariant sees a value that is stored only for a moment, though no other CPU may ever see it.
 // switches: 0
 #[lamprey::scenario(finds = "never-one")]
 fn invariant_sees_what_is_overwritten() {

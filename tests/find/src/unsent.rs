@@ -1,4 +1,4 @@
-//! Nobody owes a CPU an NMI that was not sent: who waits for one hangs.
+//! No CPU is owed an NMI that was not sent: a CPU that waits for one hangs.
 
 use core::hint::spin_loop;
 use core::sync::atomic::Ordering::Relaxed;

@@ -14,7 +14,7 @@ use crate::shared::words;
 const VECTOR: u8 = 40;
 const VA: u64 = 0x40_0000;
 
-/// A page at `VA`, on CPU 0: its first word as the kernel sees it, and the PTE of a page beside it.
+/// Maps a page at `VA`, on CPU 0: its first word as the kernel sees it, and the PTE of a page beside it.
 fn page() -> (&'static AtomicU64, &'static AtomicU64) {
     lamprey::page_tables(4);
     let (tables, page) = (PageTables::new(), paging::frame());
@@ -24,8 +24,8 @@ fn page() -> (&'static AtomicU64, &'static AtomicU64) {
     (&page.words()[0], beside)
 }
 
-/// CPU 0 stores a word and then, by `store`, one of user memory; the handler finds the one without the
-/// other. CPU 1 does `meanwhile` with another PTE.
+/// Lets CPU 0 store a word and then, by `store`, one of user memory; the handler finds the one
+/// without the other. CPU 1 does `meanwhile` with another PTE.
 fn before_store(store: fn(), meanwhile: fn(&AtomicU64)) {
     let (word, beside) = page();
     let [x] = words();
@@ -43,7 +43,7 @@ fn before_store(store: fn(), meanwhile: fn(&AtomicU64)) {
     });
 }
 
-/// CPU 0 loads a word and then, by `load`, one of user memory; the handler stores both in between.
+/// Lets CPU 0 load a word and then, by `load`, one of user memory; the handler stores both in between.
 fn before_load(load: fn() -> u64) {
     let (word, _) = page();
     let [x] = words();

@@ -1,5 +1,5 @@
-//! A control register is another one for a moment, and a handler comes just then: what is legal for the
-//! handler depends on it.
+//! A control register has another value for a moment, and a handler runs just then: the legal
+//! operations of the handler depend on it.
 
 use core::arch::asm;
 
@@ -9,7 +9,7 @@ const VECTOR: u8 = 40;
 const FSGSBASE: u64 = 1 << 16;
 const PCIDE: u64 = 1 << 17;
 
-/// CPU 0 has `bit` of CR4 off for a moment, and the handler runs at any time.
+/// Lets CPU 0 clear `bit` of CR4 for a moment; the handler runs at any time.
 fn off_for_a_moment(bit: u64, handler: impl Fn() + Sync + 'static) {
     lamprey::handler(VECTOR, handler);
     lamprey::cpu(0, move || {

@@ -12,7 +12,7 @@ use crate::shared::{COUNT, counts_without_eoi, words};
 
 const VECTOR: u8 = 40;
 
-/// CPU 0 stores a request, does `fence`, and sends; the handler looks for the request.
+/// Lets CPU 0 store a request, do `fence`, and send; the handler looks for the request.
 fn request(fence: impl FnOnce() + Send + 'static) {
     let [request] = words();
     lamprey::handler(VECTOR, move || {
@@ -46,7 +46,7 @@ fn after_mfence() {
     request(|| unsafe { asm!("mfence", options(nostack)) });
 }
 
-/// Nor is SFENCE.
+/// SFENCE is not enough.
 #[lamprey::scenario(finds = "stale-request")]
 fn after_sfence() {
     // SAFETY: a fence.
@@ -216,7 +216,7 @@ fn equal_vectors_merge() {
     });
 }
 
-/// An interrupt to oneself comes after the next store at the latest moment, or before it.
+/// A self-IPI arrives after the next store at the latest, or before it.
 #[lamprey::scenario(finds = "interrupted")]
 fn to_itself() {
     let [seen] = words();
@@ -235,8 +235,8 @@ fn eoi_of_one() {
     lamprey::cpu(0, || wrmsr(0x80b, 1));
 }
 
-/// One to the CPU itself by the interrupt command register has not arrived with the instruction, as one by
-/// SELF IPI has (SDM vol. 3 §10.12.11): that one comes first.
+/// A self-IPI by the interrupt command register may arrive after the instruction; one by
+/// SELF IPI has arrived (SDM vol. 3 §10.12.11): that one comes first.
 #[lamprey::scenario(finds = "low-first")]
 fn to_itself_by_the_command_register() {
     let [order] = words();
@@ -263,7 +263,7 @@ fn reserved_bit() {
     lamprey::cpu(0, || wrmsr(0x830, 1 << 13 | u64::from(VECTOR)));
 }
 
-/// Without EOI the vector stays in service, and the next interrupt of its class never comes.
+/// Leaves the vector in service, without EOI; the next interrupt of its class never arrives.
 fn one_after_another_without_eoi(second: u8) {
     // SAFETY: they restore every register.
     unsafe {

@@ -1,4 +1,4 @@
-//! Published algorithms; their stores are `SeqCst`, which compiles to XCHG, where the algorithm needs it.
+//! Published algorithms; their stores are `SeqCst`, which compiles to XCHG, if the algorithm needs it.
 
 use core::hint::spin_loop;
 use core::ptr;
@@ -28,7 +28,7 @@ fn peterson() {
     }
 }
 
-/// A ticket lock keeps out, and lets everybody in.
+/// A ticket lock excludes, and every CPU gets it.
 #[lamprey::scenario]
 fn ticket_lock() {
     let next = lamprey::new(AtomicU64::new(0));
@@ -95,7 +95,7 @@ fn seqlock() {
     });
 }
 
-/// A pointer is published after what it points to is filled in.
+/// A pointer is published after its target is filled in.
 #[lamprey::scenario]
 fn publish_by_pointer() {
     let place = lamprey::new(AtomicPtr::<u64>::new(ptr::null_mut()));

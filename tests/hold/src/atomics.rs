@@ -1,4 +1,4 @@
-//! What LOCK, and XCHG without it, make one.
+//! Operations that LOCK, or XCHG without it, makes atomic.
 
 use core::arch::asm;
 use core::sync::atomic::AtomicU64;
@@ -90,7 +90,7 @@ fn plain_inc_and_handler() {
 struct Pair([AtomicU64; 2]);
 
 impl Pair {
-    /// LOCK CMPXCHG16B from (old, old) to (new, new): what was there.
+    /// Exchanges (old, old) for (new, new) by LOCK CMPXCHG16B; returns the previous values.
     fn exchange(&self, old: u64, new: u64) -> (u64, u64) {
         let (mut low, mut high) = (old, old);
         // SAFETY: 16 aligned bytes; RBX is put back.
@@ -106,7 +106,7 @@ impl Pair {
     }
 }
 
-/// LOCK CMPXCHG16B: whoever looks by it sees both words of one write.
+/// LOCK CMPXCHG16B: a CPU that reads by it sees both words of one write.
 #[lamprey::scenario]
 fn cmpxchg16b_pair() {
     let pair = lamprey::new(Pair([AtomicU64::new(0), AtomicU64::new(0)]));
@@ -175,7 +175,7 @@ fn within_a_word() {
     });
 }
 
-/// Stores to different bytes of one word keep the others'.
+/// Stores to different bytes of one word keep the other bytes.
 #[lamprey::scenario(marks = ["all are done"])]
 fn neighbouring_bytes() {
     let word = lamprey::new(AtomicU64::new(0));

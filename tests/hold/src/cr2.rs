@@ -16,7 +16,7 @@ fn cr2() -> u64 {
     address
 }
 
-/// Each access faults, and CR2 has its address.
+/// Lets each access fault, and checks that CR2 has its address.
 fn faults_at(addresses: &'static [u64]) {
     lamprey::page_tables(4);
     let tables = PageTables::new();
@@ -43,7 +43,7 @@ fn kernel_half() {
     faults_at(&[0xffff_9000_0000_0000, VA, 0xffff_8880_0000_0008]);
 }
 
-/// #GP leaves it alone.
+/// #GP leaves CR2 unchanged.
 #[lamprey::scenario]
 fn general_protection() {
     lamprey::page_tables(4);

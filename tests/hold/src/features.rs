@@ -1,11 +1,11 @@
-//! Kernel code that tests CPUID first, uses what is enumerated, and goes without what is not.
+//! Kernel code that tests CPUID first, uses the enumerated features, and does without the others.
 
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 
 use crate::cpu::{cr4, load_cr4};
 
-/// Sets a bit of CR4 if CPUID enumerates its feature, as kernels do, and says which were set.
+/// Sets a bit of CR4 if CPUID enumerates its feature, as kernels do; returns the bits that were set.
 fn enable(enumerated: bool, bit: u32) -> u64 {
     if !enumerated {
         return 0;
@@ -38,7 +38,7 @@ fn every_processor_has() {
     });
 }
 
-/// What is tested first is not set, and nothing faults.
+/// Features that are tested first and absent are not used, and nothing faults.
 #[lamprey::scenario]
 fn tested_first() {
     lamprey::cpu(0, || {
@@ -70,7 +70,7 @@ fn tested_first() {
     });
 }
 
-/// What x86-64-v2 has and is modelled.
+/// The features of x86-64-v2 that are modelled.
 #[lamprey::scenario]
 fn second_level() {
     lamprey::cpu(0, || {

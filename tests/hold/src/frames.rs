@@ -8,7 +8,7 @@ use crate::cpu::{cli, sti};
 
 const VECTOR: u8 = 40;
 
-/// RIP, CS, RFLAGS, RSP, SS as the handler found them, and where its own stack pointer was.
+/// RIP, CS, RFLAGS, RSP, SS as the handler found them, and its own stack pointer.
 static FRAME: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 
 /// Copies its frame.
@@ -140,7 +140,7 @@ fn nmis_do_not_nest() {
 
 static SHADOW: AtomicU64 = AtomicU64::new(0);
 
-/// MOV to SS holds interrupts back until the next instruction is through; before it they come.
+/// MOV to SS holds interrupts back until the next instruction has ended; they arrive before it.
 #[lamprey::scenario(marks = ["before"])]
 fn mov_to_ss_holds_interrupts_back() {
     // SAFETY: it restores RAX, the only register it uses.
@@ -149,7 +149,7 @@ fn mov_to_ss_holds_interrupts_back() {
     mov_to_ss();
 }
 
-/// And NMIs.
+/// MOV to SS holds NMIs back, too.
 #[lamprey::scenario(marks = ["before"])]
 fn mov_to_ss_holds_nmis_back() {
     // SAFETY: it restores RAX, the only register it uses.

@@ -1,4 +1,4 @@
-//! Interrupts where they are allowed, and nowhere else.
+//! Interrupts at the points at which they are allowed, and at no others.
 
 use core::arch::asm;
 use core::hint::spin_loop;
@@ -49,7 +49,7 @@ fn sti_cli() {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// The shadow of STI covers the next instruction, also where that is a store another agent sees.
+/// The shadow of STI covers the next instruction, also a store that another agent sees.
 #[lamprey::scenario]
 fn sti_store() {
     let [region] = words();
@@ -145,7 +145,7 @@ fn equal_vectors_merge() {
     });
 }
 
-/// A handler runs with interrupts off, and what it interrupted has them on again after.
+/// A handler runs with interrupts off, and the interrupted code has them on again afterwards.
 #[lamprey::scenario]
 fn flag_in_handler() {
     lamprey::handler(VECTOR, || {
@@ -160,7 +160,7 @@ fn flag_in_handler() {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// A handler leaves no register of what it interrupts changed, and has memory of its own.
+/// A handler changes no register of the interrupted code, and has memory of its own.
 #[lamprey::scenario]
 fn handler_keeps_registers() {
     let [done] = words();
@@ -211,7 +211,7 @@ fn idle_cpus_take_interrupts() {
     });
 }
 
-/// MOV to SS behind STI delays for an instruction more: it is the first that loads SS.
+/// MOV to SS behind STI delays for one more instruction: it is the first that loads SS.
 #[lamprey::scenario(marks = ["interrupted"])]
 fn sti_mov_to_ss() {
     delays(|region| {
@@ -241,7 +241,7 @@ fn mov_to_ss_sti() {
     });
 }
 
-/// `code` makes a word 1 with interrupts off, and 2 where they are still inhibited.
+/// Runs `code`, which stores 1 with interrupts off, and 2 while they are still inhibited.
 fn delays(code: impl Fn(&'static AtomicU64) + Send + 'static) {
     let [region] = words();
     lamprey::handler(VECTOR, move || {

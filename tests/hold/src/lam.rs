@@ -1,4 +1,4 @@
-//! Accesses that LAM makes legal, and those it leaves alone.
+//! Accesses that LAM makes legal, and those that it does not affect.
 
 use core::arch::asm;
 
@@ -38,7 +38,7 @@ fn u48() {
     });
 }
 
-/// Both bits: LAM_U57 wins.
+/// Both bits: LAM_U57 takes precedence.
 #[lamprey::scenario]
 fn both() {
     lamprey::cpu(0, || {
@@ -49,7 +49,7 @@ fn both() {
     });
 }
 
-/// The kernel's own accesses through tagged user pointers go by the same rule; so does each CPU's CR3.
+/// The kernel's own accesses through tagged user pointers follow the same rule; CR3 is that of each CPU.
 #[lamprey::scenario]
 fn kernel_access_and_other_cpu() {
     lamprey::cpu(0, || {
@@ -68,7 +68,7 @@ fn kernel_access_and_other_cpu() {
     });
 }
 
-/// What user mode may not touch faults, and the kernel goes on.
+/// An access that user mode may not make faults, and the kernel continues.
 #[lamprey::scenario]
 fn user_faults() {
     lamprey::cpu(0, || {
@@ -107,7 +107,7 @@ fn control_registers() {
     });
 }
 
-/// Where one CPU turns LAM on for itself, the other sees it by CR3, and only its own pointers change.
+/// One CPU turns LAM on for itself: the other sees it in CR3, and its own pointers do not change.
 #[lamprey::scenario]
 fn cr3_of_another() {
     lamprey::cpu(0, || load_cr3(U57));

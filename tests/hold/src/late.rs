@@ -1,4 +1,4 @@
-//! Words of which it shows late in the search that they are shared: what was left out before must not
+//! Words that the search discovers late to be shared: stores that were left out before must not
 //! look like an order of stores that no CPU sees.
 
 use core::sync::atomic::AtomicU64;
@@ -13,7 +13,7 @@ use crate::shared::words;
 const VECTOR: u8 = 40;
 const VA: u64 = 0x40_0000;
 
-/// CPU 1 stores three words, of which the first opens the way to the others.
+/// Lets CPU 1 store three words; the first opens the way to the others.
 fn three_stores(words: &'static [AtomicU64; 3]) {
     lamprey::cpu(1, move || words.iter().for_each(|word| word.store(1, Relaxed)));
 }
@@ -33,7 +33,7 @@ fn third_word_after_the_second() {
     three_stores(stored);
 }
 
-/// What would sleep for ever if the third word were seen without the second never does.
+/// A CPU that would sleep for ever if the third word were seen without the second never does.
 #[lamprey::scenario]
 fn no_deadlock_by_the_third_word() {
     let stored = words();
@@ -68,7 +68,7 @@ fn slot_and_payload() {
     three_stores(stored);
 }
 
-/// ISA2, with the reader first: each word shows only when the one before does.
+/// ISA2, with the reader first: each word is discovered only after the one before.
 #[lamprey::scenario]
 fn chain_of_three_cpus() {
     let [x, y, z] = words();
@@ -110,7 +110,7 @@ fn word_of_a_handler() {
     lamprey::cpu(1, || lamprey::send_ipi(0, VECTOR));
 }
 
-/// CPU 0 stores to a page and then a flag; CPU 1 runs `reader` with the flag and the page's word.
+/// Lets CPU 0 store to a page and then a flag; CPU 1 runs `reader` with the flag and the page's word.
 fn message_in_user_memory(reader: fn(flag: &AtomicU64, data: &AtomicU64)) {
     lamprey::page_tables(4);
     let (tables, page) = (PageTables::new(), paging::frame());

@@ -1,9 +1,9 @@
-//! Right code: no run may violate anything.
+//! Correct code: no run may violate anything.
 
 #![no_std]
 #![no_main]
 
-// One file for the three guests; none uses all of it.
+// One file for the three guests; each uses a part of it.
 #[allow(dead_code)]
 #[path = "../../cpu.rs"]
 mod cpu;

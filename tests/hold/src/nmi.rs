@@ -1,4 +1,4 @@
-//! NMIs where they may come, and where not.
+//! NMIs at the points at which they may arrive, and at no others.
 
 use core::arch::asm;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -50,7 +50,7 @@ fn budget() {
     });
 }
 
-/// The handler gets on while the thread it interrupts waits at a fence.
+/// The handler makes progress while the interrupted thread waits at a fence.
 #[lamprey::scenario(marks = ["one", "two"])]
 fn at_a_fence() {
     let [word, count] = words();
@@ -71,7 +71,7 @@ fn at_a_fence() {
     });
 }
 
-/// One that was sent is delivered, to a CPU with interrupts off, too.
+/// A sent NMI is delivered, also to a CPU with interrupts off.
 #[lamprey::scenario]
 fn sent_with_interrupts_off() {
     let [done] = words();
@@ -94,7 +94,7 @@ fn wakes() {
     let [woken] = words();
     lamprey::nmi(0, || {});
     lamprey::cpu(0, move || {
-        // One that comes before HLT wakes nobody.
+        // One that arrives before HLT wakes no CPU.
         while woken.load(SeqCst) == 0 {
             lamprey::send_nmi(1);
         }
@@ -150,7 +150,7 @@ fn not_within_an_instruction() {
     });
 }
 
-/// What the interrupted code had stored is visible to others when the handler runs.
+/// Stores of the interrupted code are visible to others when the handler runs.
 #[lamprey::scenario]
 fn delivery_drains() {
     let [data, seen] = words();
@@ -164,7 +164,7 @@ fn delivery_drains() {
     });
 }
 
-/// After the flush a handler gets what the entry says now.
+/// After the flush a handler uses the new entry.
 #[lamprey::scenario]
 fn after_a_flush() {
     const VA: u64 = 0x40_0000;

@@ -1,4 +1,4 @@
-//! Litmus tests whose stores are `SeqCst`, and so LOCKed: what must not be, and what must be seen.
+//! Litmus tests whose stores are `SeqCst`, and so LOCKed: forbidden results, and results that occur.
 
 use core::sync::atomic::Ordering::SeqCst;
 

@@ -1,4 +1,4 @@
-//! Page tables that the guest library builds: what stands in memory.
+//! Page tables that the guest library builds: their contents in memory.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -8,7 +8,7 @@ use lamprey::paging::{self, A, P, PS, PageTables, RW, US, USER};
 const VA: u64 = 5 << 48 | 4 << 39 | 3 << 30 | 2 << 21 | 1 << 12;
 const UPPER: u64 = P | RW | US | A;
 
-/// The entry of each level is where a walk finds it.
+/// The entry of each level is at the address at which a walk reads it.
 #[lamprey::scenario]
 fn tables_are_where_walks_find_them() {
     for levels in [4, 5] {

@@ -1,4 +1,4 @@
-//! What no other CPU can notice costs no states.
+//! Effects that no other CPU can notice cost no states.
 
 use core::arch::asm;
 use core::hint::black_box;
@@ -47,7 +47,7 @@ fn long_loop() {
     });
 }
 
-/// A deep stack, gone through up and down between two shared accesses.
+/// A deep stack, traversed up and down between two shared accesses.
 #[lamprey::scenario]
 fn deep_calls() {
     #[inline(never)]
@@ -108,7 +108,7 @@ fn registers() {
     }
 }
 
-/// What stands on a stack that the CPU has left for another stays there.
+/// The contents of a stack that the CPU has left for another are kept.
 #[lamprey::scenario]
 fn other_stack() {
     #[repr(align(16))]

@@ -1,4 +1,4 @@
-//! What accesses to the user half may do, which fault they take otherwise, and what they leave in the
+//! Permitted accesses to the user half, the faults of the others, and their effects on the
 //! tables (SDM vol. 3 §4.6 to §4.8).
 
 use core::arch::asm;
@@ -25,7 +25,7 @@ const LAM_U48: u64 = 1 << 62;
 /// A physical address that no CPU of the model has: reserved in an entry.
 const BEYOND: u64 = 1 << 51;
 
-/// Tables of so many levels with a page at `va`.
+/// Creates tables of `levels` levels with a page at `va`.
 fn scene(levels: u32, va: u64) -> (PageTables, &'static AtomicU64, Frame) {
     lamprey::page_tables(levels.into());
     let (tables, page) = (PageTables::with_levels(levels), paging::frame());
@@ -33,7 +33,7 @@ fn scene(levels: u32, va: u64) -> (PageTables, &'static AtomicU64, Frame) {
     (tables, pte, page)
 }
 
-/// A change of an entry that the walker sees at once, and that no cached entry hides.
+/// Changes an entry so that the walker sees it at once, with no cached entry left.
 fn set(entry: &AtomicU64, value: u64) {
     entry.swap(value, SeqCst);
     invlpg(VA);
@@ -49,7 +49,7 @@ fn code<T>(result: Result<T, UserFault>) -> u32 {
     }
 }
 
-/// Reads, writes and fetches at CPL 3, for rights of a PTE: the error codes, 0 for none.
+/// Checks reads, writes and fetches at CPL 3, for rights of a PTE: the error codes, 0 for none.
 fn row(pte: &AtomicU64, value: u64, expected: [u32; 3]) {
     set(pte, value);
     let found = [code(user::read::<u8>(VA)), code(user::write(VA, 1u8)), code(user::execute(VA))];
@@ -78,7 +78,7 @@ fn at_cpl_3() {
     });
 }
 
-/// What an upper entry denies is denied, whatever the last one says.
+/// A right that an upper entry denies is denied, with any last entry.
 #[lamprey::scenario]
 fn upper_levels_count() {
     let (tables, pte, _) = scene(4, VA);
@@ -207,13 +207,13 @@ fn spurious_fault_comes_once() {
     spurious_fault(0, 0);
 }
 
-/// Nor where a global page that another PCID may have cached brings it.
+/// The same with a global page that another PCID may have cached.
 #[lamprey::scenario(marks = ["spurious", "at once"])]
 fn spurious_fault_of_a_global_page_comes_once() {
     spurious_fault(G, 2);
 }
 
-/// Under `pcid` a page with `flags` may have been cached; another PCID writes to it with the right it has
+/// Caches, under `pcid`, a page with `flags`; another PCID writes to it with the right that it has
 /// got meanwhile.
 fn spurious_fault(flags: u64, pcid: u64) {
     let (tables, pte, page) = scene(4, VA);
@@ -231,7 +231,7 @@ fn spurious_fault(flags: u64, pcid: u64) {
     });
 }
 
-/// What is not present is not cached: a page that was mapped meanwhile is there at once.
+/// An entry that is not present is not cached: a page that was mapped meanwhile is there at once.
 #[lamprey::scenario]
 fn absent_pages_are_not_cached() {
     let (tables, pte, page) = scene(4, VA);
@@ -249,7 +249,7 @@ fn absent_pages_are_not_cached() {
     });
 }
 
-/// The kernel's own pages are there for user mode, and closed: code and data.
+/// The kernel's own pages are present for user mode, and closed: code and data.
 #[lamprey::scenario]
 fn pages_of_the_kernel() {
     let (tables, _, page) = scene(4, VA);
@@ -268,7 +268,7 @@ fn pages_of_the_kernel() {
     });
 }
 
-/// With 5 levels bits 63:57 alone say what is canonical, for a fetch, too.
+/// With 5 levels bits 63:57 alone decide what is canonical, for a fetch, too.
 #[lamprey::scenario]
 fn five_levels_upper_half() {
     const UPPER: u64 = 0xff00_0000_0000_1000;
@@ -282,7 +282,7 @@ fn five_levels_upper_half() {
     });
 }
 
-/// STAC lets the kernel into flat user memory, too, and without SMAP it needs none.
+/// STAC permits kernel accesses to flat user memory, too; without SMAP none is needed.
 #[lamprey::scenario]
 fn smap_without_page_tables() {
     lamprey::cpu(0, || {

@@ -1,4 +1,4 @@
-//! Stacks within stacks, and requests on a stack that are waited for.
+//! Stacks within stacks, and requests on a stack whose owner waits for them.
 
 use core::arch::{asm, naked_asm};
 use core::hint::black_box;
@@ -20,7 +20,7 @@ static SLOT: AtomicU64 = AtomicU64::new(0);
 static FIRST: AtomicU64 = AtomicU64::new(0);
 static SECOND: AtomicU64 = AtomicU64::new(0);
 
-/// Another CPU, so that a step can end at each access to the count.
+/// Runs another CPU, so that a step can end at each access to the count.
 fn counting() {
     lamprey::cpu(1, || {
         COUNT.fetch_add(1, SeqCst);
@@ -101,7 +101,7 @@ fn generator_on_a_local_stack() {
     counting();
 }
 
-/// A local of a coroutine below the frames of the first stack is another CPU's business as long as it is there.
+/// Another CPU may use a local of a coroutine below the frames of the first stack as long as it exists.
 #[lamprey::scenario]
 fn local_of_a_coroutine_below() {
     extern "C" fn hands_out() -> ! {
@@ -127,7 +127,7 @@ fn local_of_a_coroutine_below() {
     });
 }
 
-/// Memory at the far end of a stack that no frame was ever in is handed to another CPU.
+/// Memory at the far end of a stack that was never in a frame is handed to another CPU.
 #[lamprey::scenario]
 fn never_in_a_frame() {
     lamprey::cpu(0, || {
@@ -154,7 +154,7 @@ fn submit_and_wait() -> u64 {
     request.work.load(Relaxed)
 }
 
-/// Answers a request; the last access to it is the one that says so.
+/// Answers a request; the last access to it marks it as done.
 fn answer(request: u64) {
     // SAFETY: its owner waits for `done`.
     let request = unsafe { &*(request as *const Request) };
@@ -162,7 +162,7 @@ fn answer(request: u64) {
     request.done.store(1, Release);
 }
 
-/// A request on the stack of who waits for it, by another CPU's plain stores.
+/// A request on the stack of a CPU that waits for it, by another CPU's plain stores.
 #[lamprey::scenario]
 fn request_is_waited_for() {
     lamprey::cpu(0, || {
@@ -198,7 +198,7 @@ fn request_is_answered_by_a_handler() {
     });
 }
 
-/// A local in the red zone of a leaf function, which another CPU reads while that waits.
+/// A local in the red zone of a leaf function, which another CPU reads while the function waits.
 #[lamprey::scenario]
 fn local_in_the_red_zone() {
     #[inline(never)]
@@ -206,7 +206,7 @@ fn local_in_the_red_zone() {
         black_box([1u64; 8]);
     }
     lamprey::cpu(0, || {
-        // What is below was in a frame.
+        // The memory below was in a frame.
         deep();
         // SAFETY: it follows the ABI.
         unsafe { leaf(SLOT.as_ptr(), COUNT.as_ptr(), 7) }
@@ -223,7 +223,7 @@ fn local_in_the_red_zone() {
     });
 }
 
-/// Page tables in a frame that is gone: walks find what was left there.
+/// Page tables in a frame that is gone: walks find its remains.
 #[lamprey::scenario]
 fn tables_in_a_frame_that_is_gone() {
     #[inline(never)]
@@ -255,7 +255,7 @@ fn tables_in_a_frame_that_is_gone() {
     counting();
 }
 
-/// Frames of several sizes, made and left as by `alloca`, leave nothing that tells states apart.
+/// Frames of several sizes, made and left as by `alloca`, leave nothing that distinguishes states.
 #[lamprey::scenario]
 fn frames_of_any_size() {
     for cpu in 0..2 {
@@ -277,8 +277,8 @@ fn frames_of_any_size() {
     }
 }
 
-/// Leaves its own stack for that of what it has interrupted, below the stack pointer, as if the gate had no IST;
-/// hands out a local there, and waits for the answer.
+/// Leaves its own stack for that of the interrupted code, below the stack pointer, as if the gate
+/// had no IST; hands out a local there, and waits for the answer.
 #[unsafe(naked)]
 unsafe extern "C" fn goes_on_below() {
     naked_asm!(
@@ -294,7 +294,7 @@ unsafe extern "C" fn goes_on_below() {
     )
 }
 
-/// Below the stack pointer is where a handler may have frames, too, for as long as it runs.
+/// A handler may have frames below the stack pointer, too, for as long as it runs.
 #[lamprey::scenario]
 fn handler_below_what_it_interrupts() {
     // SAFETY: it restores the registers it uses.

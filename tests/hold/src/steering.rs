@@ -14,7 +14,7 @@ fn choose_all() {
     });
 }
 
-/// One of one is no choice.
+/// A choice among one has one result.
 #[lamprey::scenario]
 fn choose_one() {
     lamprey::cpu(0, || {
@@ -38,7 +38,7 @@ fn choose_pairs() {
     });
 }
 
-/// What is assumed away cannot fail.
+/// A run that an assumption discards cannot fail.
 #[lamprey::scenario]
 fn assume_prunes() {
     let word = lamprey::new(AtomicU64::new(0));
@@ -50,7 +50,7 @@ fn assume_prunes() {
     lamprey::cpu(1, move || word.store(1, SeqCst));
 }
 
-/// A final check writes to a copy: the next state does not know.
+/// A final check writes to a copy: the next state does not see it.
 #[lamprey::scenario]
 fn checks_leave_no_trace() {
     let word = lamprey::new(AtomicU64::new(0));

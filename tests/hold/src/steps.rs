@@ -1,4 +1,4 @@
-//! Rules at the edges of a step: what EOI ends, what IRETQ waits for, what is live below the stack pointer.
+//! Rules at the edges of a step: the effects of EOI and IRETQ, and live memory below the stack pointer.
 
 use core::arch::{asm, naked_asm};
 use core::hint::spin_loop;
@@ -11,7 +11,7 @@ use crate::shared::{COUNT, counts, words};
 const LOW: u8 = 0x40;
 const HIGH: u8 = 0x80;
 
-/// How often [`counts_low`] has run.
+/// The number of runs of [`counts_low`].
 static LOW_COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// Counts, and stays in service.
@@ -49,7 +49,7 @@ fn eoi_ends_the_highest_only() {
     });
 }
 
-/// The 128 bytes below the stack pointer keep what a leaf function puts there, across its steps.
+/// The 128 bytes below the stack pointer keep the values of a leaf function, across its steps.
 #[lamprey::scenario]
 fn red_zone() {
     let [shared] = words();
@@ -71,7 +71,7 @@ fn red_zone() {
     }
 }
 
-/// What [`stores`] stores: a word that others look at, and one by which the code below knows.
+/// The words of [`stores`]: one that others look at, and one that the code below waits for.
 static STORED: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
 /// Stores without a fence.

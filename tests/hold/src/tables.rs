@@ -1,4 +1,4 @@
-//! Tables that change under a CPU, and what keeps it from using what was there before.
+//! Tables that change under a CPU, and the operations that keep it from using their old contents.
 
 use core::arch::asm;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -13,7 +13,7 @@ use crate::stale::NOFLUSH;
 
 /// An entry of the topmost table for the table itself: all tables become pages.
 const SELF: u64 = 1 << 39;
-/// Where the PTE of `VA` is then.
+/// The address of the PTE of `VA` then.
 const WINDOW: u64 = SELF | VA >> 9;
 
 fn mfence() {
@@ -21,14 +21,14 @@ fn mfence() {
     unsafe { asm!("mfence", options(nostack)) };
 }
 
-/// An access must not get what was there before.
+/// Checks that an access does not get the old contents.
 fn look_at(va: u64) {
     let word = user::read::<u64>(va).unwrap_or(0);
     lamprey::require!(word != OLD, "stale", "what memory said before");
     lamprey::mark("looked");
 }
 
-/// INVLPG drops the stale PDPTE: what the page directory below it becomes then is not walked.
+/// INVLPG drops the stale PDPTE: later contents of the page directory below it are not walked.
 #[lamprey::scenario(marks = ["looked"])]
 fn directory_changes_after_invlpg() {
     lamprey::page_tables(4);
@@ -46,8 +46,8 @@ fn directory_changes_after_invlpg() {
     });
 }
 
-/// What comes and goes in an old table while the CPU is away from its PCID was never seen, though a stale
-/// PDE still leads there.
+/// A page that comes and goes in an old table while the CPU is away from its PCID was never seen,
+/// though a stale PDE still leads there.
 #[lamprey::scenario(marks = ["looked"])]
 fn made_and_gone_while_away() {
     lamprey::page_tables(4);
@@ -174,7 +174,7 @@ fn accessed_and_dirty_of_an_entry_for_its_own_table() {
     });
 }
 
-/// D is clear, and what is cached says so: the first write sets it.
+/// D is clear, also in the cached translation: the first write sets it.
 #[lamprey::scenario]
 fn first_write_sets_dirty() {
     lamprey::page_tables(4);
@@ -208,8 +208,8 @@ fn page_freed_after_mfence() {
     });
 }
 
-/// After MFENCE everybody's walks see the cleared entry: who comes to these tables later does not find
-/// what was freed.
+/// After MFENCE the walks of every CPU see the cleared entry: one that loads these tables later
+/// does not find the freed page.
 #[lamprey::scenario]
 fn table_freed_after_mfence() {
     lamprey::page_tables(4);

@@ -1,5 +1,5 @@
-//! What each operation must drop from a CPU's TLB and paging-structure caches (SDM vol. 3 §4.10.4.1). What it
-//! may leave is in `tests/find`.
+//! Entries that each operation must drop from a CPU's TLB and paging-structure caches (SDM vol. 3
+//! §4.10.4.1). `tests/find` has those that it may leave.
 
 use lamprey::user;
 
@@ -13,7 +13,7 @@ fn invlpg_page() {
     cell(Page, 1, 1, |at| invlpg(at.va));
 }
 
-/// INVLPG: a global page, whatever PCID it was cached under.
+/// INVLPG: a global page, under whichever PCID it was cached.
 #[lamprey::scenario]
 fn invlpg_global() {
     cell(Global, 2, 1, |at| invlpg(at.va));

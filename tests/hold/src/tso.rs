@@ -1,4 +1,4 @@
-//! What holds in spite of store buffers: what drains them, and what does not need it.
+//! Orders that hold despite store buffers: with an operation that drains them, or without.
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
@@ -16,8 +16,8 @@ fn mfence() {
     unsafe { asm!("mfence", options(nostack)) };
 }
 
-/// SB with `between` the store and the load of each CPU: one of the two sees the other's store, and
-/// all three such ends occur.
+/// Runs SB with `between` the store and the load of each CPU: one of the two sees the other's
+/// store, and all three such results occur.
 fn store_buffering(between: impl Fn() + Copy + Send + 'static) {
     let [x, y, a, b] = words();
     for (cpu, [mine, others], seen) in [(0, [x, y], a), (1, [y, x], b)] {
@@ -30,7 +30,7 @@ fn store_buffering(between: impl Fn() + Copy + Send + 'static) {
     lamprey::finally(move || one_saw_the_other(a.load(Relaxed), b.load(Relaxed)));
 }
 
-/// What the two loads of SB may have, and a mark for each.
+/// Checks the results of the two loads of SB, with a mark for each.
 fn one_saw_the_other(a: u64, b: u64) {
     match (a, b) {
         (0, 1) => lamprey::mark!("0 1"),
@@ -163,7 +163,7 @@ fn message_passing() {
     });
 }
 
-/// A CPU loads its own latest store, or what came over it, never what was before.
+/// A CPU loads its own latest store, or a later one over it, never an older value.
 #[lamprey::scenario(marks = ["its own", "the other's"])]
 fn own_store() {
     let [x] = words();
@@ -211,7 +211,7 @@ fn wide_load_over_a_narrow_store() {
     lamprey::cpu(1, move || part::<AtomicU8>(x, 7).store(2, Relaxed));
 }
 
-/// The newest store that overlaps a load holds only a part of it: an older one does not stand in.
+/// The newest store that overlaps a load covers only a part of it: an older one is not used instead.
 #[lamprey::scenario(marks = ["read"])]
 fn narrow_store_over_a_wide_one() {
     let [x, other] = words();
@@ -230,7 +230,7 @@ fn narrow_store_over_a_wide_one() {
     });
 }
 
-/// A load across two words, of which the second is stored in part: it waits for that store.
+/// A load across two words; the second is stored in part: it waits for that store.
 #[lamprey::scenario(marks = ["alone", "with the other's"])]
 fn load_across_words_over_a_narrow_store() {
     let words = words::<2>();
@@ -257,7 +257,7 @@ fn load_across_words_over_a_narrow_store() {
     });
 }
 
-/// CPU 1's half of an SB whose other half is on CPU 0, which it interrupts first.
+/// Runs CPU 1's half of an SB whose other half is on CPU 0, which it interrupts first.
 fn interrupt_and_look(x: &'static AtomicU64, y: &'static AtomicU64, seen: &'static AtomicU64) {
     lamprey::cpu(1, move || {
         lamprey::send_ipi(0, VECTOR);
@@ -267,7 +267,7 @@ fn interrupt_and_look(x: &'static AtomicU64, y: &'static AtomicU64, seen: &'stat
     });
 }
 
-/// Delivery of an interrupt drains: what the thread has stored is visible before the handler loads.
+/// Delivery of an interrupt drains: stores of the thread are visible before the handler loads.
 #[lamprey::scenario(marks = ["0 1", "1 0", "1 1", "before the store"])]
 fn interrupt_drains() {
     let [x, y, a, b, stored] = words();
@@ -290,7 +290,7 @@ fn interrupt_drains() {
     });
 }
 
-/// Return from a handler drains: what the handler has stored is visible before the thread loads.
+/// Return from a handler drains: stores of the handler are visible before the thread loads.
 #[lamprey::scenario(marks = ["0 1", "1 0", "1 1", "before the interrupt"])]
 fn return_from_interrupt_drains() {
     let [x, y, a, b, stored] = words();
@@ -313,7 +313,7 @@ fn return_from_interrupt_drains() {
     });
 }
 
-/// What was stored before an interrupt is sent is there for its handler.
+/// Stores before an interrupt is sent are visible to its handler.
 #[lamprey::scenario(marks = ["interrupted"])]
 fn sending_an_interrupt_drains() {
     let [request] = words();
@@ -369,7 +369,7 @@ fn twenty_stores_in_flight() {
     });
 }
 
-/// The last store of a CPU that has ended is seen: whoever waits for it ends, too.
+/// The last store of a CPU that has ended is seen: a CPU that waits for it ends, too.
 #[lamprey::scenario(marks = ["seen"])]
 fn stores_outlive_their_thread() {
     let [flag] = words();
@@ -382,7 +382,7 @@ fn stores_outlive_their_thread() {
     });
 }
 
-/// A CPU that sleeps in HLT still drains: who waits for its store wakes it up.
+/// A CPU that sleeps in HLT still drains: a CPU that waits for its store wakes it up.
 #[lamprey::scenario(marks = ["awake"])]
 fn a_sleeping_cpu_drains() {
     let [flag] = words();

@@ -1,4 +1,4 @@
-//! LOCKed instructions on user memory: one access with one translation, whatever happens to the tables.
+//! LOCKed instructions on user memory: one access with one translation, under any change of the tables.
 
 use core::arch::asm;
 use core::hint::spin_loop;
@@ -12,7 +12,7 @@ use crate::shared::words;
 const VECTOR: u8 = 40;
 const VA: u64 = 0x40_0000;
 
-/// The first words of the frame that was mapped, and of the one that is.
+/// The first word of the frame that was mapped, and that of the one that is.
 const OLD: u64 = 10;
 const NEW: u64 = 20;
 
@@ -27,7 +27,7 @@ fn lock_add_across_words(value: u64) {
     unsafe { asm!("lock add qword ptr [{}], {}", in(reg) VA + 4, in(reg) value, options(nostack)) }
 }
 
-/// What XCHG finds.
+/// Returns the value that XCHG finds.
 fn xchg(value: u64) -> u64 {
     let mut value = value;
     // SAFETY: the page is mapped.
@@ -35,8 +35,8 @@ fn xchg(value: u64) -> u64 {
     value
 }
 
-/// A page whose PTE changes under `update`, without a flush: the first words of the old frame and the new
-/// one at the end must be as `allowed` says of them, and of what `update` returns.
+/// Runs `update` on a page whose PTE changes, without a flush: the first words of the old frame and
+/// the new one at the end must satisfy `allowed`, together with the result of `update`.
 fn one_frame(update: fn() -> u64, allowed: fn(seen: u64, old: [u64; 2], new: [u64; 2]) -> bool) {
     lamprey::page_tables(4);
     let tables = PageTables::new();
@@ -145,7 +145,7 @@ fn lock_add_across_words_and_another_frame() {
     });
 }
 
-/// LOCK INC of a page whose entry the same CPU has just stored: the walk comes when that is visible, too.
+/// LOCK INC of a page whose entry the same CPU has just stored: the walk waits until it is visible.
 #[lamprey::scenario(marks = ["the page is updated"])]
 fn lock_inc_behind_a_store_to_its_entry() {
     lamprey::page_tables(4);
@@ -161,8 +161,8 @@ fn lock_inc_behind_a_store_to_its_entry() {
     });
 }
 
-/// Two CPUs run `update` on a page with `flags`, and CPU 1 then removes a page beside it. The page at the
-/// end.
+/// Runs `update` on two CPUs on a page with `flags`; CPU 1 then removes a page beside it. Returns
+/// the page at the end.
 fn by_two_cpus(flags: u64, removes: bool, update: impl Fn() + Copy + Send + 'static) -> Frame {
     lamprey::page_tables(4);
     let (tables, page) = (PageTables::new(), paging::frame());
@@ -180,7 +180,7 @@ fn by_two_cpus(flags: u64, removes: bool, update: impl Fn() + Copy + Send + 'sta
     page
 }
 
-/// No increment is lost.
+/// Checks that no increment is lost.
 fn expect(page: Frame, words: [u64; 2]) {
     lamprey::finally(move || {
         lamprey::mark!("all are done");
@@ -195,7 +195,7 @@ fn lock_inc_while_tables_change() {
     expect(by_two_cpus(USER, true, lock_inc), [2, 0]);
 }
 
-/// LOCK INC on two CPUs, of which one sets D.
+/// LOCK INC on two CPUs; one of them sets D.
 #[lamprey::scenario(marks = ["all are done"])]
 fn lock_inc_sets_dirty() {
     expect(by_two_cpus(P | RW | US | A, false, lock_inc), [2, 0]);
@@ -243,7 +243,7 @@ fn failed_cmpxchg_sets_dirty() {
     });
 }
 
-/// A page that another takes the place of, by a shootdown, is not updated after it.
+/// A page that another replaces, by a shootdown, is not updated afterwards.
 #[lamprey::scenario]
 fn shootdown() {
     lamprey::page_tables(4);

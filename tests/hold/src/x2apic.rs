@@ -1,4 +1,4 @@
-//! Interrupts sent through the x2APIC, with what orders them.
+//! Interrupts sent through the x2APIC, with the fences that order them.
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
@@ -13,7 +13,7 @@ use crate::shared::{COUNT, counts, counts_without_eoi, words};
 
 const VECTOR: u8 = 40;
 
-/// CPU 0 stores a request, does `fence`, and sends; the handler looks for the request.
+/// Lets CPU 0 store a request, do `fence`, and send; the handler looks for the request.
 fn request(fence: fn()) {
     let [request] = words();
     lamprey::handler(VECTOR, move || {
@@ -29,7 +29,7 @@ fn request(fence: fn()) {
     lamprey::cpu(1, || {});
 }
 
-/// MFENCE; LFENCE, as Linux has it.
+/// MFENCE; LFENCE, as in Linux.
 #[lamprey::scenario(marks = ["came"])]
 fn after_mfence_lfence() {
     // SAFETY: fences.
@@ -44,7 +44,7 @@ fn after_cpuid() {
     });
 }
 
-/// MOV to CR3, another.
+/// MOV to CR3, another serialising instruction.
 #[lamprey::scenario(marks = ["came"])]
 fn after_mov_to_cr3() {
     request(|| load_cr3(0));
@@ -87,8 +87,8 @@ fn to_itself() {
     });
 }
 
-/// A WRMSR to the self-IPI register is through when the interrupt is pending (SDM vol. 3 §10.12.11): of two
-/// the higher vector comes first.
+/// A WRMSR to the self-IPI register has completed when the interrupt is pending (SDM vol. 3
+/// §10.12.11): of two the higher vector comes first.
 #[lamprey::scenario]
 fn to_itself_high_vector_first() {
     let [order] = words();
@@ -110,7 +110,7 @@ fn to_itself_high_vector_first() {
     });
 }
 
-/// And two of one vector are one while interrupts are off.
+/// Two self-IPIs of one vector merge while interrupts are off.
 #[lamprey::scenario]
 fn to_itself_merges() {
     let [count] = words();
@@ -160,7 +160,7 @@ fn number() {
     });
 }
 
-/// What is sent after EOI comes.
+/// An interrupt that is sent after EOI is delivered.
 #[lamprey::scenario]
 fn one_after_the_other() {
     // SAFETY: it restores every register.
@@ -177,7 +177,7 @@ fn one_after_the_other() {
     });
 }
 
-/// What is sent while the vector is in service comes after its EOI, once more.
+/// An interrupt that is sent while the vector is in service is delivered after its EOI, once more.
 #[lamprey::scenario]
 fn pending_while_in_service() {
     // SAFETY: it restores every register.

@@ -65,7 +65,7 @@ fn all_discarded() {
     });
 }
 
-/// What only the set-up may do: a mistake of the scenario is no bug of what it checks.
+/// A registration after set-up: a mistake of the scenario is no bug of the code that it checks.
 // reason: lamprey::always is for the set-up only
 #[lamprey::scenario]
 fn registers_too_late() {
@@ -81,7 +81,7 @@ fn ipi_from_set_up() {
     lamprey::send_ipi(0, 40);
 }
 
-/// So aligned, nothing is left of the address space.
+/// With this alignment nothing is left of the address space.
 // reason: the scenario is wrong: lamprey::alloc was asked for 8 bytes aligned to 9223372036854775808
 #[lamprey::scenario]
 fn allocation_beyond_all_memory() {
@@ -113,7 +113,7 @@ fn ipi_to_nobody() {
     lamprey::cpu(0, || lamprey::send_ipi(1, 40));
 }
 
-/// Nobody handles it.
+/// No handler for it.
 // reason: the scenario is wrong: lamprey::send_nmi was called, and there is no handler for NMIs
 #[lamprey::scenario]
 fn nmi_without_handler() {

@@ -1,4 +1,4 @@
-//! Segment bases and interrupts: a handler could see what the search cannot.
+//! Segment bases and interrupts: a handler could see more than the search explores.
 
 use core::arch::asm;
 use core::sync::atomic::AtomicU64;
@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 const VECTOR: u8 = 40;
 
-/// A handler finds the GS base that the interrupted code has just then.
+/// A handler finds the momentary GS base of the interrupted code.
 // reason: a change of a segment base
 #[lamprey::scenario]
 fn gs_base_of_interrupted() {
@@ -60,7 +60,7 @@ fn gs_base_of_set_up() {
     });
 }
 
-/// Nor one that SWAPGS brings out.
+/// A GS base that SWAPGS exchanges in set-up is not there in the closures.
 // reason: a segment base loaded in set-up
 // instruction: swapgs
 #[lamprey::scenario]

@@ -1,4 +1,4 @@
-//! Budgets that are used up.
+//! Exhausted budgets.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
@@ -78,7 +78,7 @@ fn spins_for_ever() {
     }
 }
 
-/// A set-up that does not end heeds the time.
+/// The time limit also ends a set-up that does not end.
 // limits: seconds 0
 // reason: the time is used up in the set-up
 // at: spins_for_ever
@@ -87,7 +87,7 @@ fn set_up_does_not_end() {
     spins_for_ever();
 }
 
-/// So does an invariant.
+/// It ends an invariant.
 // limits: seconds 0
 // reason: the time is used up in an invariant
 // at: spins_for_ever
@@ -97,7 +97,7 @@ fn invariant_does_not_end() {
     lamprey::always(spins_for_ever);
 }
 
-/// And a final check.
+/// It ends a final check.
 // limits: seconds 0
 // reason: the time is used up in a final check
 // at: spins_for_ever

@@ -1,4 +1,4 @@
-//! Store buffers that nothing ends.
+//! Store buffers that are never drained.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
@@ -18,7 +18,7 @@ fn stores_without_end() {
     lamprey::cpu(1, move || _ = word.load(Relaxed));
 }
 
-/// One that others end, by a store that it waits for: some run stores as often as one likes before.
+/// A loop that another CPU ends, by a store that it waits for: runs can store any number of times before.
 // reason: more than 1024 stores in a store buffer
 #[lamprey::scenario]
 fn beats_until_it_is_told_to_stop() {

@@ -9,12 +9,12 @@ use lamprey::user;
 
 use crate::cpu::load_cr3;
 
-/// An address that the arithmetic map does not have.
+/// An address outside the arithmetic map.
 const VMALLOC: u64 = 0xffff_c900_0000_0000;
-/// The direct map, which it has.
+/// The direct map, inside it.
 const DIRECT: u64 = 0xffff_8880_0000_0000;
 
-/// Tables that map `va` to a page whose first word is 7.
+/// Creates tables that map `va` to a page whose first word is 7.
 fn tables(va: u64, flags: u64) -> PageTables {
     lamprey::page_tables(4);
     let tables = PageTables::new();
@@ -63,7 +63,7 @@ fn read_at_cpl_3() {
     });
 }
 
-/// And fetches from one.
+/// User mode fetches from one.
 // reason: a kernel-half mapping made in page tables
 #[lamprey::scenario]
 fn fetch_at_cpl_3() {
@@ -86,7 +86,7 @@ fn jump() {
     });
 }
 
-/// The entry of the topmost table is gone, and what was cached of it may still be used.
+/// The entry of the topmost table is gone, and translations cached from it may still be used.
 // reason: a kernel-half mapping made in page tables
 #[lamprey::scenario]
 fn stale() {

@@ -1,9 +1,9 @@
-//! What the model does not cover, or was not asked: never a pass.
+//! Behaviour that the model does not cover, or scenarios that check nothing: never a pass.
 
 #![no_std]
 #![no_main]
 
-// One file for the three guests; none uses all of it.
+// One file for the three guests; each uses a part of it.
 #[allow(dead_code)]
 #[path = "../../cpu.rs"]
 mod cpu;

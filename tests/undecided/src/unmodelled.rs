@@ -1,4 +1,4 @@
-//! Instructions and features without a model; the place is told.
+//! Instructions and features without a model; the report names the place.
 
 use core::arch::asm;
 use core::sync::atomic::AtomicU64;
@@ -72,7 +72,7 @@ instruction! {
     // reason: wrmsr of 0x277, IA32_PAT
     // instruction: wrmsr
     fn msr_pat = "mov ecx, 0x277", "xor eax, eax", "xor edx, edx", "wrmsr", "ud2";
-    /// One of single families of processors: nothing is claimed of it.
+    /// An MSR of single families of processors: nothing is claimed about it.
     // reason: rdmsr of 0xc0010015, AMD's
     // instruction: rdmsr
     fn msr_of_a_family = "mov ecx, 0xc0010015", "rdmsr", "ud2";
@@ -88,7 +88,7 @@ instruction! {
     // reason: a change of CR4.OSFXSR
     // instruction: mov
     fn cr4_osfxsr = "mov rax, cr4", "btr rax, 9", "mov cr4, rax", "ud2";
-    /// So do they on CR0.TS.
+    /// SSE instructions depend on CR0.TS, too.
     // reason: a change of CR0.CD, CR0.NW, CR0.TS or CR0.EM
     // instruction: mov
     fn cr0_ts = "mov rax, cr0", "bts rax, 3", "mov cr0, rax", "ud2";
@@ -128,7 +128,7 @@ instruction! {
     // reason: an IPI that is neither fixed nor an NMI
     // instruction: wrmsr
     fn init = "mov ecx, 0x830", "mov eax, 0x500", "mov edx, 1", "wrmsr", "ud2";
-    /// An NMI where none is handled.
+    /// An NMI without a handler.
     // reason: an NMI where none is handled
     // instruction: wrmsr
     fn nmi = "mov ecx, 0x830", "mov eax, 0x400", "xor edx, edx", "wrmsr", "ud2";
@@ -237,7 +237,7 @@ fn third_nmi() {
     lamprey::cpu(0, || {});
 }
 
-/// A handler that changes a register of what it interrupts: what that stands before is known already.
+/// A handler that changes a register of the interrupted code: its pending operation is already fixed.
 // reason: a return from an interrupt with RBX changed
 #[lamprey::scenario]
 fn register_changed() {

@@ -1,5 +1,5 @@
-//! User memory where an access may get one thing or another, in code that runs by itself: what it gets
-//! then has no model.
+//! User memory for which an access may have several results, in code that runs by itself: such an
+//! access has no model there.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -11,7 +11,7 @@ use crate::cpu::load_cr3;
 
 const VA: u64 = 0x40_0000;
 
-/// A page under CPU 0's CR3 that says 1: its PTE, and a frame for it that says 2.
+/// Maps a page under CPU 0's CR3 that holds 1: returns its PTE, and a frame for it that holds 2.
 fn scene() -> (&'static AtomicU64, Frame) {
     lamprey::page_tables(4);
     let tables = PageTables::new();
@@ -40,7 +40,7 @@ fn in_a_final_check() {
     lamprey::finally(is_new);
 }
 
-/// So may an invariant.
+/// An invariant may find it, too.
 // reason: user memory with several results
 #[lamprey::scenario]
 fn in_an_invariant() {
@@ -59,7 +59,7 @@ fn in_an_invariant() {
     });
 }
 
-/// And set-up.
+/// Set-up may find it, too.
 // reason: user memory with several results
 #[lamprey::scenario]
 fn in_set_up() {

@@ -1,4 +1,4 @@
-//! ELF files made by hand, to be spoilt.
+//! ELF files made by hand, for tests that damage them.
 
 /// A program header.
 #[derive(Clone)]
@@ -15,12 +15,12 @@ pub(crate) const LOAD: u32 = 1;
 pub(crate) const DYNAMIC: u32 = 2;
 pub(crate) const INTERP: u32 = 3;
 
-/// A readable and executable `PT_LOAD` of the first 16 bytes of the file.
+/// Creates a readable and executable `PT_LOAD` of the first 16 bytes of the file.
 pub(crate) fn load(va: u64, mem_size: u64) -> Program {
     Program { kind: LOAD, flags: 5, offset: 0, va, file_size: 16, mem_size }
 }
 
-/// An executable with these program headers, no sections, and `tail` at its end.
+/// Creates an executable with these program headers, no sections, and `tail` at its end.
 pub(crate) fn elf(programs: &[Program], tail: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let half = |bytes: &mut Vec<u8>, value: u16| bytes.extend(value.to_le_bytes());
@@ -51,7 +51,7 @@ pub(crate) fn elf(programs: &[Program], tail: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The bytes with `value` written at `at`.
+/// Returns the bytes with `value` written at `at`.
 pub(crate) fn patched(mut bytes: Vec<u8>, at: usize, value: &[u8]) -> Vec<u8> {
     bytes[at..at + value.len()].copy_from_slice(value);
     bytes

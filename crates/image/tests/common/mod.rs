@@ -1,4 +1,4 @@
-//! Fixtures, built by the compilers when a test asks for them.
+//! Fixtures, built by the compilers on demand.
 
 #![allow(dead_code)] // each test file uses its own part
 
@@ -11,22 +11,22 @@ use std::sync::OnceLock;
 
 use image::Image;
 
-/// Where `guest.ld` links to.
+/// The address that `guest.ld` links to.
 pub(crate) const BASE: u64 = 0xffff_ffff_8100_0000;
 
-/// `tests/data/guest.rs`, with DWARF 4.
+/// Returns `tests/data/guest.rs`, with DWARF 4.
 pub(crate) fn rust_guest() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
     IMAGE.get_or_init(|| Image::parse("guest", rust_guest_bytes(4)).expect("a good image"))
 }
 
-/// `tests/data/guest.rs`, with DWARF 5.
+/// Returns `tests/data/guest.rs`, with DWARF 5.
 pub(crate) fn rust_guest_dwarf5() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
     IMAGE.get_or_init(|| Image::parse("guest5", rust_guest_bytes(5)).expect("a good image"))
 }
 
-/// `tests/data/kernel.c`, with DWARF 4 or 5.
+/// Returns `tests/data/kernel.c`, with DWARF 4 or 5.
 pub(crate) fn c_guest(dwarf: u32) -> Image {
     Image::parse("kernel", c_guest_bytes(&[&format!("-gdwarf-{dwarf}")])).expect("a good image")
 }
@@ -58,12 +58,12 @@ pub(crate) fn c_guest_bytes(options: &[&str]) -> Vec<u8> {
     build(Command::new("cc").arg(data("kernel.c")).args(base).args(link).args(options))
 }
 
-/// The compiler that cargo names, or the one in the path.
+/// Returns the compiler that cargo names, or the one in the path.
 pub(crate) fn rustc() -> OsString {
     std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"))
 }
 
-/// The line, from 1, that ends in a comment `line: <mark>`.
+/// Returns the line, from 1, that ends in a comment `line: <mark>`.
 pub(crate) fn line_of(file: &str, mark: &str) -> Option<u32> {
     let text = std::fs::read_to_string(data(file)).expect("a fixture");
     let mark = format!("line: {mark}");
@@ -76,12 +76,12 @@ pub(crate) fn data(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)
 }
 
-/// A path for a file of this process alone.
+/// Returns a path for a file of this process alone.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("image-{}-{name}", std::process::id()))
 }
 
-/// Runs a compiler and returns what it made.
+/// Runs a compiler and returns the file that it made.
 fn build(command: &mut Command) -> Vec<u8> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static BUILDS: AtomicU32 = AtomicU32::new(0);

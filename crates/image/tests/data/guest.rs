@@ -1,4 +1,4 @@
-//! A guest with names, positions and types that the tests ask for.
+//! A guest with names, positions and types that the tests look up.
 //!
 //! A test finds a line by the comment at its end, so lines may be added anywhere.
 #![no_std]

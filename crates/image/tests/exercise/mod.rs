@@ -1,8 +1,8 @@
-//! Every question about an image: for tests with damaged files, and for `fuzz`.
+//! Every query of an image: for tests with damaged files, and for `fuzz`.
 
 use image::Image;
 
-/// Asks everything that can be asked; returns whether `bytes` are an image that answers something.
+/// Makes every query; returns whether `bytes` are an image that answers some of them.
 pub(crate) fn exercise(bytes: Vec<u8>) -> bool {
     let Ok(image) = Image::parse("damaged", bytes) else { return false };
     let mut total = image.id().len() + image.producer().map_or(0, |text| text.len());

@@ -1,6 +1,6 @@
 //! Physical memory for tests.
 
-// Each test uses what it needs of this.
+// Each test uses its own part of this.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;

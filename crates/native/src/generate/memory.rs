@@ -5,9 +5,9 @@ use iced_x86::{Instruction, OpKind, Register};
 use super::Draft;
 use crate::window::{SIZE, WINDOW};
 
-/// How the address is formed.
+/// The components of an address.
 #[derive(Clone, Copy)]
-struct Form {
+struct AddressForm {
     /// Base and index registers by number.
     base: Option<u8>,
     index: Option<u8>,
@@ -41,10 +41,10 @@ impl Draft<'_> {
         self.resolve(form, effective);
     }
 
-    fn form(&mut self, absolute: bool) -> Form {
+    fn form(&mut self, absolute: bool) -> AddressForm {
         let narrow = self.rng.one_in(7);
         if absolute {
-            return Form { base: None, index: None, scale: 1, narrow, rip: false };
+            return AddressForm { base: None, index: None, scale: 1, narrow, rip: false };
         }
         let rip = self.rng.one_in(12);
         let base = (!rip && !self.rng.one_in(12)).then(|| self.rng.below(16) as u8);
@@ -52,11 +52,12 @@ impl Draft<'_> {
         let index = (!rip && self.rng.one_in(2)).then(|| self.rng.below(16) as u8);
         let index = index.filter(|&index| index != 4);
         let scale = 1 << self.rng.below(4);
-        Form { base, index, scale, narrow, rip }
+        AddressForm { base, index, scale, narrow, rip }
     }
 
-    /// Mostly aligned to something and in the window; else across its edge, beyond it, or nowhere.
-    fn choose_target(&mut self, form: &Form) -> u64 {
+    /// Chooses a target: mostly aligned to something and in the window; else across its edge,
+    /// beyond it, or not mapped.
+    fn choose_target(&mut self, form: &AddressForm) -> u64 {
         let inside = WINDOW + self.rng.below(SIZE as u64 - 16);
         let free = form.base.is_some() && form.index.is_none() && !form.narrow;
         match self.rng.below(64) {
@@ -70,9 +71,9 @@ impl Draft<'_> {
         }
     }
 
-    /// A segment prefix with which the address can still be formed.
-    fn segment(&mut self, target: u64, form: &Form) -> Register {
-        // RSP is to stay in the window, and a bit offset that is also the base near it.
+    /// Chooses a segment prefix with which the address can still be formed.
+    fn segment(&mut self, target: u64, form: &AddressForm) -> Register {
+        // RSP must stay in the window, and a bit offset that is also the base near it.
         let offset = self.instruction.op_count() > 1
             && self.instruction.op1_kind() == OpKind::Register
             && form.base.is_some_and(|base| {
@@ -94,8 +95,8 @@ impl Draft<'_> {
         } else {
             form.base.is_some() && form.index.is_none() || effective < 1 << 30
         };
-        // The manuals ask for a canonical linear address; an AMD family 1AH also wants the effective
-        // address canonical before the segment base is added.
+        // The manuals require a canonical linear address; an AMD family 1AH also requires the
+        // effective address to be canonical before the segment base is added.
         let canonical = matches!(effective.cast_signed() >> 47, 0 | -1);
         if reachable && canonical { segment } else { Register::None }
     }
@@ -108,8 +109,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Chooses displacement and index, and gives the base what is missing.
-    fn resolve(&mut self, form: Form, effective: u64) {
+    /// Chooses displacement and index, and puts the remainder into the base.
+    fn resolve(&mut self, form: AddressForm, effective: u64) {
         let first = if form.narrow { Register::EAX } else { Register::RAX };
         let stack = form.base == Some(4);
         let displacement = match self.rng.below(4) {
@@ -156,7 +157,8 @@ impl Draft<'_> {
         set_displacement(instruction, displacement, size);
     }
 
-    /// With a 32-bit address the upper half of the register does not count: garbage.
+    /// Sets a register of the address. With a 32-bit address its upper half has no effect: it is
+    /// random.
     fn set_address_register(&mut self, register: u8, value: u64, narrow: bool) {
         let garbage = register != 4 && narrow && self.rng.one_in(2);
         let value = if narrow { value & 0xffff_ffff } else { value };
@@ -164,7 +166,8 @@ impl Draft<'_> {
         self.regs.gpr[usize::from(register)] = value | upper;
     }
 
-    /// If it is a branch: does it land where INT3s are? Through RSP it would execute the window.
+    /// Returns whether a branch lands on the INT3s; true for others. Through RSP it would execute
+    /// the window.
     pub(super) fn lands(&self, instruction: &Instruction) -> bool {
         let branch = instruction.op_count() == 1 && instruction.op0_kind() == OpKind::NearBranch64;
         if branch {

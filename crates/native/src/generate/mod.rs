@@ -13,10 +13,10 @@ use crate::cpu::{Cpu, IP};
 use crate::rng::Rng;
 use crate::window::{SIZE, WINDOW};
 
-/// An instruction with everything it starts from.
+/// An instruction with its complete initial state.
 #[derive(Clone, Debug)]
 pub struct Instance {
-    /// As decoded from `bytes`.
+    /// The instruction as decoded from `bytes`.
     pub instruction: Instruction,
     /// The encoding.
     pub bytes: Vec<u8>,
@@ -26,17 +26,17 @@ pub struct Instance {
     pub memory: Vec<u8>,
 }
 
-/// What all instances of a run have in common.
+/// The properties that all instances of a run have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct Host {
-    /// May GS base be chosen?
+    /// True if GS base can be chosen.
     pub fsgsbase: bool,
-    /// FS base, which may not.
+    /// FS base, which cannot be chosen.
     pub fs_base: u64,
 }
 
 impl Host {
-    /// As this processor and thread are.
+    /// Returns the properties of this processor and thread.
     pub fn of(cpu: &Cpu) -> Host {
         Host { fsgsbase: cpu.fsgsbase(), fs_base: cpu.fs_base() }
     }
@@ -55,7 +55,7 @@ struct Draft<'a> {
     target: u64,
 }
 
-/// An endless sequence of random instances of `code`.
+/// Returns an endless sequence of random instances of `code`.
 ///
 /// The sequence ends if no encoding can be found for the form: then the form is not one that decodes
 /// to itself.
@@ -70,7 +70,7 @@ pub fn instances(code: Code, host: Host, rng: &mut Rng) -> impl Iterator<Item = 
     })
 }
 
-/// One instance, or `None` if what was drawn has no encoding.
+/// Returns one instance, or `None` if the draft has no encoding.
 fn attempt(code: Code, host: Host, rng: &mut Rng, memory: &[u8]) -> Option<Instance> {
     let regs = registers(host, rng);
     let mut instruction = Instruction::default();
@@ -99,7 +99,8 @@ fn decode(bytes: &[u8]) -> Instruction {
     Decoder::with_ip(64, bytes, IP, DecoderOptions::NONE).decode()
 }
 
-/// A repeated string instruction with 32-bit addresses, which the interpreter refuses: vendors differ.
+/// Returns whether this is a repeated string instruction with 32-bit addresses, which the
+/// interpreter refuses: vendors differ.
 fn repeats_by_ecx(instruction: &Instruction) -> bool {
     use OpKind as O;
     let narrow = |kind| matches!(kind, O::MemoryESEDI | O::MemorySegESI | O::MemorySegEDI);
@@ -107,7 +108,7 @@ fn repeats_by_ecx(instruction: &Instruction) -> bool {
     repeated && instruction.is_string_instruction() && instruction.op_kinds().any(narrow)
 }
 
-/// Puts a prefix in front that leaves the form what it is: ignored, or a second one of its kind.
+/// Adds a prefix in front that does not change the form: ignored, or a second one of its kind.
 fn with_idle_prefix(
     bytes: Vec<u8>,
     instruction: Instruction,
@@ -115,10 +116,10 @@ fn with_idle_prefix(
 ) -> (Vec<u8>, Instruction) {
     let branch = instruction.flow_control() != FlowControl::Next;
     if branch && instruction.is_ip_rel_memory_operand() {
-        // One byte further there is another target.
+        // One byte further the target is another.
         return (bytes, instruction);
     }
-    // LOOPE and LOOPNE with F2 or F3, and branches with 66, the interpreter refuses: vendors differ.
+    // The interpreter refuses LOOPE and LOOPNE with F2 or F3, and branches with 66: vendors differ.
     let looped = matches!(instruction.mnemonic(), Mnemonic::Loope | Mnemonic::Loopne);
     let prefix = match rng.below(8) {
         0..2 if !branch => 0x66,
@@ -164,7 +165,7 @@ fn registers(host: Host, rng: &mut Rng) -> Regs {
 }
 
 impl Draft<'_> {
-    /// Writes `bytes` at a linear address, as far as that is in the window.
+    /// Writes the part of `bytes` at a linear address that is in the window.
     fn poke(&mut self, address: u64, bytes: &[u8]) {
         let start = address.wrapping_sub(WINDOW);
         if start < SIZE as u64 {

@@ -109,7 +109,8 @@ impl Draft<'_> {
     }
 }
 
-/// First register of the class an operand kind draws from, and how many there are.
+/// Returns the first register of the class that an operand kind draws from, and the size of the
+/// class.
 fn register_class(kind: K) -> Option<(Register, u64)> {
     Some(match kind {
         // AL to R15L, among them AH, CH, DH, BH.

@@ -1,4 +1,4 @@
-//! What single mnemonics need so that most of their instances do something.
+//! The needs of single mnemonics, so that most of their instances have an effect.
 
 use iced_x86::{Code, Mnemonic as M, OpKind, Register};
 use x86::{RAX, RBP, RCX, RDI, RDX, RSI, RSP, flags};
@@ -9,7 +9,7 @@ use crate::stub::TEST_PAGE;
 use crate::window::{SIZE, WINDOW};
 
 impl Draft<'_> {
-    /// Biases registers and memory towards the interesting.
+    /// Biases registers and memory towards interesting values.
     pub(super) fn specialise(&mut self) {
         self.fill_target();
         match self.instruction.mnemonic() {
@@ -54,7 +54,8 @@ impl Draft<'_> {
         self.lock();
     }
 
-    /// Fresh operand values in memory, so that it does not only hold what instructions left there.
+    /// Puts fresh operand values into memory, so that it does not only hold the results of
+    /// instructions.
     fn fill_target(&mut self) {
         if self.effective.is_some() {
             let value = self.rng.vector().to_le_bytes();
@@ -67,7 +68,8 @@ impl Draft<'_> {
         }
     }
 
-    /// May the register be given another value: is it neither RSP nor part of an address?
+    /// Returns whether the register can be given another value: it is neither RSP nor part of an
+    /// address.
     fn is_free(&self, register: Register) -> bool {
         let full = register.full_register();
         let used = [self.instruction.memory_base(), self.instruction.memory_index()];
@@ -120,7 +122,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Mostly far from the edges.
+    /// Chooses an address, mostly far from the edges.
     fn string_address(&mut self) -> u64 {
         match self.rng.below(16) {
             0 => WINDOW + SIZE as u64 - self.rng.below(64),
@@ -156,7 +158,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Quotients that fit, half of the time.
+    /// Chooses quotients that fit, half of the time.
     fn division(&mut self) {
         let negative = self.regs.gpr[RAX].cast_signed() < 0;
         if self.is_free(Register::RDX) {
@@ -175,7 +177,7 @@ impl Draft<'_> {
         }
     }
 
-    /// An offset in a register that stays near the operand.
+    /// Chooses an offset in a register that stays near the operand.
     fn bit_offset(&mut self) {
         let Some(effective) = self.effective else { return };
         if self.instruction.op1_kind() != OpKind::Register || effective == 0 {
@@ -189,7 +191,7 @@ impl Draft<'_> {
         self.regs.gpr[register.number()] = bits.cast_unsigned();
     }
 
-    /// Accumulator equal to the destination, half of the time.
+    /// Makes the accumulator equal to the destination, half of the time.
     fn comparand(&mut self) {
         if self.rng.one_in(2) {
             return;
@@ -210,7 +212,7 @@ impl Draft<'_> {
             }
             _ => {
                 let register = self.instruction.op0_register().full_register().number();
-                // Upper halves differ: what becomes of them matters.
+                // Upper halves differ: their treatment is tested.
                 let upper = self.rng.bits() << 32;
                 let value = self.regs.gpr[register];
                 self.regs.gpr[RAX] = if self.rng.one_in(2) { value } else { value ^ upper };
@@ -260,9 +262,11 @@ impl Draft<'_> {
         }
     }
 
-    /// A place on the test page that is not the instruction, or rarely one that is not canonical.
+    /// Chooses an address on the test page outside the instruction, or rarely one that is not
+    /// canonical.
     ///
-    /// Not the latter for a call that cannot push: processors differ in which fault they report.
+    /// Never the latter for a call that cannot push: processors differ in the fault that they
+    /// report.
     fn landing(&mut self) -> u64 {
         let room = self.regs.gpr[RSP].wrapping_sub(WINDOW + 8) <= SIZE as u64 - 8;
         if room && self.rng.one_in(32) {
@@ -289,7 +293,7 @@ impl Draft<'_> {
         self.poke(top, &target.to_le_bytes());
     }
 
-    /// Target of an indirect jump or call.
+    /// Chooses the target of an indirect jump or call.
     fn branch_operand(&mut self) {
         let target = self.landing();
         match self.instruction.op0_kind() {
@@ -305,7 +309,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Everything but what the kernel would notice; IF and IOPL a user program cannot change.
+    /// Chooses flags, without those that the kernel would notice; a user program cannot change IF
+    /// and IOPL.
     fn flags_image(&mut self) {
         let kept = flags::TF | flags::IOPL | flags::NT | flags::AC | flags::VM;
         let image = self.rng.bits() & !kept | flags::IF;
@@ -313,7 +318,8 @@ impl Draft<'_> {
         self.poke(top, &image.to_le_bytes());
     }
 
-    /// Canonical, or not even at 57 bits: between the two, processors differ.
+    /// Chooses a base that is canonical, or not even at 57 bits: between the two, processors
+    /// differ.
     fn segment_base_value(&mut self) {
         let register = self.instruction.op0_register().full_register().number();
         let value = self.rng.bits();

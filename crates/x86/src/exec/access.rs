@@ -1,29 +1,29 @@
-//! Operands: where they are, reading and writing them.
+//! Operands: their locations, reads and writes.
 
 use crate::env::{At, Env};
 use crate::num::{mask, small};
 use crate::op::{NO_REG, Op, Operand, mem, prefix};
 use crate::{Fault, RSP, Regs};
 
-/// A general register.
+/// Returns a general register.
 #[inline]
 pub(super) fn gpr(regs: &Regs, number: u8) -> u64 {
     regs.gpr[usize::from(number & 15)]
 }
 
-/// An XMM register.
+/// Returns an XMM register.
 #[inline]
 pub(super) fn xmm(regs: &Regs, number: u8) -> u128 {
     regs.xmm[usize::from(number & 15)]
 }
 
-/// The effective address: base + index * scale + displacement, cut to the address size.
+/// Returns the effective address: base + index * scale + displacement, cut to the address size.
 #[inline]
 pub(super) fn effective(op: &Op, regs: &Regs) -> u64 {
     displaced(op, regs, 0)
 }
 
-/// As [`effective`], `offset` bytes further.
+/// Returns [`effective`] plus `offset` bytes.
 #[inline]
 pub(super) fn displaced(op: &Op, regs: &Regs, offset: u64) -> u64 {
     let mut address = op.disp.wrapping_add(offset);
@@ -46,13 +46,13 @@ pub(super) fn linear(op: &Op, regs: &Regs, effective: u64) -> u64 {
     effective.wrapping_add(base)
 }
 
-/// The access to the memory operand, as a plain load or store of `size` bytes.
+/// Returns the access to the memory operand, as a plain load or store of `size` bytes.
 #[inline]
 pub(super) fn at(op: &Op, regs: &Regs, size: u8) -> At {
     at_effective(op, regs, effective(op, regs), size)
 }
 
-/// As [`at`], for an effective address of the caller's.
+/// Returns [`at`] for an effective address of the caller's.
 #[inline]
 pub(super) fn at_effective(op: &Op, regs: &Regs, effective: u64, size: u8) -> At {
     At {
@@ -64,13 +64,13 @@ pub(super) fn at_effective(op: &Op, regs: &Regs, effective: u64, size: u8) -> At
     }
 }
 
-/// An access to the stack.
+/// Returns an access to the stack.
 #[inline]
 pub(super) fn on_stack(va: u64, size: u8) -> At {
     At { va, size, stack: true, locked: false, for_write: false }
 }
 
-/// `size` bytes of a register or immediate, zero-extended.
+/// Returns `size` bytes of a register or immediate, zero-extended.
 #[inline]
 pub(super) fn get(op: &Op, operand: Operand, size: u8, regs: &Regs) -> u64 {
     match operand {
@@ -103,7 +103,7 @@ pub(super) fn put(operand: Operand, size: u8, value: u64, regs: &mut Regs) {
     }
 }
 
-/// Reads an operand of `size` bytes wherever it is.
+/// Reads an operand of `size` bytes from its location.
 #[inline]
 pub(super) fn read<E: Env>(
     op: &Op,
@@ -119,7 +119,7 @@ pub(super) fn read<E: Env>(
     }
 }
 
-/// Writes the first operand, `size` bytes. Nothing of `regs` has changed if this fails.
+/// Writes the first operand, `size` bytes. Nothing in `regs` has changed if this fails.
 #[inline]
 pub(super) fn write<E: Env>(
     op: &Op,
@@ -136,7 +136,7 @@ pub(super) fn write<E: Env>(
     }
 }
 
-/// Replaces the first operand by `change` of it, which also gives all of RFLAGS.
+/// Replaces the first operand by the result of `change`, which also gives all of RFLAGS.
 #[inline]
 pub(super) fn modify<E: Env>(
     op: &Op,
@@ -176,7 +176,7 @@ pub(super) fn read128<E: Env>(
     }
 }
 
-/// #GP(0) unless `place` is a multiple of 16.
+/// Fails with #GP(0) unless `place` is a multiple of 16.
 #[inline]
 pub(super) fn aligned(place: At) -> Result<(), Fault> {
     if place.va & 15 == 0 { Ok(()) } else { Err(Fault::GP) }
@@ -196,7 +196,7 @@ pub(super) fn push<E: Env>(
     Ok(())
 }
 
-/// Number of an operand known to be a register.
+/// Returns the number of an operand known to be a register.
 #[inline]
 pub(super) fn register(operand: Operand) -> u8 {
     match operand {

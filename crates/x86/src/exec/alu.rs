@@ -7,7 +7,7 @@ use crate::num::{high64, join, low32, low64, mask};
 use crate::op::{Kind, Op, Operand};
 use crate::{RAX, RBX, RCX, RDX, Regs};
 
-/// `rflags` with all six status flags replaced.
+/// Returns `rflags` with all six status flags replaced.
 #[inline]
 fn with_status(rflags: u64, status: u64) -> u64 {
     replace(rflags, STATUS, status)
@@ -49,7 +49,7 @@ pub(super) fn sbb<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E
     })
 }
 
-/// AND, OR, XOR: CF and OF cleared, AF undefined.
+/// Executes AND, OR, XOR: CF and OF cleared, AF undefined.
 #[inline]
 pub(super) fn logic<E: Env>(
     op: &Op,
@@ -80,7 +80,7 @@ pub(super) fn test<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     Ok(())
 }
 
-/// INC and DEC keep CF.
+/// Executes INC and DEC, which keep CF.
 #[inline]
 pub(super) fn inc<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     modify(op, regs, env, |a, rflags| {
@@ -108,7 +108,7 @@ pub(super) fn not<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E
     modify(op, regs, env, |a, rflags| (!a, rflags))
 }
 
-/// ADCX carries through CF alone, ADOX through OF alone.
+/// Executes ADCX, which carries through CF alone, and ADOX, which carries through OF alone.
 pub(super) fn adx<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let flag = if op.kind == Kind::Adcx { CF } else { OF };
     let b = read(op, op.src, op.size, regs, env)?;
@@ -120,7 +120,8 @@ pub(super) fn adx<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E
     Ok(())
 }
 
-/// A location in memory is written in either case, with its old value if the comparison fails.
+/// Executes CMPXCHG. A location in memory is written in either case, with its old value if the
+/// comparison fails.
 pub(super) fn cmpxchg<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let accumulator = regs.gpr[RAX] & mask(op.size);
     let new = get(op, op.src, op.size, regs);
@@ -145,7 +146,7 @@ pub(super) fn cmpxchg<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(
     Ok(())
 }
 
-/// CMPXCHG8B: EDX:EAX against 8 bytes, ECX:EBX in.
+/// Executes CMPXCHG8B: compares EDX:EAX with 8 bytes, writes ECX:EBX.
 pub(super) fn cmpxchg8b<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let pair = |high: usize, low: usize, regs: &Regs| {
         u64::from(low32(regs.gpr[high])) << 32 | u64::from(low32(regs.gpr[low]))
@@ -163,7 +164,7 @@ pub(super) fn cmpxchg8b<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result
     Ok(())
 }
 
-/// CMPXCHG16B: RDX:RAX against 16 aligned bytes, RCX:RBX in.
+/// Executes CMPXCHG16B: compares RDX:RAX with 16 aligned bytes, writes RCX:RBX.
 pub(super) fn cmpxchg16b<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let place = at(op, regs, 16);
     aligned(place)?;
@@ -179,7 +180,8 @@ pub(super) fn cmpxchg16b<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Resul
     Ok(())
 }
 
-/// The source register gets the old value first: with twice the same register the sum stays.
+/// Executes XADD. The source register gets the old value first: if both operands are one register,
+/// it keeps the sum.
 pub(super) fn xadd<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let b = get(op, op.src, op.size, regs);
     let place = (op.dst == Operand::Mem).then(|| at(op, regs, op.size));
@@ -199,7 +201,7 @@ pub(super) fn xadd<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     Ok(())
 }
 
-/// CLC, STC, CMC, CLD, STD.
+/// Executes CLC, STC, CMC, CLD, STD.
 pub(super) fn set_flag(op: &Op, regs: &mut Regs) {
     match op.kind {
         Kind::Clc => regs.rflags &= !CF,

@@ -7,10 +7,10 @@ use crate::flags::{AF, CF, OF, PF, SF, STATUS, ZF, replace, szp, when};
 use crate::num::{low8, low32, mask, sign_extend};
 use crate::op::{Kind, Op, Operand};
 
-/// What BT and its kin change or leave undefined: all but ZF.
+/// The flags that BT, BTS, BTR and BTC change or leave undefined: all but ZF.
 const BIT_TEST: u64 = STATUS & !ZF;
 
-/// BT, BTS, BTR, BTC.
+/// Executes BT, BTS, BTR, BTC.
 pub(super) fn bit_test<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let size = op.size;
     let offset = get(op, op.src, size, regs);
@@ -34,7 +34,7 @@ pub(super) fn bit_test<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<
         regs.rflags = rflags;
         return Ok(());
     }
-    // In memory a register offset reaches beyond the operand, to both sides.
+    // In memory a register offset reaches beyond the operand, in both directions.
     let units = if op.src == Operand::Imm {
         0
     } else {
@@ -52,7 +52,8 @@ pub(super) fn bit_test<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<
     Ok(())
 }
 
-/// BSF, BSR. A source of 0 leaves the destination as it was, as AMD documents and Intel does.
+/// Executes BSF, BSR. A source of 0 leaves the destination as it was, as AMD documents and Intel
+/// does.
 pub(super) fn scan<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let a = read(op, op.src, op.size, regs, env)?;
     if a != 0 {
@@ -63,7 +64,7 @@ pub(super) fn scan<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     Ok(())
 }
 
-/// TZCNT, LZCNT, POPCNT.
+/// Executes TZCNT, LZCNT, POPCNT.
 pub(super) fn count<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let a = read(op, op.src, op.size, regs, env)?;
     let width = 8 * u32::from(op.size);
@@ -82,7 +83,7 @@ pub(super) fn count<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(),
     Ok(())
 }
 
-/// ANDN, BEXTR, BZHI, PDEP, PEXT.
+/// Executes ANDN, BEXTR, BZHI, PDEP, PEXT.
 pub(super) fn bmi_binary<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let size = op.size;
     let first = read(op, op.src, size, regs, env)?;
@@ -112,14 +113,15 @@ pub(super) fn bmi_binary<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Resul
     Ok(())
 }
 
-/// `control` bits 7:0 are the first bit, bits 15:8 the number of bits.
+/// Returns the bits of `value` that `control` selects: bits 7:0 are the first bit, bits 15:8 the
+/// number of bits.
 fn extracted(value: u64, control: u64) -> u64 {
     let (start, length) = (u32::from(low8(control)), u32::from(low8(control >> 8)));
     let shifted = value.checked_shr(start).unwrap_or(0);
     if length >= 64 { shifted } else { shifted & ((1 << length) - 1) }
 }
 
-/// PDEP: the low bits of `source` to the places set in `places`.
+/// Computes PDEP: the low bits of `source` to the places set in `places`.
 fn deposit(mut source: u64, mut places: u64) -> u64 {
     let mut result = 0;
     while places != 0 {
@@ -133,7 +135,7 @@ fn deposit(mut source: u64, mut places: u64) -> u64 {
     result
 }
 
-/// PEXT: the bits of `source` at the places set in `places`, packed.
+/// Computes PEXT: the bits of `source` at the places set in `places`, packed.
 fn extract(source: u64, mut places: u64) -> u64 {
     let (mut result, mut next) = (0, 0);
     while places != 0 {
@@ -145,7 +147,7 @@ fn extract(source: u64, mut places: u64) -> u64 {
     result
 }
 
-/// BLSI, BLSMSK, BLSR.
+/// Executes BLSI, BLSMSK, BLSR.
 pub(super) fn lowest_set<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let size = op.size;
     let a = read(op, op.src, size, regs, env)?;
@@ -161,7 +163,7 @@ pub(super) fn lowest_set<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Resul
     Ok(())
 }
 
-/// CRC32 with the Castagnoli polynomial, bit-reflected.
+/// Executes CRC32 with the Castagnoli polynomial, bit-reflected.
 pub(super) fn crc32<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     let source = read(op, op.src, op.src_size, regs, env)?;

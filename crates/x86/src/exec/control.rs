@@ -7,16 +7,16 @@ use crate::num::mask;
 use crate::op::{Kind, Op, mem};
 use crate::{Fault, RCX, RSP, Regs};
 
-/// The address after the instruction.
+/// Returns the address after the instruction.
 #[inline]
 pub(super) fn next(op: &Op, regs: &Regs) -> u64 {
     regs.rip.wrapping_add(u64::from(op.len))
 }
 
-/// #GP(0) for a branch target that is not canonical at 48 bits.
+/// Fails with #GP(0) for a branch target that is not canonical at 48 bits.
 ///
-/// Under 5-level paging the width is 57 bits; code that jumps into the difference is not met here,
-/// and a fault too many cannot hide anything.
+/// Under 5-level paging the width is 57 bits; code that jumps into the difference does not occur
+/// here, and an additional fault cannot hide anything.
 #[inline]
 fn canonical(target: u64) -> Result<u64, Fault> {
     let sign = target.cast_signed() >> 47;
@@ -58,7 +58,7 @@ pub(super) fn call_indirect<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Re
     call_to(op, target, regs, env)
 }
 
-/// RET and RET imm16.
+/// Executes RET and RET imm16.
 #[inline]
 pub(super) fn ret<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let top = regs.gpr[RSP];
@@ -68,7 +68,7 @@ pub(super) fn ret<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E
     Ok(())
 }
 
-/// JRCXZ, JECXZ, LOOP, LOOPE, LOOPNE.
+/// Executes JRCXZ, JECXZ, LOOP, LOOPE, LOOPNE.
 pub(super) fn counted<S: From<Fault>>(op: &Op, regs: &mut Regs) -> Result<(), S> {
     let address_mask = if op.mem & mem::ADDR32 != 0 { mask(4) } else { u64::MAX };
     let count = regs.gpr[RCX] & address_mask;

@@ -9,20 +9,20 @@ use crate::num::{low8, low16};
 use crate::op::Op;
 use crate::{Fault, RSP, Regs};
 
-/// INT n, INT3.
+/// Executes INT n, INT3.
 pub(super) fn software_interrupt<E: Env>(op: &Op, regs: &Regs, env: &mut E) -> E::Stop {
     env.software_interrupt(low8(op.imm), next(op, regs))
 }
 
-/// The `number`th quadword from the top of the stack.
+/// Returns the `number`th quadword from the top of the stack.
 fn quadword<E: Env>(regs: &Regs, env: &mut E, number: u64) -> Result<u64, E::Stop> {
     env.load(on_stack(regs.gpr[RSP].wrapping_add(8 * number), 8))
 }
 
-/// IRETQ: RIP, CS, RFLAGS, RSP and SS in this order from the top of the stack, whatever level it
+/// Executes IRETQ: pops RIP, CS, RFLAGS, RSP and SS in this order, whatever level it
 /// returns to.
 ///
-/// RF is cleared, not loaded: no debug exception is modelled that it could hold back.
+/// RF is cleared, not loaded: no modelled debug exception could be held back by it.
 pub(super) fn iretq<E: Env>(_: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     if regs.rflags & NT != 0 {
         return Err(Fault::GP.into());
@@ -39,7 +39,8 @@ pub(super) fn iretq<E: Env>(_: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     finish(regs, env, &FarReturn { rip, cs, rflags, rsp, ss })
 }
 
-/// RETFQ and RETFQ imm16. A return to an outer level takes RSP and SS from above the parameters.
+/// Executes RETFQ and RETFQ imm16. A return to an outer level takes RSP and SS from above the
+/// parameters.
 pub(super) fn retfq<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let parameters = op.imm & 0xffff;
     let rip = quadword(regs, env, 0)?;

@@ -1,4 +1,4 @@
-//! What an instruction does.
+//! The execution of instructions.
 
 mod access;
 mod alu;
@@ -19,16 +19,18 @@ use crate::env::Env;
 use crate::op::{Kind, Op};
 use crate::{Fault, Regs};
 
-/// Executes one instruction; of a REP string instruction one iteration, RIP staying until the last.
+/// Executes one instruction, or one iteration of a REP string instruction, whose RIP stays until
+/// the last.
 ///
 /// `regs.rip` must be the address the instruction was decoded for. After `Ok` all registers are
-/// updated, RIP too; after `Err` none is.
+/// updated, RIP included; after `Err` none is.
 ///
-/// One long `match`: the compiler makes a jump table of it, and a reader a list of what there is.
+/// One long `match`: the compiler turns it into a jump table, and a reader sees the list of
+/// operations.
 ///
 /// # Errors
 ///
-/// What `env` stops with; a fault of the instruction itself is turned into that.
+/// Returns the error of `env`; a fault of the instruction itself is converted into that.
 #[inline]
 #[allow(clippy::too_many_lines)]
 pub fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {

@@ -1,4 +1,4 @@
-//! Moves and conversions (SDM vol. 2 under each name). None but SAHF touches RFLAGS.
+//! Moves and conversions (SDM vol. 2 under each name). Only SAHF changes RFLAGS.
 
 use super::access::{at, effective, get, put, read, write};
 use crate::env::{At, Env};
@@ -7,7 +7,7 @@ use crate::num::{mask, msb, sign_extend};
 use crate::op::{Op, Operand};
 use crate::{RAX, RDX, Regs};
 
-/// AH, where LAHF and SAHF keep flags.
+/// AH, in which LAHF and SAHF keep flags.
 const AH: Operand = Operand::High(0);
 
 #[inline]
@@ -51,8 +51,8 @@ pub(super) fn xchg<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     Ok(())
 }
 
-/// The source is loaded whether or not the condition holds, and a 32-bit destination is zero-extended
-/// either way.
+/// Executes CMOVcc. The source is loaded whether or not the condition holds, and a 32-bit
+/// destination is zero-extended either way.
 #[inline]
 pub(super) fn cmov<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let value = read(op, op.src, op.size, regs, env)?;
@@ -76,13 +76,13 @@ pub(super) fn movbe<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(),
     write(op, op.size, swapped(value, op.size), regs, env)
 }
 
-/// CBW, CWDE, CDQE: the lower half of the accumulator, sign-extended.
+/// Executes CBW, CWDE, CDQE: the lower half of the accumulator, sign-extended.
 pub(super) fn cbw(op: &Op, regs: &mut Regs) {
     let value = sign_extend(regs.gpr[RAX], op.size / 2);
     put(Operand::Reg(0), op.size, value, regs);
 }
 
-/// CWD, CDQ, CQO: the sign of the accumulator in all bits of (R|E)DX.
+/// Executes CWD, CDQ, CQO: the sign of the accumulator in all bits of (R|E)DX.
 pub(super) fn cwd(op: &Op, regs: &mut Regs) {
     let negative = msb(regs.gpr[RAX], op.size) == 1;
     let value = if negative { mask(op.size) } else { 0 };

@@ -1,6 +1,6 @@
 //! Multiplication and division (SDM vol. 2, MUL, IMUL, MULX, DIV, IDIV).
 //!
-//! Multiplication leaves SF, ZF, AF and PF undefined, division all six: cleared here.
+//! Multiplication leaves SF, ZF, AF and PF undefined, division all six: here they are cleared.
 
 use super::access::{get, put, read};
 use crate::env::Env;
@@ -13,12 +13,13 @@ const LOW: Operand = Operand::Reg(0);
 const HIGH: Operand = Operand::Reg(2);
 const AH: Operand = Operand::High(0);
 
-/// CF and OF: the upper half of the product matters.
+/// Sets CF and OF if the upper half of the product is significant.
 fn product_flags(rflags: u64, significant: bool) -> u64 {
     replace(rflags, STATUS, when(significant, CF | OF))
 }
 
-/// Where the double-width accumulator keeps its upper half: AH for bytes, else (R|E)DX.
+/// Returns the operand that holds the upper half of the double-width accumulator: AH for bytes,
+/// else (R|E)DX.
 fn upper(size: u8) -> Operand {
     if size == 1 { AH } else { HIGH }
 }
@@ -38,7 +39,7 @@ pub(super) fn mul<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E
     Ok(())
 }
 
-/// One operand.
+/// Executes IMUL with one operand.
 pub(super) fn imul<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let size = op.size;
     let b = sign_extend(read(op, op.dst, size, regs, env)?, size);
@@ -49,7 +50,7 @@ pub(super) fn imul<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     Ok(())
 }
 
-/// Two and three operands.
+/// Executes IMUL with two and three operands.
 #[inline]
 pub(super) fn imul_truncating<E: Env>(
     op: &Op,
@@ -66,13 +67,13 @@ pub(super) fn imul_truncating<E: Env>(
     Ok(())
 }
 
-/// Is the value its own lower half sign-extended?
+/// Returns whether the value is its own lower half sign-extended.
 fn fits(product: i128, size: u8) -> bool {
     let low = sign_extend(low64(unsigned128(product)), size);
     i128::from(low.cast_signed()) == product
 }
 
-/// `dst:src = RDX * src2`, no flags; the upper half stays if both are one register.
+/// Executes MULX: `dst:src = RDX * src2`, no flags; the upper half stays if both are one register.
 pub(super) fn mulx<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let size = op.size;
     let b = read(op, op.src2, size, regs, env)?;
@@ -82,7 +83,7 @@ pub(super) fn mulx<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     Ok(())
 }
 
-/// The dividend of a division by a `size`-byte divisor, zero-extended.
+/// Returns the dividend of a division by a `size`-byte divisor, zero-extended.
 fn dividend(size: u8, regs: &Regs) -> u128 {
     match size {
         1 => u128::from(regs.gpr[RAX] & mask(2)),

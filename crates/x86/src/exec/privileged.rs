@@ -1,4 +1,4 @@
-//! Instructions that not every privilege level may execute: the check first, then what they do.
+//! Instructions that not every privilege level may execute: first the check, then the execution.
 
 use super::access::{effective, get, linear, put};
 use super::{segment, system};
@@ -8,7 +8,7 @@ use crate::num::{low8, low16, low32};
 use crate::op::{Kind, Op};
 use crate::{Fault, Regs};
 
-/// What POPF changes at CPL 0: neither VM, VIF and VIP nor reserved bits.
+/// The flags that POPF changes at CPL 0: neither VM, VIF and VIP nor reserved bits.
 const POPF: u64 = CF | PF | AF | ZF | SF | TF | IF | DF | OF | IOPL | NT | AC | ID;
 
 pub(super) fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
@@ -38,7 +38,8 @@ pub(super) fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     }
 }
 
-/// The fault for lack of privilege, if there is one (SDM vol. 3 §5.9; vol. 2 CLI, STI, IN, OUT, STAC).
+/// Returns the fault for lack of privilege, if there is one (SDM vol. 3 §5.9; vol. 2 CLI, STI, IN,
+/// OUT, STAC).
 fn refusal(kind: Kind, cpl: u8, rflags: u64) -> Option<Fault> {
     match kind {
         Kind::Cli | Kind::Sti | Kind::In | Kind::Out => (cpl > iopl(rflags)).then_some(Fault::GP),
@@ -47,12 +48,12 @@ fn refusal(kind: Kind, cpl: u8, rflags: u64) -> Option<Fault> {
     }
 }
 
-/// I/O privilege level.
+/// Returns the I/O privilege level.
 pub(super) fn iopl(rflags: u64) -> u8 {
     low8((rflags & IOPL) >> 12)
 }
 
-/// STAC, CLAC.
+/// Executes STAC, CLAC.
 fn access_flag<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     if !env.smap()? {
         return Err(Fault::UD.into());
@@ -75,7 +76,7 @@ fn port_out<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop
     env.port_out(port, op.size, low32(value))
 }
 
-/// What POPFQ and IRETQ may change at this CPL: IOPL at 0 only, IF up to IOPL.
+/// Returns the flags that POPFQ and IRETQ may change at this CPL: IOPL at 0 only, IF up to IOPL.
 pub(super) fn changeable(cpl: u8, rflags: u64) -> u64 {
     let privilege = if cpl > 0 { IOPL } else { 0 };
     let interrupts = if cpl > iopl(rflags) { IF } else { 0 };

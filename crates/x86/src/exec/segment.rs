@@ -21,7 +21,8 @@ fn table(op: &Op) -> Table {
     if matches!(op.kind, Kind::Lgdt | Kind::Sgdt) { Table::Gdt } else { Table::Idt }
 }
 
-/// MOV from a segment register: memory gets 16 bits, a register is zero-extended from them.
+/// Executes MOV from a segment register: memory gets 16 bits, a register is zero-extended from
+/// them.
 pub(super) fn read<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let selector = u64::from(env.selector(segment(op))?);
     if op.dst == Operand::Mem {
@@ -31,26 +32,26 @@ pub(super) fn read<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     Ok(())
 }
 
-/// MOV to a segment register.
+/// Executes MOV to a segment register.
 pub(super) fn write<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let selector = low16(access::read(op, op.src, 2, regs, env)?);
     env.load_segment(regs, segment(op), selector)
 }
 
-/// LTR.
+/// Executes LTR.
 pub(super) fn load_task_register<E: Env>(op: &Op, regs: &Regs, env: &mut E) -> Result<(), E::Stop> {
     let selector = low16(access::read(op, op.dst, 2, regs, env)?);
     env.load_task_register(selector)
 }
 
-/// LGDT, LIDT: the limit in 2 bytes, then the base in 8.
+/// Executes LGDT, LIDT: the limit in 2 bytes, then the base in 8.
 pub(super) fn load_table<E: Env>(op: &Op, regs: &Regs, env: &mut E) -> Result<(), E::Stop> {
     let limit = low16(env.load(at(op, regs, 2))?);
     let base = env.load(at_effective(op, regs, displaced(op, regs, 2), 8))?;
     env.load_table(table(op), base, limit)
 }
 
-/// SGDT, SIDT.
+/// Executes SGDT, SIDT.
 pub(super) fn store_table<E: Env>(op: &Op, regs: &Regs, env: &mut E) -> Result<(), E::Stop> {
     let (base, limit) = env.table(table(op))?;
     env.store(at(op, regs, 2), u64::from(limit))?;

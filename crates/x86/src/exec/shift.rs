@@ -1,7 +1,8 @@
 //! Shifts and rotates (SDM vol. 2, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR, SHLD, SHRD).
 //!
-//! A count of 0 after masking changes no flag. Of the flags that a greater count leaves undefined, CF
-//! of a SHL or SHR by at least the operand size is the last bit shifted out; the others are cleared.
+//! A count of 0 after masking changes no flag. Among the flags that a greater count leaves
+//! undefined, CF of a SHL or SHR by at least the operand size is the last bit shifted out; the
+//! others are cleared.
 
 use super::access::{get, modify, put, read};
 use crate::Regs;
@@ -16,7 +17,7 @@ fn masked(count: u64, size: u8) -> u32 {
     u32::from(low8(count)) & if size == 8 { 63 } else { 31 }
 }
 
-/// The count operand: CL, an immediate, or the constant 1.
+/// Returns the count operand: CL, an immediate, or the constant 1.
 #[inline]
 fn count_of(op: &Op, operand: Operand, regs: &Regs) -> u32 {
     masked(get(op, operand, 1, regs), op.size)
@@ -27,7 +28,7 @@ fn bit(value: u64, index: u32) -> u64 {
     if index < 64 { (value >> index) & 1 } else { 0 }
 }
 
-/// SHL, SHR, SAR.
+/// Executes SHL, SHR, SAR.
 #[inline]
 pub(super) fn shift<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let count = count_of(op, op.src, regs);
@@ -55,7 +56,7 @@ pub(super) fn shift<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(),
     })
 }
 
-/// ROL, ROR, RCL, RCR: only CF and OF change.
+/// Executes ROL, ROR, RCL, RCR: only CF and OF change.
 pub(super) fn rotate<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let count = count_of(op, op.src, regs);
     modify(op, regs, env, |a, rflags| {
@@ -74,7 +75,7 @@ pub(super) fn rotate<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<()
                 (result, u128::from(msb(crate::num::low64(result), size)))
             }
             _ => {
-                // Through the carry: a rotation of one bit more.
+                // Through the carry: a rotation wider by one bit.
                 let ring = u128::from(rflags & CF) << width | u128::from(a);
                 let left = count % (width + 1);
                 let left = if op.kind == Kind::Rcl { left } else { width + 1 - left };
@@ -83,7 +84,7 @@ pub(super) fn rotate<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<()
             }
         };
         let (result, carry) = (crate::num::low64(result) & mask(size), crate::num::low64(carry));
-        // Left: the sign changed with respect to the carry. Right: the two top bits differ.
+        // Left: the sign differs from the carry. Right: the two top bits differ.
         let overflow = match op.kind {
             Kind::Rol | Kind::Rcl => carry ^ msb(result, size),
             _ => msb(result, size) ^ msb(result << 1, size),
@@ -93,14 +94,14 @@ pub(super) fn rotate<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<()
     })
 }
 
-/// The low `width` bits of `value` rotated left by at most `width`.
+/// Returns the low `width` bits of `value` rotated left by at most `width`.
 fn rotated(value: u128, width: u32, left: u32) -> u128 {
     let ones = (1u128 << width) - 1;
     ((value << left) | (value >> (width - left))) & ones
 }
 
-/// SHLD, SHRD. A 16-bit operand and a count above 16: the result is undefined; here the destination
-/// stays and the status flags are cleared.
+/// Executes SHLD, SHRD. A 16-bit operand and a count above 16: the result is undefined; here the
+/// destination stays and the status flags are cleared.
 pub(super) fn double<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let count = count_of(op, op.src2, regs);
     let b = get(op, op.src, op.size, regs);
@@ -126,7 +127,7 @@ pub(super) fn double<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<()
     })
 }
 
-/// RORX, SARX, SHLX, SHRX: no flags.
+/// Executes RORX, SARX, SHLX, SHRX: no flags.
 pub(super) fn flagless<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let size = op.size;
     let a = read(op, op.src, size, regs, env)?;

@@ -61,7 +61,8 @@ pub(super) fn leave<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(),
     Ok(())
 }
 
-/// Nesting levels 0 and 1. The probe of the new top of the stack that hardware makes is left out.
+/// Executes ENTER at nesting levels 0 and 1, without the hardware's probe of the new top of the
+/// stack.
 pub(super) fn enter<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let size = u64::from(op.size);
     let (allocation, level) = (op.imm & 0xffff, op.imm >> 16);

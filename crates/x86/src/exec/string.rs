@@ -8,7 +8,7 @@ use crate::num::mask;
 use crate::op::{Kind, Op, Operand, mem, prefix};
 use crate::{RAX, RCX, RDI, RSI, Regs};
 
-/// One iteration. RIP moves on with the last, or if the count is 0 at the start.
+/// Executes one iteration. RIP advances with the last, or if the count is 0 at the start.
 pub(super) fn string<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let address_mask = if op.mem & mem::ADDR32 != 0 { mask(4) } else { u64::MAX };
     let repeated = op.prefix & (prefix::REP | prefix::REPNE) != 0;
@@ -37,7 +37,7 @@ fn advance(op: &Op, regs: &mut Regs) {
     regs.rip = regs.rip.wrapping_add(u64::from(op.len));
 }
 
-/// Accesses, flags and pointers of one element.
+/// Performs the accesses of one element, sets flags and moves the pointers.
 fn iterate<E: Env>(
     op: &Op,
     regs: &mut Regs,

@@ -1,4 +1,5 @@
-//! Instructions that ask the machine: fences, flags, control registers, MSRs, invalidation.
+//! Instructions for which the machine is needed: fences, flags, control registers, MSRs,
+//! invalidation.
 
 use super::access::{at, get, put};
 use crate::env::{Env, Fence, IfChange};
@@ -18,13 +19,13 @@ pub(super) fn fence<E: Env>(op: &Op, env: &mut E) -> Result<(), E::Stop> {
     })
 }
 
-/// CLFLUSH, CLFLUSHOPT, CLWB: to memory that caches keep coherent nothing but a load of a byte, whose
-/// permissions and faults they have (SDM vol. 2 CLFLUSH).
+/// Executes CLFLUSH, CLFLUSHOPT, CLWB. On memory that caches keep coherent they are only a load of
+/// a byte, with its permissions and faults (SDM vol. 2 CLFLUSH).
 pub(super) fn flush_line<E: Env>(op: &Op, regs: &Regs, env: &mut E) -> Result<(), E::Stop> {
     env.load(at(op, regs, 1)).map(drop)
 }
 
-/// CLI, STI.
+/// Executes CLI, STI.
 pub(super) fn interrupt_flag<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let on = op.kind == Kind::Sti;
     env.interrupt_flag(regs, if on { IfChange::Sti } else { IfChange::Cli })?;
@@ -40,7 +41,7 @@ pub(super) fn cpuid<E: Env>(regs: &mut Regs, env: &mut E) -> Result<(), E::Stop>
     Ok(())
 }
 
-/// RDTSC, RDTSCP.
+/// Executes RDTSC, RDTSCP.
 pub(super) fn rdtsc<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let time = env.rdtsc()?;
     if op.kind == Kind::Rdtscp {
@@ -62,13 +63,13 @@ pub(super) fn wrmsr<E: Env>(regs: &mut Regs, env: &mut E) -> Result<(), E::Stop>
     env.wrmsr(regs, low32(regs.gpr[RCX]), value)
 }
 
-/// EDX:EAX.
+/// Writes `value` to EDX:EAX.
 fn put_pair(value: u64, regs: &mut Regs) {
     regs.gpr[RAX] = value & mask(4);
     regs.gpr[RDX] = value >> 32;
 }
 
-/// RDFSBASE, RDGSBASE.
+/// Executes RDFSBASE, RDGSBASE.
 pub(super) fn read_base<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     if !env.fsgsbase()? {
         return Err(Fault::UD.into());
@@ -78,7 +79,7 @@ pub(super) fn read_base<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result
     Ok(())
 }
 
-/// WRFSBASE, WRGSBASE. The base must be canonical at 57 bits: the widest a processor has.
+/// Executes WRFSBASE, WRGSBASE. The base must be canonical at 57 bits: the widest a processor has.
 pub(super) fn write_base<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     if !env.fsgsbase()? {
         return Err(Fault::UD.into());
@@ -103,7 +104,7 @@ pub(super) fn write_cr<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<
     env.write_cr(crate::num::low8(op.imm), get(op, op.src, 8, regs))
 }
 
-/// The descriptor is an ordinary data operand; the address inside it is not.
+/// Executes INVPCID. The descriptor is an ordinary data operand; the address inside it is not.
 pub(super) fn invpcid<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let descriptor = env.load128(at(op, regs, 16))?;
     env.invpcid(get(op, op.dst, 8, regs), [low64(descriptor), high64(descriptor)])

@@ -1,4 +1,4 @@
-//! From bytes to [`Op`].
+//! The decoder: from bytes to [`Op`].
 
 mod operands;
 mod table;
@@ -15,28 +15,29 @@ use crate::{Fault, cpuid};
 /// Longest instruction, in bytes (SDM vol. 2 §2.3.11).
 pub const MAX_LEN: usize = 15;
 
-/// What [`lower`] makes of some bytes.
+/// The result of [`lower`] for some bytes.
 #[derive(Clone, Debug)]
 pub enum Lowered {
     /// An instruction that [`exec`](crate::exec()) can run.
     Op(Op),
-    /// One that exists on the modelled processor, and has no model.
+    /// An instruction that exists on the modelled processor, and has no model.
     Unsupported {
         /// Length in bytes.
         len: u8,
-        /// AT&T disassembly, or `(bad)` for what the manuals leave open.
+        /// AT&T disassembly, or `(bad)` for an encoding that the manuals leave open.
         text: String,
-        /// What the instruction checks before all else.
+        /// The check that the instruction makes before all else.
         first: Check,
     },
     /// The bytes end before the instruction does.
     Incomplete,
 }
 
-/// What an instruction without a model checks first: where that fails, it is known to fault.
+/// The first check of an instruction without a model: if it fails, the instruction is known to
+/// fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// Nothing that is known here.
+    /// No check that is known here.
     Nothing,
     /// CPL 0, or #GP(0).
     Privileged,
@@ -47,7 +48,8 @@ pub enum Check {
 }
 
 impl Check {
-    /// The fault of the instruction at this CPL and with this value of IA32_EFER.SCE, if it is known.
+    /// Returns the fault of the instruction at this CPL and with this value of IA32_EFER.SCE, if it
+    /// is known.
     pub fn fault(self, cpl: u8, sce: bool) -> Option<Fault> {
         match self {
             Check::Syscall | Check::Sysret if !sce => Some(Fault::UD),
@@ -57,7 +59,7 @@ impl Check {
     }
 }
 
-/// What becomes of a form, by iced's name.
+/// The class of a form, by iced's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// [`exec`](crate::exec()) runs it.
@@ -66,11 +68,11 @@ pub enum Class {
     Absent,
     /// #UD on every processor.
     Undefined,
-    /// It exists and has no model.
+    /// The form exists and has no model.
     Unmodelled,
 }
 
-/// The class of a form. A few operand values of one that is supported are refused (ENTER with a
+/// Returns the class of a form. A few operand values of a supported one are refused (ENTER with a
 /// nesting level above 1, prefixes that vendors read differently).
 pub fn class(code: Code) -> Class {
     match table::kind(code) {
@@ -81,11 +83,11 @@ pub fn class(code: Code) -> Class {
     }
 }
 
-/// Decodes the instruction at `ip`; `bytes` is what is readable there, up to [`MAX_LEN`] bytes.
+/// Decodes the instruction at `ip`; `bytes` are the readable bytes there, up to [`MAX_LEN`] bytes.
 ///
-/// What is no instruction in 64-bit mode, names a register that does not exist (CR1), has a LOCK prefix where
-/// none is allowed, or is not enumerated by [`cpuid`] gives an [`Op`] that raises #UD; one longer than
-/// [`MAX_LEN`] gives one that raises #GP(0).
+/// Bytes that are no instruction in 64-bit mode, name a register that does not exist (CR1), have a
+/// LOCK prefix where none is allowed, or are not enumerated by [`cpuid`] give an [`Op`] that raises
+/// #UD; one longer than [`MAX_LEN`] gives one that raises #GP(0).
 pub fn lower(bytes: &[u8], ip: u64) -> Lowered {
     let bytes = &bytes[..bytes.len().min(MAX_LEN)];
     let mut decoder = Decoder::with_ip(64, bytes, ip, DecoderOptions::NONE);
@@ -111,7 +113,7 @@ pub fn lower(bytes: &[u8], ip: u64) -> Lowered {
     }
 }
 
-/// The set of instructions that the one in `bytes` belongs to and the modelled processor lacks.
+/// Returns the feature set of the instruction in `bytes` if the modelled processor lacks it.
 pub fn lacking(bytes: &[u8]) -> Option<String> {
     let bytes = &bytes[..bytes.len().min(MAX_LEN)];
     let instruction = Decoder::new(64, bytes, DecoderOptions::NONE).decode();
@@ -131,8 +133,8 @@ fn first_check(instruction: &Instruction) -> Check {
     }
 }
 
-/// Encodings that iced does not know and of which the manuals do not say that they are #UD: those of x87, and
-/// those reserved for NOPs.
+/// Returns whether iced lacks this encoding and the manuals do not define it as #UD: encodings of
+/// x87, and those reserved for NOPs.
 fn is_open(bytes: &[u8]) -> bool {
     let prefixes = bytes.iter().take_while(|&&byte| is_legacy_prefix(byte));
     if prefixes.clone().any(|&byte| byte == 0xf0) {
@@ -146,8 +148,9 @@ fn is_open(bytes: &[u8]) -> bool {
     }
 }
 
-/// Can `bytes`, which end too early, be the start of an instruction? The decoder looks for a byte behind
-/// opcodes of the first map that do not exist; all others are taken to go on.
+/// Returns whether `bytes`, which end too early, can be the start of an instruction. The decoder
+/// looks for a byte behind opcodes of the first map that do not exist; all others are taken to go
+/// on.
 fn may_go_on(bytes: &[u8]) -> bool {
     let opcode = opcode(bytes).next();
     if matches!(opcode, None | Some(0x0f | 0x62 | 0x8f | 0xc4 | 0xc5)) {
@@ -161,8 +164,9 @@ fn may_go_on(bytes: &[u8]) -> bool {
     })
 }
 
-/// Does what starts like this go on after 15 bytes? The decoder does not tell it from other invalid
-/// instructions, unless it has a byte less of it: the first, which is a prefix where there are so many.
+/// Returns whether an instruction with this start goes on after 15 bytes. The decoder does not
+/// distinguish it from other invalid instructions, unless it has one byte less of it: without the
+/// first, which is a prefix in an instruction that long.
 fn is_too_long(bytes: &[u8]) -> bool {
     let mut decoder = Decoder::new(64, bytes.get(1..).unwrap_or_default(), DecoderOptions::NONE);
     let cut_off =
@@ -170,7 +174,7 @@ fn is_too_long(bytes: &[u8]) -> bool {
     bytes.len() == MAX_LEN && cut_off
 }
 
-/// What follows legacy prefixes and REX.
+/// Returns the bytes after legacy prefixes and REX.
 fn opcode(bytes: &[u8]) -> impl Iterator<Item = u8> {
     let is_prefix = |byte: &u8| is_legacy_prefix(*byte) || byte & 0xf0 == 0x40;
     bytes.iter().copied().skip_while(is_prefix)
@@ -180,16 +184,17 @@ fn is_legacy_prefix(byte: u8) -> bool {
     matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3)
 }
 
-/// AT&T disassembly of the instruction in `bytes` at `ip`, `(bad)` if there is none; for reports.
+/// Returns the AT&T disassembly of the instruction in `bytes` at `ip`, `(bad)` if there is none;
+/// for reports.
 pub fn disassemble(bytes: &[u8], ip: u64) -> String {
     let bytes = &bytes[..bytes.len().min(MAX_LEN)];
     let instruction = Decoder::with_ip(64, bytes, ip, DecoderOptions::NONE).decode();
     if instruction.is_invalid() { "(bad)".to_owned() } else { text(&instruction) }
 }
 
-/// Every form that [`lower`] accepts, by iced's name. A few operand values of a form can still be
-/// refused (ENTER with a nesting level above 1). Which flags a form leaves undefined, iced tells
-/// through `Instruction::rflags_undefined`.
+/// Returns every form that [`lower`] accepts, by iced's name. A few operand values of a form can
+/// still be refused (ENTER with a nesting level above 1). iced gives the flags that a form leaves
+/// undefined through `Instruction::rflags_undefined`.
 pub fn supported() -> impl Iterator<Item = Code> {
     Code::values().filter(|&code| table::kind(code).is_some() && class(code) != Class::Absent)
 }
@@ -202,13 +207,14 @@ fn text(instruction: &Instruction) -> String {
     text
 }
 
-/// Prefixes that the vendors read differently. Refused, so that neither is assumed.
+/// Returns whether the vendors read the prefixes differently. Such an instruction is refused, so
+/// that neither reading is assumed.
 ///
-/// Before a branch: an operand-size prefix without REX.W: AMD cuts the target of a near branch to 16 bits, Intel does
-/// not (APM vol. 3 and SDM vol. 2, JMP). F2 and F3 before LOOPE and LOOPNE: an AMD family 1AH lets them
-/// choose the condition. Before a string instruction, a repeat prefix with 32-bit addresses: if ECX is 0,
-/// Intel clears the upper halves of RCX and, for some, of RSI and RDI; AMD changes nothing (each as
-/// `native` measured it).
+/// Before a branch, an operand-size prefix without REX.W: AMD cuts the target of a near branch to
+/// 16 bits, Intel does not (APM vol. 3 and SDM vol. 2, JMP). Before LOOPE and LOOPNE, F2 and F3: on
+/// an AMD family 1AH they choose the condition. Before a string instruction, a repeat prefix with
+/// 32-bit addresses: if ECX is 0, Intel clears the upper halves of RCX and, for some, of RSI and
+/// RDI; AMD changes nothing (each as `native` measured it).
 fn vendors_differ(op: &Op, instruction: &Instruction, bytes: &[u8]) -> bool {
     use Kind as K;
     let repeat = instruction.has_rep_prefix() || instruction.has_repne_prefix();
@@ -260,7 +266,8 @@ fn op_of(instruction: &Instruction) -> Option<Op> {
     set_prefixes(&mut op, instruction);
     operands::set_sizes(&mut op, instruction);
     match kind {
-        // Two immediates. The frame pointers of outer levels are loads after stores, which nobody needs.
+        // Two immediates. The frame pointers of outer levels would need loads after stores;
+        // compilers do not use them.
         Kind::Enter => {
             let level = instruction.immediate8_2nd() & 31;
             if level > 1 {

@@ -5,7 +5,7 @@ use iced_x86::{Instruction, OpKind, Register};
 use crate::num::small;
 use crate::op::{Kind, NO_REG, Op, Operand, mem};
 
-/// Number of a register within its file: 0 to 15. RIP, or no register, is [`NO_REG`].
+/// Returns the number of a register within its file: 0 to 15. RIP, or no register, is [`NO_REG`].
 pub(super) fn number(register: Register) -> u8 {
     if register == Register::None || register.is_ip() { NO_REG } else { small(register.number()) }
 }
@@ -31,7 +31,8 @@ fn one(op: &mut Op, instruction: &Instruction, i: u32) -> Operand {
             op.mem |= address_size(branch_address_register(instruction));
             Operand::Imm
         }
-        // String operands: the segment of the source can be overridden, that of the destination not.
+        // String operands: the segment of the source can be overridden, that of the destination
+        // cannot.
         OpKind::MemorySegRSI | OpKind::MemorySegESI => {
             op.mem |= segment(instruction.segment_prefix());
             op.mem |= width_flag(instruction.op_kind(i) == OpKind::MemorySegESI);
@@ -81,7 +82,8 @@ fn memory(op: &mut Op, instruction: &Instruction) {
     op.mem |= address_size(base) | address_size(index) | width_flag(short);
 }
 
-/// CS, DS, ES and SS prefixes do nothing in 64-bit mode (SDM vol. 1 §3.4.2.1).
+/// Returns the segment override. CS, DS, ES and SS prefixes have no effect in 64-bit mode (SDM vol.
+/// 1 §3.4.2.1).
 fn segment(prefix: Register) -> u8 {
     match prefix {
         Register::FS => mem::FS,
@@ -98,7 +100,7 @@ fn width_flag(address_is_32_bits: bool) -> u8 {
     if address_is_32_bits { mem::ADDR32 } else { 0 }
 }
 
-/// The counter of JRCXZ and LOOP tells their address size.
+/// Returns the counter of JRCXZ and LOOP, which determines their address size.
 fn branch_address_register(instruction: &Instruction) -> Register {
     use iced_x86::Code;
     match instruction.code() {

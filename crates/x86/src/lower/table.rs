@@ -1,4 +1,4 @@
-//! Which forms are supported, and as which operation. An allow-list: what is not named is refused.
+//! The supported forms with their operations. An allow-list: any other form is refused.
 
 use iced_x86::{
     Code, ConditionCode, DecoderOptions, EncodingKind, Instruction, Mnemonic, OpCodeOperandKind,
@@ -6,7 +6,7 @@ use iced_x86::{
 
 use crate::op::Kind;
 
-/// The operation of a form, or `None` if it is not supported.
+/// Returns the operation of a form, or `None` if it is not supported.
 pub(super) fn kind(code: Code) -> Option<Kind> {
     let kind = by_code(code)?;
     let info = code.op_code();
@@ -17,7 +17,7 @@ pub(super) fn kind(code: Code) -> Option<Kind> {
     (usual && operands).then_some(kind)
 }
 
-/// The condition number of a Jcc, SETcc or CMOVcc: the low four bits of its opcode.
+/// Returns the condition number of a Jcc, SETcc or CMOVcc: the low four bits of its opcode.
 pub(super) fn condition(instruction: &Instruction) -> u8 {
     match instruction.condition_code() {
         ConditionCode::None | ConditionCode::o => 0,
@@ -39,7 +39,8 @@ pub(super) fn condition(instruction: &Instruction) -> u8 {
     }
 }
 
-/// Operand kinds that are modelled: no x87, MMX, AVX or debug registers, no 16-bit branches.
+/// Returns whether an operand kind is modelled: no x87, MMX, AVX or debug registers, no 16-bit
+/// branches.
 fn operand(kind: OpCodeOperandKind) -> bool {
     use OpCodeOperandKind as K;
     matches!(
@@ -91,11 +92,11 @@ fn operand(kind: OpCodeOperandKind) -> bool {
     )
 }
 
-/// Forms whose mnemonic does not tell enough, then the rest by mnemonic.
+/// Maps forms whose mnemonic is not sufficient, then the rest by mnemonic.
 fn by_code(code: Code) -> Option<Kind> {
     match code {
-        // The manuals of the two vendors differ on 16-bit near branches, and nobody emits them; BSWAP
-        // of 16 bits is undefined, MOVSXD to 16 bits reads 2 or 4 bytes.
+        // The manuals of the two vendors differ on 16-bit near branches, which compilers do not
+        // emit; BSWAP of 16 bits is undefined, MOVSXD to 16 bits reads 2 or 4 bytes.
         Code::Jmp_rm16
         | Code::Call_rm16
         | Code::Retnw
@@ -142,7 +143,7 @@ macro_rules! kinds {
     };
 }
 
-/// Moves, arithmetic, bits.
+/// Maps moves, arithmetic, bits.
 fn integer(mnemonic: Mnemonic) -> Option<Kind> {
     kinds! { mnemonic;
         Mov => Mov, Movzx => Movzx, Movsx | Movsxd => Movsx, Lea => Lea, Xchg => Xchg,
@@ -162,7 +163,7 @@ fn integer(mnemonic: Mnemonic) -> Option<Kind> {
     }
 }
 
-/// Stack, strings, control, system.
+/// Maps stack, strings, control, system.
 fn rest(mnemonic: Mnemonic) -> Option<Kind> {
     kinds! { mnemonic;
         Push => Push, Pop => Pop, Pushf | Pushfq => Pushf, Popf | Popfq => Popf,
@@ -187,7 +188,7 @@ fn rest(mnemonic: Mnemonic) -> Option<Kind> {
     }
 }
 
-/// SETcc and CMOVcc.
+/// Maps SETcc and CMOVcc.
 fn conditional(mnemonic: Mnemonic) -> Option<Kind> {
     kinds! { mnemonic;
         Seto | Setno | Setb | Setae | Sete | Setne | Setbe | Seta => Setcc,
@@ -197,7 +198,7 @@ fn conditional(mnemonic: Mnemonic) -> Option<Kind> {
     }
 }
 
-/// SSE and SSE2 without floating-point arithmetic, and a little of SSE4.1.
+/// Maps SSE and SSE2 without floating-point arithmetic, and a little of SSE4.1.
 fn vector(mnemonic: Mnemonic) -> Option<Kind> {
     kinds! { mnemonic;
         Movaps | Movapd | Movdqa => MovAligned, Movups | Movupd | Movdqu | Lddqu => MovUnaligned,

@@ -1,9 +1,9 @@
-//! A machine for tests: flat memory, and a log of what was asked of it.
+//! A machine for tests: flat memory, and a log of the calls to it.
 #![allow(dead_code, reason = "each test uses a part")]
 
 use x86::{At, Env, FarReturn, Fault, Fence, IfChange, Regs, Segment, Table};
 
-/// What an instruction asked for.
+/// A call of an instruction to the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Load(At),
@@ -76,7 +76,7 @@ impl Flat {
     }
 }
 
-/// All zero but RFLAGS.
+/// Returns registers that are zero but for RFLAGS.
 pub(crate) fn regs() -> Regs {
     Regs {
         gpr: [0; 16],

@@ -11,7 +11,7 @@ use crate::env::Env;
 use crate::num::{low8, low64, mask};
 use crate::op::{Kind, Op, Operand};
 
-/// Every operation on vector registers.
+/// Executes an operation on vector registers.
 pub(super) fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     use Kind as K;
     match op.kind {
@@ -31,7 +31,7 @@ pub(super) fn exec<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     }
 }
 
-/// Operations of the shape `dst = f(dst, src, imm)`.
+/// Executes an operation of the shape `dst = f(dst, src, imm)`.
 fn binary<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let destination = register(op.dst);
     let a = xmm(regs, destination);
@@ -47,7 +47,7 @@ fn binary<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> 
     Ok(())
 }
 
-/// Logic, and lanes of 8 and 16 bits.
+/// Computes logic, and lanes of 8 and 16 bits.
 fn bytes_and_words(kind: Kind, a: u128, b: u128) -> Option<u128> {
     use Kind as K;
     Some(match kind {
@@ -76,7 +76,7 @@ fn bytes_and_words(kind: Kind, a: u128, b: u128) -> Option<u128> {
     })
 }
 
-/// Lanes of 32 and 64 bits.
+/// Computes lanes of 32 and 64 bits.
 fn wide(kind: Kind, a: u128, b: u128) -> Option<u128> {
     use Kind as K;
     Some(match kind {
@@ -97,7 +97,8 @@ fn wide(kind: Kind, a: u128, b: u128) -> Option<u128> {
     })
 }
 
-/// MOVMSKPS, MOVMSKPD, PMOVMSKB: the sign bit of each lane, zero-extended into a general register.
+/// Executes MOVMSKPS, MOVMSKPD, PMOVMSKB: the sign bit of each lane, zero-extended into a general
+/// register.
 fn signs(op: &Op, regs: &mut Regs) {
     let value = xmm(regs, register(op.src));
     let lane: usize = match op.kind {
@@ -111,7 +112,7 @@ fn signs(op: &Op, regs: &mut Regs) {
     put(op.dst, 8, signs, regs);
 }
 
-/// Bit position of the lane of `op.src_size` bytes that the immediate selects.
+/// Returns bit position of the lane of `op.src_size` bytes that the immediate selects.
 fn lane_shift(op: &Op) -> u32 {
     let lanes = 16 / op.src_size;
     8 * u32::from(op.src_size) * u32::from(low8(op.imm) & (lanes - 1))

@@ -10,7 +10,7 @@ fn set(operand: Operand, value: u128, regs: &mut Regs) {
     regs.xmm[usize::from(register(operand) & 15)] = value;
 }
 
-/// MOVAPS, MOVUPS and their like: 16 bytes.
+/// Executes MOVAPS, MOVUPS and the other moves of 16 bytes.
 pub(super) fn whole<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let place = (op.dst == Operand::Mem || op.src == Operand::Mem).then(|| at(op, regs, 16));
     if let (Some(place), Kind::MovAligned) = (place, op.kind) {
@@ -29,7 +29,7 @@ pub(super) fn whole<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(),
     Ok(())
 }
 
-/// MOVD and MOVQ with a general register, or the same encodings with memory.
+/// Executes MOVD and MOVQ with a general register, or the same encodings with memory.
 pub(super) fn general<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     if op.kind == Kind::MovdToXmm {
         let value = read(op, op.src, op.src_size, regs, env)?;
@@ -40,7 +40,7 @@ pub(super) fn general<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(
     write(op, op.size, value, regs, env)
 }
 
-/// MOVQ between vector registers and memory.
+/// Executes MOVQ between vector registers and memory.
 pub(super) fn movq<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     let value = match op.src {
         Operand::Mem => env.load(at(op, regs, 8))?,
@@ -53,7 +53,8 @@ pub(super) fn movq<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), 
     Ok(())
 }
 
-/// MOVSS, MOVSD: a load zeroes the rest of the register, a move between registers keeps it.
+/// Executes MOVSS, MOVSD: a load zeroes the rest of the register, a move between registers keeps
+/// it.
 pub(super) fn scalar<E: Env>(
     op: &Op,
     size: u8,
@@ -74,7 +75,7 @@ pub(super) fn scalar<E: Env>(
     Ok(())
 }
 
-/// MOVLPS, MOVHPS and their like: one quadword of the register, the other kept.
+/// Executes MOVLPS, MOVHPS, MOVLPD and MOVHPD: one quadword of the register, the other kept.
 pub(super) fn half<E: Env>(op: &Op, regs: &mut Regs, env: &mut E) -> Result<(), E::Stop> {
     if op.dst == Operand::Mem {
         let value = xmm(regs, register(op.src));

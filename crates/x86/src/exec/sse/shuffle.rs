@@ -4,12 +4,12 @@ use super::lanes::{doublewords, from_doublewords, from_words, map16, map32, map6
 use crate::num::{high64, join, low32, low64};
 use crate::op::Kind;
 
-/// Two bits of a shuffle control.
+/// Returns two bits of a shuffle control.
 fn pick(control: u8, i: usize) -> usize {
     usize::from(control >> (2 * (i & 3)) & 3)
 }
 
-/// PSLL, PSRL, PSRA by the low quadword of `b`; PSLLDQ, PSRLDQ by bytes.
+/// Computes PSLL, PSRL, PSRA by the low quadword of `b`; PSLLDQ, PSRLDQ by bytes.
 pub(super) fn shifted(kind: Kind, a: u128, b: u128) -> Option<u128> {
     use Kind as K;
     let count = low64(b);
@@ -31,7 +31,7 @@ pub(super) fn shifted(kind: Kind, a: u128, b: u128) -> Option<u128> {
     })
 }
 
-/// Everything that moves lanes.
+/// Computes every operation that moves lanes.
 pub(super) fn shuffled(kind: Kind, a: u128, b: u128, control: u8) -> u128 {
     use Kind as K;
     let quad = |value: u128, i: usize| if i & 1 == 0 { low64(value) } else { high64(value) };
@@ -61,7 +61,7 @@ pub(super) fn shuffled(kind: Kind, a: u128, b: u128, control: u8) -> u128 {
     }
 }
 
-/// PUNPCKL and PUNPCKH: lanes of the low or high halves in turn.
+/// Computes PUNPCKL and PUNPCKH: lanes of the low or high halves in turn.
 fn interleaved(kind: Kind, a: u128, b: u128) -> u128 {
     use Kind as K;
     let high = matches!(kind, K::Punpckhbw | K::Punpckhwd | K::Punpckhdq | K::Punpckhqdq);
