@@ -8,8 +8,10 @@ mod core_state;
 mod cpuset;
 mod cr3;
 mod hardware;
+mod shootdown;
 mod slots;
 mod space;
+mod switch;
 #[cfg(target_arch = "x86_64")]
 pub mod x86_64;
 
