@@ -32,14 +32,14 @@ fn outcome(scenario: &str, finds_something: bool) -> Outcome {
     }
 }
 
-fn store() -> (tempfile::TempDir, Store) {
+fn store() -> (tempfile::TempDir, ResultStore) {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::new(folder.path().join("lamprey"));
+    let store = ResultStore::new(folder.path().join("lamprey"));
     (folder, store)
 }
 
 #[test]
-fn what_is_kept_is_found_by_trail_by_path_and_by_scenario() {
+fn a_result_is_found_by_trail_by_path_and_by_scenario() {
     let (_folder, store) = store();
     store.keep(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
     let (path, text) = store.find_trail("a.b-12ab").expect("there");
@@ -83,10 +83,10 @@ fn the_newest_finding_is_the_last_one() {
 }
 
 #[test]
-fn a_name_that_means_nothing_or_several_is_told() {
+fn a_name_of_no_result_or_of_several_is_an_error() {
     let (_folder, store) = store();
     let nothing = store.find("x").expect_err("nothing").to_string();
-    assert!(nothing.ends_with("`check` keeps them"), "{nothing}");
+    assert!(nothing.ends_with("`check` saves them"), "{nothing}");
     for name in ["a::one", "a::two"] {
         store.keep(&outcome(name, true), None).expect("kept");
     }
@@ -130,7 +130,7 @@ fn no_other_result_is_shown_in_place_of_a_broken_one() {
     assert!(
         store.newest_finding().expect_err("the newest is broken").to_string().contains("x.wrong")
     );
-    // What it does not concern is found.
+    // The broken file does not affect other names.
     for name in ["x::wrong_too", "y"] {
         assert_eq!(store.find(name).expect("there").outcome.scenario, name);
     }
@@ -140,16 +140,15 @@ fn no_other_result_is_shown_in_place_of_a_broken_one() {
 }
 
 #[test]
-fn a_trail_in_another_place_is_not_taken_for_the_one_that_is_kept() {
+fn a_trail_elsewhere_is_not_taken_for_a_saved_one() {
     let (folder, store) = store();
-    let text = "lamprey-trail 1\nscenario a::b\ncpu 0\n";
+    let text = "lamprey-trail 1\nscenario a::b\nimage a 0123456789abcdef\ncpu 0\n";
     store.keep(&outcome("a::b", true), Some(("a.b-12ab", text))).expect("kept");
     let copy = folder.path().join("a.b-12ab.trail");
     fs::write(&copy, text).expect("written");
     let copy = copy.to_str().expect("UTF-8");
     let error = store.find(copy).expect_err("not kept").to_string();
-    let told =
-        format!("{copy}: no result is kept of a trail in this place; `lamprey replay {copy}` runs");
+    let told = format!("{copy}: no result is saved for this trail; `lamprey replay {copy}` runs");
     assert!(error.starts_with(&told), "{error}");
     let error = store.find("/").expect_err("a folder").to_string();
     assert!(error.contains("it is a folder"), "{error}");
@@ -159,8 +158,8 @@ fn a_trail_in_another_place_is_not_taken_for_the_one_that_is_kept() {
 }
 
 #[test]
-fn where_nothing_can_be_written_the_reason_is_told() {
-    let store = Store::new("/dev/null/x".into());
+fn an_unwritable_folder_is_reported_with_the_reason() {
+    let store = ResultStore::new("/dev/null/x".into());
     let error = store.keep(&outcome("a", true), None).expect_err("no folder").to_string();
     assert!(error.starts_with("/dev/null/x/last/a.json: cannot be written: "), "{error}");
 }
