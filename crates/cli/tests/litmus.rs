@@ -58,7 +58,7 @@ fn a_report_can_serve_as_a_log() {
     let (exit, _, err) = run(lamprey(folder.path()).args(args));
     assert_eq!(exit, 1, "{err}");
     let told = "error: a/SB.litmus: SB: differs from log:1\n  \
-        expected, but not reached   0:rax=0; 1:rax=0;\n";
+        expected, but not reached  0:rax=0; 1:rax=0;\n";
     assert!(err.starts_with(told), "{err}");
 }
 
@@ -70,7 +70,7 @@ fn states_in_the_file_are_compared() {
     let (exit, out, err) = run(lamprey(folder.path()).args(["litmus", "MP.litmus"]));
     assert_eq!(exit, 1, "{out}");
     let told = "error: MP.litmus: MP: differs from the states in the file\n  \
-        expected, but not reached   1:rax=1; 1:rbx=0;\n  \
+        expected, but not reached  1:rax=1; 1:rbx=0;\n  \
         reached, but not expected  1:rax=0; 1:rbx=1;\n";
     assert!(err.starts_with(told), "{err}");
     assert!(err.contains("1 test under tso: 1 differ"), "{err}");
@@ -163,7 +163,7 @@ fn a_log_of_a_processor_is_a_subset() {
     let (exit, _, err) = run(lamprey(folder.path()).args(subset));
     assert_eq!(exit, 1, "{err}");
     let told = "a/b/MP.litmus: MP: differs from hardware:6\n  \
-        expected, but not reached   1:rax=1; 1:rbx=0;\n";
+        expected, but not reached  1:rax=1; 1:rbx=0;\n";
     assert!(err.contains(told), "{err}");
     let both = subset.iter().chain(&["--expect", "hardware"]);
     let (exit, _, err) = run(lamprey(folder.path()).args(both));
@@ -190,7 +190,7 @@ fn files_that_are_not_text_or_not_regular_are_refused() {
     for (name, told) in [
         ("bytes.litmus", "cannot be read: line 2 is not UTF-8 text"),
         ("huge.litmus", "cannot be read: it has more than 1 MiB"),
-        ("none.litmus", "the file is empty; a test begins with `X86_64 NAME` or `X86 NAME`"),
+        ("none.litmus", "the file is empty; a test starts with `X86_64 NAME` or `X86 NAME`"),
         ("/dev/zero", "cannot be read: it is a character device, not a regular file"),
     ] {
         let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", name]));
@@ -201,7 +201,7 @@ fn files_that_are_not_text_or_not_regular_are_refused() {
     write(folder.path(), "@two", "@one\n");
     let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", "@one"]));
     assert_eq!(exit, 2, "{err}");
-    assert!(err.contains("the index names itself, or one that names it"), "{err}");
+    assert!(err.contains("the index names itself, or an index that names it"), "{err}");
 }
 
 #[test]

@@ -115,7 +115,9 @@ impl<'t> SourceText<'t> {
             at = end;
         }
         if let Some(line) = open {
-            return Err(self.error(line, "this block of commands has no end: a line `>>`"));
+            return Err(
+                self.error(line, "this block of commands has no end; end it with a line `>>`")
+            );
         }
         self.clean = String::from_utf8(clean).expect("whole lines were replaced by spaces");
         Ok(())

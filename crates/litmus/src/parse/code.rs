@@ -13,7 +13,7 @@ const SEGMENTS: [&str; 6] = ["cs", "ds", "es", "fs", "gs", "ss"];
 
 /// Error about an instruction that has the destination first in herd, but last in AT&T order.
 const TWO_ORDERS: &str = "herd has the destination of this instruction first, AT&T has it last, and with two \
-                          registers the order cannot be told; write the test for X86, where the \
+                          registers the order is ambiguous; write the test for X86, where the \
                           destination always comes first, or use memory";
 
 /// Labels of a thread, and the branches to them.
@@ -95,7 +95,7 @@ impl<'t> Parser<'_, 't> {
     pub(super) fn is_whole(&self) -> Result<(), ParseError> {
         if self.peek().is_empty() && self.threads.iter().all(|thread| thread.code.is_empty()) {
             let message =
-                "the test has neither instructions nor a condition: the file seems to be cut off";
+                "the test has neither instructions nor a condition: the file seems to be truncated";
             return Err(self.error(message));
         }
         Ok(())
@@ -123,7 +123,8 @@ impl<'t> Parser<'_, 't> {
         self.expect(";", "after the threads")?;
         if self.threads.len() > columns {
             let unknown = self.threads.len() - 1;
-            let message = format!("the initial state names P{unknown}, which is not here");
+            let message =
+                format!("the initial state names P{unknown}, but the program has no such thread");
             return Err(self.source.error(self.since(first), message));
         }
         self.threads
@@ -276,7 +277,7 @@ impl<'t> Parser<'_, 't> {
         self.destination_first(mnemonic, &mut told, first)?;
         let width = suffix.or_else(|| self.width(mnemonic, &told));
         let Some(bytes) = width else {
-            let message = "the width is not known; write it as a suffix: b, w, l or q";
+            let message = "the width is unknown; write it as a suffix: b, w, l or q";
             return Err(self.source.error(here, message));
         };
         if bytes > 4 && self.dialect == Dialect::Intel {

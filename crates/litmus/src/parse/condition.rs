@@ -135,7 +135,7 @@ impl Parser<'_, '_> {
             other => {
                 self.at -= 1;
                 let words = "a condition starts with `exists`, `~exists` or `forall`";
-                return Err(self.error(format!("{words}; `{other}` stands here")));
+                return Err(self.error(format!("{words}; found `{other}`")));
             }
         };
         Ok((quantifier, self.formula(named, 0)?))

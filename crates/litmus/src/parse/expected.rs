@@ -86,7 +86,9 @@ fn heading(words: &str) -> Result<(usize, Vec<LitmusModel>), String> {
         models.push(match word {
             "tso" => LitmusModel::Tso,
             "sc" => LitmusModel::Sc,
-            _ => return Err(format!("there is no memory model `{word}`; there are tso and sc")),
+            _ => {
+                return Err(format!("there is no memory model `{word}`; the models are tso and sc"));
+            }
         });
     }
     if models.is_empty() {

@@ -84,7 +84,7 @@ fn architecture(file: &str, text: &str) -> Result<(), ParseError> {
     }
     let message = format!(
         "{BEGINS}, but this one with `C`: C has no machine code of its own; compile it, and write the test with \
-         the instructions that come of it"
+         the compiled instructions"
     );
     Err(SourceText::unread(file, text).error(start..start + 1, message))
 }
