@@ -96,7 +96,8 @@ pub(crate) struct GuestArgs {
     /// Target of guests [default: x86_64-unknown-none, as for kernels, if it is installed]
     #[arg(long, env = "LAMPREY_TARGET", value_name = "TARGET", hide_env_values = true)]
     pub(crate) target: Option<TargetArg>,
-    /// `true` if the target was typed. A variable needs no mention in proposed commands, because it is still set then.
+    /// `true` if the target was typed. A variable needs no mention in proposed commands, because it
+    /// is still set then.
     #[arg(skip)]
     pub(crate) is_target_typed: bool,
 }

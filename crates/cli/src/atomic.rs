@@ -52,7 +52,8 @@ fn opened(number: &str, path: &Path) -> io::Result<File> {
     }
 }
 
-/// Returns the number of the descriptor of this process that `path` names, such as `/dev/stdout` or a link to it.
+/// Returns the number of the descriptor of this process that `path` names, such as `/dev/stdout` or
+/// a link to it.
 fn descriptor(path: &Path) -> Option<String> {
     const LINKS: usize = 8;
     let mut path = path.to_owned();

@@ -166,8 +166,8 @@ pub(crate) fn build(
     }
 }
 
-/// Returns a line for each of these files that lacks something an executable needs to be a guest. It is called only
-/// after a failed build, because the linker's messages do not mention it.
+/// Returns a line for each of these files that lacks something an executable needs to be a guest.
+/// It is called only after a failed build, because the linker's messages do not mention it.
 fn lacking(mains: &[PathBuf]) -> String {
     let mut hint = String::new();
     for main in mains {
@@ -241,7 +241,8 @@ fn folder_of_library() -> PathBuf {
     text.unwrap_or_default().into()
 }
 
-/// Returns whether the compiler's own library is installed. Its folder alone, which rustup leaves behind, is not enough.
+/// Returns whether the compiler's own library is installed. Its folder alone, which rustup leaves
+/// behind, is not enough.
 fn is_installed(library: &Path) -> bool {
     let is_core = |entry: fs::DirEntry| {
         let name = entry.file_name();
@@ -309,7 +310,8 @@ fn command(
     command
 }
 
-/// Writes the linker script to a file and returns its path. The name depends on the text, so a changed script relinks.
+/// Writes the linker script to a file and returns its path. The name depends on the text, so a
+/// changed script relinks.
 fn write_script(target: &Path) -> Result<PathBuf, BuildError> {
     let mut hasher = DefaultHasher::new();
     LINKER_SCRIPT.hash(&mut hasher);

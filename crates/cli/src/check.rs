@@ -158,7 +158,7 @@ struct CheckSession<'a> {
     ended: BTreeMap<usize, (Outcome, Context)>,
     /// An exit that takes precedence over any verdict.
     worst: Option<Exit>,
-    keeps: bool,
+    saves: bool,
 }
 
 impl<'a> CheckSession<'a> {
@@ -183,7 +183,7 @@ impl<'a> CheckSession<'a> {
             began: Instant::now(),
             ended: BTreeMap::new(),
             worst: None,
-            keeps: true,
+            saves: true,
         }
     }
 
@@ -194,10 +194,10 @@ impl<'a> CheckSession<'a> {
         trail: Option<(String, String)>,
     ) -> Result<(), OutputError> {
         let trail = trail.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-        let kept = self.store.keep(&outcome, trail);
-        let name = trail.map(|(name, _)| name).filter(|_| kept.is_ok());
-        if let Err(error) = kept
-            && std::mem::take(&mut self.keeps)
+        let saved = self.store.save(&outcome, trail);
+        let name = trail.map(|(name, _)| name).filter(|_| saved.is_ok());
+        if let Err(error) = saved
+            && std::mem::take(&mut self.saves)
         {
             self.ui.warn(format!("results are not saved for `show` and `replay`: {error}"));
         }

@@ -1,10 +1,11 @@
 //! The `lamprey` and `cargo-lamprey` commands.
 //!
 //! ```text
-//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► target_os, profile, rustflags ─► cargo_config)
-//!     │        │     └─► show ─► store        (what earlier checks kept)
+//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► target_os, profile,
+//! rustflags ─► cargo_config)
+//!     │        │     └─► show ─► store        (results of earlier checks)
 //!     │        └─► pool ─► the `check` crate  (several scenarios at once)
-//!     ├─► litmus ─► ordered   (litmus tests, told in order)
+//!     ├─► litmus ─► ordered   (litmus tests, results in order)
 //!     └─► run, new, pages
 //! ```
 //!

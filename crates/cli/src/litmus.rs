@@ -227,7 +227,8 @@ fn in_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LitmusError>
     Ok(())
 }
 
-/// Reads an index, such as herd's `@all`: one path per line, relative to the index's folder; `#` starts a comment.
+/// Reads an index, such as herd's `@all`: one path per line, relative to the index's folder; `#`
+/// starts a comment.
 fn in_index(
     index: &Path,
     open: &mut Vec<PathBuf>,

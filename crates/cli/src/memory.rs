@@ -5,7 +5,8 @@ use std::fs;
 /// Bytes that are assumed to be available if the system does not say.
 const UNKNOWN: u64 = 2 << 30;
 
-/// Returns three quarters of the available memory, by the kernel's estimate and by the limit of the control group.
+/// Returns three quarters of the available memory, by the kernel's estimate and by the limit of the
+/// control group.
 pub(crate) fn default_budget() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
     let group = group_left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current");

@@ -93,9 +93,9 @@ impl BuildOptions {
     }
 }
 
-/// Describes how guests for `target` were built: `x86_64-unknown-none at opt-level 3 with overflow checks`. Packages
-/// for which the workspace sets other options, and libraries that come from build scripts, are named: cargo's
-/// messages give the options of each.
+/// Describes how guests for `target` were built: `x86_64-unknown-none at opt-level 3 with overflow
+/// checks`. Packages for which the workspace sets other options, and libraries that come from build
+/// scripts, are named: cargo's messages give the options of each.
 pub(crate) fn words(
     workspace: &Workspace,
     target: &str,

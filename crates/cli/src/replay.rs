@@ -58,7 +58,7 @@ pub(crate) fn replay(
     // The result that the check saved has more: the figures of the search.
     let is_kept = name.as_deref().is_some_and(|name| store.has(name));
     let trail = name.as_deref().map(|name| (name, &*text));
-    if !is_kept && let Err(error) = store.keep(&outcome, trail) {
+    if !is_kept && let Err(error) = store.save(&outcome, trail) {
         ui.warn(format!("the result is not saved for `show`: {error}"));
     }
     if ui.quiet() {

@@ -15,7 +15,8 @@ const VALUED: &str = "-C --codegen --cfg --check-cfg -L -l -A --allow -W --warn 
     --crate-type --remap-path-prefix --remap-path-scope --error-format --json --color --diagnostic-width \
     --explain --env-set";
 
-/// Instruction sets that the model's CPUID enumerates, by the compiler's names, and one feature that is not a set.
+/// Instruction sets that the model's CPUID enumerates, by the compiler's names, and one feature
+/// that is not a set.
 const ENUMERATED: [&str; 17] = [
     "x87",
     "fxsr",

@@ -36,8 +36,8 @@ const SUGGESTIONS: usize = 5;
 pub(crate) enum Match {
     /// The filter is a name, or else any part of one.
     Part,
-    /// The filter is a name, or its last parts after a `::`. Another scenario never takes the place of a missing
-    /// one.
+    /// The filter is a name, or its last parts after a `::`. Another scenario never takes the place
+    /// of a missing one.
     Called,
 }
 

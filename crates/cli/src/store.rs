@@ -134,7 +134,7 @@ impl ResultStore {
     }
 
     /// Saves an outcome and its trail, given by name and text.
-    pub(crate) fn keep(
+    pub(crate) fn save(
         &self,
         outcome: &Outcome,
         trail: Option<(&str, &str)>,
@@ -182,7 +182,8 @@ impl ResultStore {
         self.record(name).is_file()
     }
 
-    /// Returns the record that `name` means: the name or path of a trail, or the name of a scenario or a part of it.
+    /// Returns the record that `name` means: the name or path of a trail, or the name of a scenario
+    /// or a part of it.
     pub(crate) fn find(&self, name: &str) -> Result<ResultRecord, StoreError> {
         let path = Path::new(name);
         // A trail elsewhere may have the name of a saved one without being the same.

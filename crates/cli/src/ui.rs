@@ -173,7 +173,8 @@ fn style(role: Role) -> Style {
     }
 }
 
-/// Returns whether the locale is UTF-8. The first of the three variables that is set decides, as in `setlocale`.
+/// Returns whether the locale is UTF-8. The first of the three variables that is set decides, as in
+/// `setlocale`.
 fn locale_is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
     let set = |name: &&str| variable(name).filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set).unwrap_or_default();

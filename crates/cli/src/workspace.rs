@@ -113,10 +113,11 @@ fn workspace(manifest: &Path, metadata: &Metadata, guests: Vec<&Package>) -> Wor
     }
 }
 
-/// Returns Lamprey's folder in a target folder. If several workspaces share the target folder, each has a folder of
-/// its own there: cargo distinguishes members of two workspaces only by their path *below* the workspace's root, and
-/// takes the build of one for that of the other if names, versions and flags are the same and the sources of
-/// the other are older, as in two worktrees of one project.
+/// Returns Lamprey's folder in a target folder. If several workspaces share the target folder, each
+/// has a folder of its own there: cargo distinguishes members of two workspaces only by their path
+/// *below* the workspace's root, and takes the build of one for that of the other if names,
+/// versions and flags are the same and the sources of the other are older, as in two worktrees of
+/// one project.
 fn target(root: &Path, target: &Path) -> PathBuf {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     // A folder that does not exist yet is not a link to a shared one.

@@ -1,8 +1,9 @@
 //! Litmus tests: small programs of a few threads, and all the states they can end in.
 //!
-//! [`parse()`] reads herd's formats `X86_64` and `X86`, [`run()`] runs the test in every interleaving on the
-//! modelled machine, [`Report`] prints the result in herd's format, and [`Log`] reads the output of herd or litmus7,
-//! so that the sets of final states can be [compared](compare()).
+//! [`parse()`] reads herd's formats `X86_64` and `X86`, [`run()`] runs the test in every
+//! interleaving on the modelled machine, [`Report`] prints the result in herd's format, and [`Log`]
+//! reads the output of herd or litmus7, so that the sets of final states can be
+//! [compared](compare()).
 //!
 //! # Files
 //!
@@ -21,8 +22,8 @@
 //!
 //! - This crate has the syntax, iced the encoding, and the machine the effects of instructions: nothing
 //!   about memory ordering is decided here.
-//! - Anything that is not understood is an error with its position, and anything that is not modelled makes a test undecided;
-//!   neither counts as agreement.
+//! - Anything that is not understood is an error with its position, and anything that is not modelled
+//!   makes a test undecided; neither counts as agreement.
 //! - This crate prints nothing and reads no files.
 
 #![forbid(unsafe_code)]

@@ -162,8 +162,8 @@ impl StateDifference {
     }
 }
 
-/// Returns the difference between the final states of `test` and the entry of a log under its name, and the line of the
-/// entry. If there are several entries, one that agrees is enough.
+/// Returns the difference between the final states of `test` and the entry of a log under its name,
+/// and the line of the entry. If there are several entries, one that agrees is enough.
 ///
 /// # Panics
 ///
@@ -178,9 +178,9 @@ pub fn compare(
     agrees.or_else(|| compared().next()).expect("something is listed")
 }
 
-/// Returns the states that a processor has shown, by the entries of a log under the name of `test`, but that are not
-/// among its final states, and the line of the entry. A processor need not show all allowed states; if several runs
-/// are listed, each must be a subset.
+/// Returns the states that a processor has shown, by the entries of a log under the name of `test`,
+/// but that are not among its final states, and the line of the entry. A processor need not show
+/// all allowed states; if several runs are listed, each must be a subset.
 ///
 /// # Panics
 ///

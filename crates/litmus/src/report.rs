@@ -120,7 +120,8 @@ impl fmt::Display for Report<'_> {
         }
         writeln!(f, "{}", if self.is_ok() { "Ok" } else { "No" })?;
         writeln!(f, "Witnesses")?;
-        // A witness of `~exists` is a state that does not satisfy the formula; an observation counts the others.
+        // A witness of `~exists` is a state that does not satisfy the formula; an observation
+        // counts the others.
         let (witnesses, others) = match self.test.quantifier {
             Quantifier::NotExists => (self.negative, self.positive),
             _ => (self.positive, self.negative),

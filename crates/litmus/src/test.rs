@@ -74,8 +74,8 @@ pub struct Location {
     pub name: String,
     /// Its address.
     pub address: u64,
-    /// The addresses of the variable, or of the whole array, within which an access must stay. It starts at a word,
-    /// and the word after its last one belongs to no location.
+    /// The addresses of the variable, or of the whole array, within which an access must stay. It
+    /// starts at a word, and the word after its last one belongs to no location.
     pub extent: Range<u64>,
     /// Width and sign with which its value is printed.
     pub shape: Shape,

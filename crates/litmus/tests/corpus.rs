@@ -1,5 +1,5 @@
-//! The tests in `tests/litmus`: the final states that they list are those that the oracle allows, and those that the
-//! machine reaches.
+//! The tests in `tests/litmus`: the final states that they list are those that the oracle allows,
+//! and those that the machine reaches.
 //!
 //! `cargo xtask bless litmus` writes the states into the files. They come from the
 //! oracle, never from the machine.

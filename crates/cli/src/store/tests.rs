@@ -41,7 +41,7 @@ fn store() -> (tempfile::TempDir, ResultStore) {
 #[test]
 fn a_result_is_found_by_trail_by_path_and_by_scenario() {
     let (_folder, store) = store();
-    store.keep(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
+    store.save(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
     let (path, text) = store.find_trail("a.b-12ab").expect("there");
     assert_eq!(text, "the trail\n");
     assert_eq!(store.find_trail("a.b-12ab.trail").expect("there").1, text);
@@ -61,8 +61,8 @@ fn a_result_is_found_by_trail_by_path_and_by_scenario() {
 #[test]
 fn a_trail_outlives_the_result_after_it() {
     let (_folder, store) = store();
-    store.keep(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
-    store.keep(&outcome("a::b", false), None).expect("kept");
+    store.save(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
+    store.save(&outcome("a::b", false), None).expect("kept");
     assert_eq!(store.find("a::b").expect("there").outcome.verdict, Verdict::Pass);
     assert_eq!(store.find("a.b-12ab").expect("there").outcome.verdict, Verdict::Fail);
     let none = store.find_trail("a::b").expect_err("its result has none").to_string();
@@ -75,10 +75,10 @@ fn a_trail_outlives_the_result_after_it() {
 fn the_newest_finding_is_the_last_one() {
     let (_folder, store) = store();
     for name in ["b", "c", "a"] {
-        store.keep(&outcome(name, true), None).expect("kept");
+        store.save(&outcome(name, true), None).expect("kept");
         std::thread::sleep(std::time::Duration::from_millis(3));
     }
-    store.keep(&outcome("d", false), None).expect("kept");
+    store.save(&outcome("d", false), None).expect("kept");
     assert_eq!(store.newest_finding().expect("one").outcome.scenario, "a");
 }
 
@@ -88,7 +88,7 @@ fn a_name_of_no_result_or_of_several_is_an_error() {
     let nothing = store.find("x").expect_err("nothing").to_string();
     assert!(nothing.ends_with("`check` saves them"), "{nothing}");
     for name in ["a::one", "a::two"] {
-        store.keep(&outcome(name, true), None).expect("kept");
+        store.save(&outcome(name, true), None).expect("kept");
     }
     assert!(
         matches!(store.find("a::"), Err(StoreError::Several { names, .. }) if names.len() == 2)
@@ -109,7 +109,7 @@ fn no_name_leads_out_of_the_store() {
 #[test]
 fn a_broken_record_is_told_by_its_path() {
     let (_folder, store) = store();
-    store.keep(&outcome("a", true), Some(("a-1", "t"))).expect("kept");
+    store.save(&outcome("a", true), Some(("a-1", "t"))).expect("kept");
     fs::write(store.trails().join("a-1.json"), "{}").expect("written");
     let error = store.find("a-1").expect_err("broken").to_string();
     assert!(error.contains("a-1.json") && error.contains("version null"), "{error}");
@@ -119,7 +119,7 @@ fn a_broken_record_is_told_by_its_path() {
 fn no_other_result_is_shown_in_place_of_a_broken_one() {
     let (_folder, store) = store();
     for name in ["x::wrong", "x::wrong_too", "y"] {
-        store.keep(&outcome(name, true), None).expect("kept");
+        store.save(&outcome(name, true), None).expect("kept");
     }
     std::thread::sleep(std::time::Duration::from_millis(3));
     fs::write(store.last().join("x.wrong.json"), "{").expect("written");
@@ -135,7 +135,7 @@ fn no_other_result_is_shown_in_place_of_a_broken_one() {
         assert_eq!(store.find(name).expect("there").outcome.scenario, name);
     }
     std::thread::sleep(std::time::Duration::from_millis(3));
-    store.keep(&outcome("y", true), None).expect("kept");
+    store.save(&outcome("y", true), None).expect("kept");
     assert_eq!(store.newest_finding().expect("one").outcome.scenario, "y");
 }
 
@@ -143,7 +143,7 @@ fn no_other_result_is_shown_in_place_of_a_broken_one() {
 fn a_trail_elsewhere_is_not_taken_for_a_saved_one() {
     let (folder, store) = store();
     let text = "lamprey-trail 1\nscenario a::b\nimage a 0123456789abcdef\ncpu 0\n";
-    store.keep(&outcome("a::b", true), Some(("a.b-12ab", text))).expect("kept");
+    store.save(&outcome("a::b", true), Some(("a.b-12ab", text))).expect("kept");
     let copy = folder.path().join("a.b-12ab.trail");
     fs::write(&copy, text).expect("written");
     let copy = copy.to_str().expect("UTF-8");
@@ -160,6 +160,6 @@ fn a_trail_elsewhere_is_not_taken_for_a_saved_one() {
 #[test]
 fn an_unwritable_folder_is_reported_with_the_reason() {
     let store = ResultStore::new("/dev/null/x".into());
-    let error = store.keep(&outcome("a", true), None).expect_err("no folder").to_string();
+    let error = store.save(&outcome("a", true), None).expect_err("no folder").to_string();
     assert!(error.starts_with("/dev/null/x/last/a.json: cannot be written: "), "{error}");
 }

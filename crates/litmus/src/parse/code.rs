@@ -318,8 +318,9 @@ impl<'t> Parser<'_, 't> {
         }
     }
 
-    /// Puts the operands into the order of the manual. AT&T order is the reverse; for CMPXCHG and CMOVC herd
-    /// uses the manual's order for `X86_64`, too, so both orders are accepted if a memory operand distinguishes them.
+    /// Puts the operands into the order of the manual. AT&T order is the reverse; for CMPXCHG and
+    /// CMOVC herd uses the manual's order for `X86_64`, too, so both orders are accepted if a
+    /// memory operand distinguishes them.
     fn destination_first(
         &self,
         mnemonic: Mnemonic,

@@ -141,8 +141,8 @@ impl Parser<'_, '_> {
         Ok((quantifier, self.formula(named, 0)?))
     }
 
-    /// Parses a formula. `\/` binds least, then `/\`, then `=>`, then `~`, as in herd's grammar (`lib/stateParser.mly`).
-    /// `depth` is the number of formulas around this one.
+    /// Parses a formula. `\/` binds least, then `/\`, then `=>`, then `~`, as in herd's grammar
+    /// (`lib/stateParser.mly`). `depth` is the number of formulas around this one.
     fn formula(
         &mut self,
         named: &mut NamedObservables,

@@ -73,8 +73,8 @@ pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
     Ok(test)
 }
 
-/// Refuses a test that is for another architecture, before comments are searched: tests in C contain `(*x`, which
-/// does not start a comment.
+/// Refuses a test that is for another architecture, before comments are searched: tests in C
+/// contain `(*x`, which does not start a comment.
 fn architecture(file: &str, text: &str) -> Result<(), ParseError> {
     let start = text.find(|c: char| !c.is_whitespace()).unwrap_or(text.len());
     let rest = &text[start..];
@@ -158,8 +158,8 @@ impl Declared {
         self.shape.unwrap_or(Shape::UNTYPED)
     }
 
-    /// Returns the size in bytes. A location without a declared type is an `int`, but is wider if the test accesses
-    /// more of it, or if it may hold an address.
+    /// Returns the size in bytes. A location without a declared type is an `int`, but is wider if
+    /// the test accesses more of it, or if it may hold an address.
     fn bytes(&self) -> u64 {
         let holds_address = self.initial.iter().any(|value| DATA.contains(value));
         match (self.shape, self.count) {
@@ -354,7 +354,8 @@ impl<'s, 't> Parser<'s, 't> {
         self.ahead(1) == ":" && thread_number(self.peek()).is_some()
     }
 
-    /// Parses `0:rax`: returns the thread, the full-width register, the shape of the named part, and the printed name.
+    /// Parses `0:rax`: returns the thread, the full-width register, the shape of the named part,
+    /// and the printed name.
     fn register_of_thread(&mut self) -> Result<(u8, Register, Shape, String), ParseError> {
         let thread = thread_number(self.peek()).ok_or_else(|| self.wanted("a thread", "here"))?;
         if usize::from(thread) >= MAX_THREADS {

@@ -7,10 +7,11 @@
 //! - *global order*: program order but for plain store to load, MFENCE, what LOCK implies, external
 //!   reads-from, coherence and from-reads have no cycle.
 //!
-//! Accesses of different widths meet in *cells*, the parts of a word that no access divides further:
-//! reads-from is chosen for each cell, and coherence orders all stores to a word. The papers say nothing about
-//! reads that need some bytes from an own store and others from elsewhere. Here such a read comes after the store in
-//! the global order, as on processors when forwarding fails: this is a choice (`docs/litmus.md`).
+//! Accesses of different widths meet in *cells*, the parts of a word that no access divides
+//! further: reads-from is chosen for each cell, and coherence orders all stores to a word. The
+//! papers say nothing about reads that need some bytes from an own store and others from elsewhere.
+//! Here such a read comes after the store in the global order, as on processors when forwarding
+//! fails: this is a choice (`docs/litmus.md`).
 
 use std::collections::BTreeSet;
 
@@ -263,7 +264,8 @@ impl Execution {
         has_half && later.next() != Some(read + 1)
     }
 
-    /// Returns whether the youngest own store that comes before this read and overlaps it lacks some of its bytes.
+    /// Returns whether the youngest own store that comes before this read and overlaps it lacks
+    /// some of its bytes.
     fn waits(&self, read: usize) -> bool {
         let EventNode { thread, event } = &self.nodes[read];
         let bytes = event.bits().0;

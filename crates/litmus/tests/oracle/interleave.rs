@@ -33,7 +33,8 @@ pub(crate) fn final_memories(candidate: &[&Trace], start: &Memory) -> BTreeSet<M
     ends
 }
 
-/// Takes the next event of a trace, or both halves of a LOCKed one. Returns false if a load does not return its value.
+/// Takes the next event of a trace, or both halves of a LOCKed one. Returns false if a load does
+/// not return its value.
 fn step(trace: &Trace, place: &mut usize, memory: &mut Memory) -> bool {
     loop {
         let event = trace.events[*place];

@@ -128,7 +128,8 @@ fn of_thread(
     done
 }
 
-/// Returns the values that a load could return: for each part of its bytes that no access divides, the value of any store.
+/// Returns the values that a load could return: for each part of its bytes that no access divides,
+/// the value of any store.
 fn values(at: At, stores: &BTreeSet<(u64, u8, u64)>) -> BTreeSet<u64> {
     let end = at.va + u64::from(at.size);
     let over: Vec<_> =
