@@ -87,7 +87,9 @@ fn heading(words: &str) -> Result<(usize, Vec<LitmusModel>), String> {
             "tso" => LitmusModel::Tso,
             "sc" => LitmusModel::Sc,
             _ => {
-                return Err(format!("there is no memory model `{word}`; the models are tso and sc"));
+                return Err(format!(
+                    "there is no memory model `{word}`; the models are tso and sc"
+                ));
             }
         });
     }
