@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Atomic writes of files.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// Writes `text` to `path`: into a file beside it that then takes its place. What is no regular
-/// file is written as it is, and so is an open descriptor like `/dev/stdout`, whatever file is behind it; a
-/// symbolic link keeps pointing where it does.
+/// Writes `text` to `path`: to a temporary file beside it that then replaces it. A file that is not regular is
+/// written directly, and so is an open descriptor like `/dev/stdout`, whatever file is behind it; a
+/// symbolic link is not replaced.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(number) = descriptor(path) {
         return opened(&number, path)?.write_all(text.as_bytes());
@@ -26,7 +26,7 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Could [`write()`] write there? Asked before work begins that would else be lost.
+/// Checks that [`write()`] could write there, before work starts that would otherwise be lost.
 pub(crate) fn can_write(named: &Path) -> io::Result<()> {
     let path = behind_links(named);
     if path.is_dir() {
@@ -42,8 +42,8 @@ fn behind_links(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// A file to write to what is open there already. It is neither replaced nor cut, and whoever writes there
-/// after us goes on behind our text: a copy of the descriptor has the same position.
+/// Opens a copy of a descriptor that is already open. Its file is neither replaced nor truncated, and later
+/// writers continue after our text: a copy of the descriptor shares the position.
 fn opened(number: &str, path: &Path) -> io::Result<File> {
     match number {
         "1" => io::stdout().as_fd().try_clone_to_owned().map(File::from),
@@ -52,7 +52,8 @@ fn opened(number: &str, path: &Path) -> io::Result<File> {
     }
 }
 
-/// The number of the descriptor of this process that `path` names, such as `/dev/stdout` or a link to it.
+/// Returns the number of the descriptor of this process that `path` names, such as `/dev/stdout` or
+/// a link to it.
 fn descriptor(path: &Path) -> Option<String> {
     const LINKS: usize = 8;
     let mut path = path.to_owned();
@@ -76,9 +77,9 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    // For the plain reason: the error of the file itself would name a file nobody asked for.
+    // Gives the plain reason: the error of the temporary file would name a file that the user does not know.
     folder.metadata()?;
-    // As readable as any new file: the umask decides.
+    // Makes it as readable as any new file: the umask decides.
     let mode = Permissions::from_mode(0o666);
     tempfile::Builder::new().prefix(".lamprey-").permissions(mode).tempfile_in(folder)
 }

@@ -1,5 +1,5 @@
-//! Building guests: cargo, with the stable toolchain and the kernels' own target where it is installed, and
-//! the flags that make a kernel image of the result.
+//! Builds guests with cargo: with the stable toolchain, the target of kernels if it is installed, and
+//! the flags that make the result a kernel image.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,49 +12,49 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use cargo_metadata::{Artifact, Message, TargetKind};
 
-use crate::args::{Color, Look, Target};
+use crate::args::{Color, StyleArgs, TargetArg};
 use crate::atomic;
 use crate::profile;
 use crate::rustflags;
-use crate::target_os::{self, Question};
+use crate::target_os::{self, OsCondition};
 use crate::ui::Ui;
 use crate::workspace::Workspace;
 
-/// Where the parts of a guest are linked.
+/// The linker script of guests.
 const LINKER_SCRIPT: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/lamprey/lamprey.ld"));
 
 include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/lamprey/flags.rs"));
 
-/// There are no guests.
+/// The reason why guests were not built.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BuildError {
-    /// cargo is not there
+    /// cargo cannot be started
     #[error("{}: cannot be started: {reason}; put cargo into PATH or name it in CARGO", cargo.display())]
     NoCargo {
-        /// What was tried.
+        /// The program that was started.
         cargo: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: io::Error,
     },
-    /// the linker script cannot be put beside the guests
+    /// the linker script cannot be written
     #[error(
         "{}: the linker script cannot be written: {reason}; CARGO_TARGET_DIR names a folder for builds \
-         in place of this one",
+         instead of this one",
         path.display()
     )]
     Script {
-        /// Where.
+        /// The folder of results.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: io::Error,
     },
-    /// what cargo says cannot be read
+    /// cargo's messages cannot be read
     #[error("{}: cargo's messages cannot be read: {reason}", manifest.display())]
     Messages {
         /// The manifest.
         manifest: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: io::Error,
     },
     /// cargo failed
@@ -65,26 +65,26 @@ pub(crate) enum BuildError {
     Failed {
         /// The manifest.
         manifest: PathBuf,
-        /// How cargo ended.
+        /// Cargo's exit status.
         status: ExitStatus,
-        /// What the sources lack.
+        /// Attributes that the sources lack.
         hint: String,
     },
-    /// the target that was asked for is not there
+    /// the requested target is not installed
     #[error(
         "--target {BARE}: the compiler's library for it is not in {}; `rustup target add {BARE}` \
-         installs it, --target {HOST} does without",
+         installs it, --target {HOST} does not need it",
         .0.display()
     )]
     NoTarget(PathBuf),
-    /// cargo puts both at one place
+    /// two executables have the same path
     #[error(
         "{}: two packages of the workspace have an executable of this name; give each [[bin]] its own, or \
          name one package's manifest with --manifest-path",
         .0.display()
     )]
     SameName(PathBuf),
-    /// nothing in the workspace is an executable
+    /// the workspace has no executables
     #[error(
         "{}: no guest executables; a guest is a package with a src/main.rs (`lamprey new NAME`)",
         .0.display()
@@ -92,19 +92,19 @@ pub(crate) enum BuildError {
     NoExecutables(PathBuf),
 }
 
-/// Guests that were built.
+/// The result of a build of guests.
 pub(crate) struct Built {
-    /// Their executables, in a fixed order.
+    /// The executables, in a fixed order.
     pub(crate) images: Vec<PathBuf>,
-    /// How they were built, for the bounds of their verdicts.
+    /// Description of the build, for the bounds of verdicts.
     pub(crate) words: String,
 }
 
-/// Builds the guests.
+/// Builds the guests of `workspace`.
 pub(crate) fn build(
     workspace: &Workspace,
-    target: Option<Target>,
-    look: &Look,
+    target: Option<TargetArg>,
+    style: &StyleArgs,
     ui: &mut Ui,
 ) -> Result<Built, BuildError> {
     let target = name_of(choose(target, &folder_of_library())?);
@@ -118,7 +118,7 @@ pub(crate) fn build(
     for warning in settings.warnings {
         ui.warn(warning);
     }
-    let mut command = command(workspace, target, &settings.config, flags, look);
+    let mut command = command(workspace, target, &settings.config, flags, style);
     let mut cargo = command
         .spawn()
         .map_err(|reason| BuildError::NoCargo { cargo: command.get_program().into(), reason })?;
@@ -146,7 +146,7 @@ pub(crate) fn build(
         }
     }
     if target == HOST {
-        warn_of_questions(workspace, &artifacts, ui);
+        warn_of_os_conditions(workspace, &artifacts, ui);
     }
     let manifest = workspace.manifest.clone();
     match (cargo.wait(), unread) {
@@ -166,8 +166,8 @@ pub(crate) fn build(
     }
 }
 
-/// What each of these files lacks of what makes an executable a guest, a line each. It is asked only where
-/// the build has failed: the linker's reasons do not tell it.
+/// Returns a line for each of these files that lacks something an executable needs to be a guest.
+/// It is called only after a failed build, because the linker's messages do not mention it.
 fn lacking(mains: &[PathBuf]) -> String {
     let mut hint = String::new();
     for main in mains {
@@ -182,17 +182,17 @@ fn lacking(mains: &[PathBuf]) -> String {
         }
         if !mentions_library(main.parent().unwrap_or(main), DEPTH) {
             hint += &format!(
-                "\n  {path}: nothing there uses `lamprey`, so that it is not linked; write `use lamprey as _;`"
+                "\n  {path}: nothing there uses `lamprey`, so it is not linked; write `use lamprey as _;`"
             );
         }
     }
     hint
 }
 
-/// Deeper folders of sources are not looked through.
+/// Depth to which folders of sources are searched.
 const DEPTH: usize = 8;
 
-/// Does a source in `folder`, or below it, name the library?
+/// Returns whether a source in `folder`, or below it, names the library.
 fn mentions_library(folder: &Path, depth: usize) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).any(|path| match path.is_dir() {
@@ -204,36 +204,36 @@ fn mentions_library(folder: &Path, depth: usize) -> bool {
     })
 }
 
-/// Warns of packages that ask for the operating system in guests for the host's target.
-fn warn_of_questions(workspace: &Workspace, artifacts: &[Artifact], ui: &mut Ui) {
+/// Warns of packages that test the operating system in guests for the host's target.
+fn warn_of_os_conditions(workspace: &Workspace, artifacts: &[Artifact], ui: &mut Ui) {
     let folder = workspace.target.join(HOST);
-    let questions = target_os::questions(artifacts, &folder, &workspace.root);
-    if questions.is_empty() {
+    let conditions = target_os::conditions(artifacts, &folder, &workspace.root);
+    if conditions.is_empty() {
         return;
     }
     let mut text = format!(
         "guests are built for {HOST}, where target_os is \"linux\" and not \"none\" as in a kernel: \
-         what asks for it may be other code than a kernel runs"
+         code that tests it may differ from the code of a kernel"
     );
-    for Question { package, file, line, asked } in questions {
-        text += &format!("\n  {package} asks for `{asked}`: {}:{line}", file.display());
+    for OsCondition { package, file, line, condition } in conditions {
+        text += &format!("\n  {package} tests `{condition}`: {}:{line}", file.display());
     }
     text += &match is_installed(&folder_of_library()) {
-        true => format!("\n  --target {BARE} builds it as for a kernel"),
+        true => format!("\n  --target {BARE} builds them as for a kernel"),
         false => format!("\n  `rustup target add {BARE}` installs the target of kernels"),
     };
     ui.warn(text);
 }
 
-/// What cargo and the compiler call it.
-pub(crate) fn name_of(target: Target) -> &'static str {
+/// Returns the name of the target for cargo and the compiler.
+pub(crate) fn name_of(target: TargetArg) -> &'static str {
     match target {
-        Target::Bare => BARE,
-        Target::Host => HOST,
+        TargetArg::Bare => BARE,
+        TargetArg::Host => HOST,
     }
 }
 
-/// Where the compiler's own library for [`BARE`] is, or would be.
+/// Returns the folder of the compiler's own library for [`BARE`], which need not exist.
 fn folder_of_library() -> PathBuf {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).args(["--print", "target-libdir", "--target", BARE]).output();
@@ -241,7 +241,8 @@ fn folder_of_library() -> PathBuf {
     text.unwrap_or_default().into()
 }
 
-/// Returns whether the compiler's own library is there. A folder for it, which rustup leaves behind, is not enough.
+/// Returns whether the compiler's own library is installed. Its folder alone, which rustup leaves
+/// behind, is not enough.
 fn is_installed(library: &Path) -> bool {
     let is_core = |entry: fs::DirEntry| {
         let name = entry.file_name();
@@ -251,13 +252,13 @@ fn is_installed(library: &Path) -> bool {
     fs::read_dir(library).is_ok_and(|files| files.flatten().any(is_core))
 }
 
-/// The target that was asked for, or the better one of those that are installed.
-fn choose(asked: Option<Target>, library: &Path) -> Result<Target, BuildError> {
+/// Returns the requested target, or without one the better one of those that are installed.
+fn choose(asked: Option<TargetArg>, library: &Path) -> Result<TargetArg, BuildError> {
     match asked {
-        Some(Target::Host) => Ok(Target::Host),
-        _ if is_installed(library) => Ok(Target::Bare),
-        Some(Target::Bare) => Err(BuildError::NoTarget(library.to_owned())),
-        None => Ok(Target::Host),
+        Some(TargetArg::Host) => Ok(TargetArg::Host),
+        _ if is_installed(library) => Ok(TargetArg::Bare),
+        Some(TargetArg::Bare) => Err(BuildError::NoTarget(library.to_owned())),
+        None => Ok(TargetArg::Host),
     }
 }
 
@@ -277,7 +278,7 @@ fn command(
     target: &str,
     settings: &[&str],
     flags: OsString,
-    look: &Look,
+    style: &StyleArgs,
 ) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -290,12 +291,12 @@ fn command(
         command.args(["--package", package]);
     }
     command.arg("--message-format=json-render-diagnostics");
-    match look.color {
+    match style.color {
         Color::Auto => {}
         Color::Always => drop(command.args(["--color", "always"])),
         Color::Never => drop(command.args(["--color", "never"])),
     }
-    if look.quiet {
+    if style.quiet {
         command.arg("--quiet");
     }
     for variable in NOT_FOR_GUESTS {
@@ -303,13 +304,14 @@ fn command(
     }
     command.env("CARGO_ENCODED_RUSTFLAGS", flags);
     command.env("CARGO_TARGET_DIR", &workspace.target);
-    // A folder for intermediate files that several workspaces share would mix their artefacts again.
+    // A shared folder for intermediate files would mix the artefacts of several workspaces again.
     command.env("CARGO_BUILD_BUILD_DIR", &workspace.target);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }
 
-/// The linker script as a file. Its name tells its text, so that another text links anew.
+/// Writes the linker script to a file and returns its path. The name depends on the text, so a
+/// changed script relinks.
 fn write_script(target: &Path) -> Result<PathBuf, BuildError> {
     let mut hasher = DefaultHasher::new();
     LINKER_SCRIPT.hash(&mut hasher);
@@ -360,13 +362,13 @@ mod tests {
             mains: vec!["/w/src/main.rs".into()],
             target: "/w/target/lamprey".into(),
         };
-        let look = Look { color: Color::Auto, width: 79, quiet: false, verbose: false };
+        let style = StyleArgs { color: Color::Auto, width: 79, quiet: false, verbose: false };
         for target in [HOST, BARE] {
             let flags = encoded(&["--cfg".into(), "a b".into()], target, Path::new("/x.ld"));
             let mut theirs_first = OsString::from("--cfg\x1fa b\x1f");
             theirs_first.push(encoded_flags(target, Path::new("/x.ld")));
             assert_eq!(flags, theirs_first);
-            let command = command(&workspace, target, &PROFILE, flags, &look);
+            let command = command(&workspace, target, &PROFILE, flags, &style);
             let args: Vec<_> = command.get_args().collect();
             assert!(args.windows(2).any(|pair| pair == ["--target", target]), "{args:?}");
             let flags = command.get_envs().find(|(name, _)| *name == "CARGO_ENCODED_RUSTFLAGS");
@@ -382,7 +384,8 @@ mod tests {
             fs::write(&main, text).expect("written");
             lacking(std::slice::from_ref(&main)).replace(&main.display().to_string(), "M")
         };
-        let unused = "\n  M: nothing there uses `lamprey`, so that it is not linked; write `use lamprey as _;`";
+        let unused =
+            "\n  M: nothing there uses `lamprey`, so it is not linked; write `use lamprey as _;`";
         assert_eq!(
             of("fn main() {}"),
             format!("\n  M: a guest needs `#![no_std]` and `#![no_main]`{unused}")
@@ -398,14 +401,14 @@ mod tests {
     fn kernels_own_target_is_taken_where_its_library_is() {
         let folder = tempfile::tempdir().expect("a folder");
         let choose = |asked| choose(asked, folder.path());
-        // A folder that is there, as rustup leaves one behind, is not enough.
-        assert_eq!(choose(None).expect("always"), Target::Host);
-        let error = choose(Some(Target::Bare)).expect_err("not there").to_string();
+        // A folder without a library, as rustup leaves behind, is not enough.
+        assert_eq!(choose(None).expect("always"), TargetArg::Host);
+        let error = choose(Some(TargetArg::Bare)).expect_err("not there").to_string();
         assert!(error.contains("`rustup target add x86_64-unknown-none`"), "{error}");
         fs::write(folder.path().join("libcore-0123.rlib"), "").expect("written");
-        assert_eq!(choose(None).expect("always"), Target::Bare);
-        assert_eq!(choose(Some(Target::Bare)).expect("there"), Target::Bare);
-        assert_eq!(choose(Some(Target::Host)).expect("always"), Target::Host);
+        assert_eq!(choose(None).expect("always"), TargetArg::Bare);
+        assert_eq!(choose(Some(TargetArg::Bare)).expect("there"), TargetArg::Bare);
+        assert_eq!(choose(Some(TargetArg::Host)).expect("always"), TargetArg::Host);
     }
 
     #[test]

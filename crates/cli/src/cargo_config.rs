@@ -1,6 +1,6 @@
-//! Reads the compiler's flags in cargo's configuration files.
+//! Reads compiler flags from cargo's configuration files.
 //!
-//! They are read as cargo reads them: `.cargo/config.toml` of a folder and of those above it, then that of
+//! It reads them as cargo does: `.cargo/config.toml` of a folder and of those above it, then that of
 //! `$CARGO_HOME`; a nearer file wins, and lists are joined, the nearest last.
 
 use std::fs;
@@ -9,24 +9,24 @@ use std::slice;
 
 use toml::{Table, Value};
 
-/// The depth to which included files are read.
+/// Depth to which included files are read.
 const INCLUDES: usize = 8;
 
 /// Configuration files, the nearest last.
 #[derive(Debug, Default)]
-pub(crate) struct Config {
+pub(crate) struct CargoConfig {
     files: Vec<Table>,
     /// Files that cannot be read, each with the reason.
     pub(crate) unread: Vec<String>,
 }
 
-impl Config {
+impl CargoConfig {
     /// Reads the files of `folder`, of those above it and of cargo's own folder `home`.
     pub(crate) fn read(folder: &Path, home: Option<&Path>) -> Self {
         let mut paths: Vec<PathBuf> = Vec::new();
         let folders = folder.ancestors().map(|folder| folder.join(".cargo"));
         for folder in folders.chain(home.map(Path::to_owned)) {
-            // Of the two names cargo prefers the old one.
+            // Cargo prefers the old name of the two.
             let names = ["config", "config.toml"].map(|name| folder.join(name));
             let file = names.into_iter().find(|path| path.is_file());
             paths.extend(file.filter(|path| !paths.contains(path)));
@@ -49,7 +49,7 @@ impl Config {
         };
         for file in included(&table) {
             let file = path.parent().unwrap_or(path).join(file);
-            // What need not be there is left out, as cargo does.
+            // Like cargo, leaves out files that do not exist.
             if includes > 0 && file.is_file() {
                 self.add(&file, includes - 1);
             }
@@ -93,7 +93,7 @@ impl Config {
     }
 }
 
-/// The value at `path` in `table`.
+/// Returns the value at `path` in `table`.
 pub(crate) fn value<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
     let (last, tables) = path.split_last()?;
     tables.iter().try_fold(table, |table, key| table.get(*key)?.as_table())?.get(*last)
@@ -136,14 +136,14 @@ mod tests {
         write(&at("a/.cargo/more.toml"), &list("included"));
         let nearest = list("nearest") + "include = [{ path = \"../../.cargo/more.toml\" }]\n";
         write(&at("a/b/.cargo/config.toml"), &nearest);
-        let config = Config::read(&at("a/b"), Some(&at("home")));
+        let config = CargoConfig::read(&at("a/b"), Some(&at("home")));
         assert_eq!(config.rustflags(&["build"]), ["home", "above", "included", "nearest"]);
-        // Cargo's own folder is not read again where it is above, too.
-        let config = Config::read(&at("a/b"), Some(&at("a/.cargo")));
+        // Cargo's own folder is not read twice if it is also above.
+        let config = CargoConfig::read(&at("a/b"), Some(&at("a/.cargo")));
         assert_eq!(config.rustflags(&["build"]), ["above", "included", "nearest"]);
-        // The old name wins, and a text is no list: it takes the place of what was farther.
+        // The old name wins, and a string is not a list: it replaces values of farther files.
         write(&at("a/b/.cargo/config"), "build.rustflags = \" two  words\"\n");
-        let config = Config::read(&at("a/b"), Some(&at("home")));
+        let config = CargoConfig::read(&at("a/b"), Some(&at("home")));
         assert_eq!(config.rustflags(&["build"]), ["two", "words"]);
         assert_eq!(config.unread, [""; 0]);
     }
@@ -153,7 +153,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(".cargo/config.toml");
         write(&path, "build = [\n");
-        let config = Config::read(folder.path(), None);
+        let config = CargoConfig::read(folder.path(), None);
         assert_eq!(config.rustflags(&["build"]), [""; 0]);
         let [reason] = &config.unread[..] else { panic!("{:?}", config.unread) };
         assert!(reason.starts_with(&format!("{}: ", path.display())), "{reason}");

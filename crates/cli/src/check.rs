@@ -1,4 +1,4 @@
-//! `check`: builds, explores, tells and keeps.
+//! `check`: builds guests, checks scenarios, and prints and saves results.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -9,7 +9,7 @@ use outcome::{Outcome, Verdict};
 use report::Context;
 use unicode_width::UnicodeWidthStr;
 
-use crate::args::{Check, Format, Look, Model, Tlb};
+use crate::args::{CheckArgs, Format, ModelArg, StyleArgs, TlbArg};
 use crate::atomic;
 use crate::commands::Commands;
 use crate::error::Error;
@@ -17,67 +17,72 @@ use crate::exit::Exit;
 use crate::guests::{self, Opened, Origin};
 use crate::interrupt;
 use crate::memory;
-use crate::pool::{Allowance, Job, News, Pool};
+use crate::pool::{Allowance, Job, Pool, PoolEvent};
 use crate::progress::Meter;
+use crate::reporter::{Piece, Reporter, plain};
 use crate::select::{Match, select};
-use crate::store::Store;
-use crate::teller::{Piece, Teller, plain};
+use crate::store::ResultStore;
 use crate::ui::{OutputError, Ui};
 
-/// Carries out `check`.
-pub(crate) fn check(program: &str, args: &Check, look: &Look, ui: &mut Ui) -> Result<Exit, Error> {
+/// Runs `check`.
+pub(crate) fn check(
+    program: &str,
+    args: &CheckArgs,
+    style: &StyleArgs,
+    ui: &mut Ui,
+) -> Result<Exit, Error> {
     if let Some(path) = &args.output {
-        // Better now than after an hour.
+        // Fails now rather than after an hour.
         let path = path.clone();
         atomic::can_write(&path).map_err(|reason| Error::Report { path, reason })?;
     }
-    let origin = Origin::of(&args.source)?;
-    let guests = origin.open(look, ui)?;
+    let origin = Origin::of(&args.guests)?;
+    let guests = origin.open(style, ui)?;
     let jobs = select_jobs(&guests, args, ui)?;
     let threads = threads(args, jobs.len());
     let allowance = allowance(args, threads);
     announce(&guests, &jobs, ui);
 
-    let commands = Commands::new(program, &args.source);
-    let mut session = Session::new(args, &jobs, origin.store(), commands, ui);
+    let commands = Commands::new(program, &args.guests);
+    let mut session = CheckSession::new(args, &jobs, origin.store(), commands, ui);
     let pool = Pool::new(&jobs, allowance);
     let mut meter = Meter::new();
     let heard = pool.run(threads, |news| match news {
-        News::Tick => {
+        PoolEvent::Tick => {
             let name = |job: usize| jobs[job].scenario.clone();
             meter.tick(session.ui, &pool.running(), name, &allowance);
             Ok(())
         }
-        // What was told to end because another failed says nothing of its own.
-        News::Ended { cut: true, outcome, .. }
-            if outcome.verdict == Verdict::Undecided && !interrupt::asked() =>
+        // A search that was stopped because another failed has no result of its own.
+        PoolEvent::Ended { cut: true, outcome, .. }
+            if outcome.verdict == Verdict::Undecided && !interrupt::is_requested() =>
         {
             Ok(())
         }
-        News::Ended { job, outcome, trail, .. } => {
+        PoolEvent::Ended { job, outcome, trail, .. } => {
             if args.fail_fast && Exit::of([outcome.verdict]) == Exit::Violated {
                 pool.stop();
             }
             session.ended(job, *outcome, trail)
         }
-        News::Gone { reason } => {
+        PoolEvent::Gone { reason } => {
             session.ui.error(reason);
             session.worst = session.worst.or(Some(Exit::Refused));
             Ok(())
         }
-        News::Panicked { job } => {
+        PoolEvent::Panicked { job } => {
             session.ui.error(format!("{}: no verdict", jobs[job].scenario));
             session.worst = Some(Exit::Bug);
             Ok(())
         }
     });
     session.ui.clear_status();
-    // What is known is written even if nobody reads standard output.
+    // Writes the results so far even if the reader of standard output is gone.
     let ended = session.end(heard.is_ok());
     heard.map_err(Error::from).and(ended)
 }
 
-fn select_jobs(guests: &[Opened], args: &Check, ui: &mut Ui) -> Result<Vec<Job>, Error> {
+fn select_jobs(guests: &[Opened], args: &CheckArgs, ui: &mut Ui) -> Result<Vec<Job>, Error> {
     let all = guests::scenarios(guests);
     let names: Vec<&str> = all.iter().map(|(_, scenario)| scenario.name.as_str()).collect();
     let by = if args.bisect { Match::Called } else { Match::Part };
@@ -96,27 +101,27 @@ fn select_jobs(guests: &[Opened], args: &Check, ui: &mut Ui) -> Result<Vec<Job>,
     Ok(selected.into_iter().map(job).collect())
 }
 
-fn threads(args: &Check, jobs: usize) -> usize {
+fn threads(args: &CheckArgs, jobs: usize) -> usize {
     let processors = || thread::available_parallelism().map_or(1, usize::from);
     args.jobs.map_or_else(processors, usize::from).min(jobs)
 }
 
-/// The machine that was asked for.
-fn config(args: &Check) -> Config {
+/// Returns the configuration of the machine.
+fn config(args: &CheckArgs) -> Config {
     let memory_model = match args.model {
-        Model::Tso => MemoryModel::Tso,
-        Model::Sc => MemoryModel::Sc,
+        ModelArg::Tso => MemoryModel::Tso,
+        ModelArg::Sc => MemoryModel::Sc,
     };
     let fill = match args.tlb {
-        Tlb::Adversarial => Fill::Adversarial,
-        Tlb::Retain => Fill::Retain,
-        Tlb::Eager => Fill::Eager,
+        TlbArg::Adversarial => Fill::Adversarial,
+        TlbArg::Retain => Fill::Retain,
+        TlbArg::Eager => Fill::Eager,
     };
     Config { fill, memory_model, masking: !args.no_masking }
 }
 
-/// Searches that run at once share the memory.
-fn allowance(args: &Check, threads: usize) -> Allowance {
+/// Returns the budget of each search. Concurrent searches share the memory.
+fn allowance(args: &CheckArgs, threads: usize) -> Allowance {
     let memory = args.budget.memory.unwrap_or_else(memory::default_budget);
     Allowance {
         seconds: args.budget.time,
@@ -127,7 +132,7 @@ fn allowance(args: &Check, threads: usize) -> Allowance {
     }
 }
 
-/// `    Checking 5 scenarios of seed (3f9a1c0e), example (a01be77d)`
+/// Prints `    Checking 5 scenarios of seed (3f9a1c0e), example (a01be77d)`.
 fn announce(guests: &[Opened], jobs: &[Job], ui: &mut Ui) {
     let used = guests.iter().filter(|opened| jobs.iter().any(|job| job.image == opened.path));
     let told = used.map(|opened| {
@@ -140,36 +145,36 @@ fn announce(guests: &[Opened], jobs: &[Job], ui: &mut Ui) {
     ui.state("Checking", &format!("{scenarios} of {}", told.join(", ")));
 }
 
-/// What has ended so far, and how it is told.
-struct Session<'a> {
-    args: &'a Check,
+/// A check in progress: the results so far, and where they go.
+struct CheckSession<'a> {
+    args: &'a CheckArgs,
     ui: &'a mut Ui,
-    store: Store,
+    store: ResultStore,
     commands: Commands,
-    teller: Teller,
+    reporter: Reporter,
     jobs: usize,
     name_width: usize,
     began: Instant,
     ended: BTreeMap<usize, (Outcome, Context)>,
-    /// What is worse than any verdict.
+    /// An exit that takes precedence over any verdict.
     worst: Option<Exit>,
-    keeps: bool,
+    saves: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a> CheckSession<'a> {
     fn new(
-        args: &'a Check,
+        args: &'a CheckArgs,
         jobs: &[Job],
-        store: Store,
+        store: ResultStore,
         commands: Commands,
         ui: &'a mut Ui,
     ) -> Self {
         let name_width = jobs.iter().map(|job| job.scenario.width()).max().unwrap_or_default();
-        // With -o the report goes there, and the text form is what a person reads meanwhile.
+        // With -o the report goes to the file, and standard output has the text form meanwhile.
         let format = if args.output.is_some() { Format::Text } else { args.format };
         Self {
             args,
-            teller: Teller::new(format, ui.options(), ui.quiet(), name_width),
+            reporter: Reporter::new(format, ui.options(), ui.quiet(), name_width),
             ui,
             store,
             commands,
@@ -178,7 +183,7 @@ impl<'a> Session<'a> {
             began: Instant::now(),
             ended: BTreeMap::new(),
             worst: None,
-            keeps: true,
+            saves: true,
         }
     }
 
@@ -189,26 +194,26 @@ impl<'a> Session<'a> {
         trail: Option<(String, String)>,
     ) -> Result<(), OutputError> {
         let trail = trail.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-        let kept = self.store.keep(&outcome, trail);
-        let name = trail.map(|(name, _)| name).filter(|_| kept.is_ok());
-        if let Err(error) = kept
-            && std::mem::take(&mut self.keeps)
+        let saved = self.store.save(&outcome, trail);
+        let name = trail.map(|(name, _)| name).filter(|_| saved.is_ok());
+        if let Err(error) = saved
+            && std::mem::take(&mut self.saves)
         {
-            self.ui.warn(format!("results are not kept for `show` and `replay`: {error}"));
+            self.ui.warn(format!("results are not saved for `show` and `replay`: {error}"));
         }
         let context = self.commands.context(name);
-        let pieces = self.teller.tell(&outcome, &context);
+        let pieces = self.reporter.outcome(&outcome, &context);
         self.ended.insert(job, (outcome, context));
         self.print(&pieces)
     }
 
-    /// The end of the report, the file, and the exit code.
+    /// Prints the end of the report, writes the file, and returns the exit code.
     fn end(self, is_read: bool) -> Result<Exit, Error> {
         let seconds = self.began.elapsed().as_secs_f64();
         let missing = self.jobs - self.ended.len();
         let (outcomes, contexts): (Vec<_>, Vec<_>) = self.ended.into_values().unzip();
         if is_read {
-            let pieces = self.teller.end(&outcomes, seconds);
+            let pieces = self.reporter.end(&outcomes, seconds);
             pieces.iter().try_for_each(|piece| print(self.ui, piece))?;
         }
         if missing > 0 && is_read {
@@ -216,17 +221,17 @@ impl<'a> Session<'a> {
         }
         if let Some(path) = &self.args.output {
             let options = self.ui.options();
-            let mut teller =
-                Teller::new(self.args.format, options, self.ui.quiet(), self.name_width);
+            let mut reporter =
+                Reporter::new(self.args.format, options, self.ui.quiet(), self.name_width);
             let told = outcomes.iter().zip(&contexts);
-            let mut pieces: Vec<Piece> = told.flat_map(|(o, c)| teller.tell(o, c)).collect();
-            pieces.extend(teller.end(&outcomes, seconds));
+            let mut pieces: Vec<Piece> = told.flat_map(|(o, c)| reporter.outcome(o, c)).collect();
+            pieces.extend(reporter.end(&outcomes, seconds));
             atomic::write(path, &plain(&pieces))
                 .map_err(|reason| Error::Report { path: path.clone(), reason })?;
         }
         Ok(match self.worst {
             Some(worst) => worst,
-            // With --fail-fast there is a violation, or everything has ended.
+            // With --fail-fast there is a violation, or every scenario has ended.
             None => Exit::of(outcomes.iter().map(|outcome| outcome.verdict)),
         })
     }

@@ -1,11 +1,11 @@
-//! Why a command was not carried out.
+//! Errors of commands.
 
 mod command;
 
 use std::io;
 use std::path::PathBuf;
 
-pub(crate) use command::{LitmusError, NewError, ReplayError};
+pub(crate) use command::{LitmusError, NewError, ReplayFailure};
 
 use crate::exit::Exit;
 use crate::guests::GuestError;
@@ -15,7 +15,7 @@ use crate::store::StoreError;
 use crate::ui::OutputError;
 use crate::workspace::WorkspaceError;
 
-/// One line for the user, and an exit code.
+/// The reason why a command failed: one line for the user, and an exit code.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -27,7 +27,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Replay(#[from] ReplayError),
+    Replay(#[from] ReplayFailure),
     #[error(transparent)]
     Run(#[from] check::run::RunError),
     #[error(transparent)]
@@ -43,7 +43,7 @@ pub(crate) enum Error {
     Report {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: io::Error,
     },
 }

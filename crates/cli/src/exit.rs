@@ -2,30 +2,30 @@
 
 use outcome::Verdict;
 
-/// What a command's exit code says.
+/// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Nothing is wrong.
+    /// Success.
     Passed = 0,
-    /// Something is violated.
+    /// A violation.
     Violated = 1,
-    /// The command could not be carried out.
+    /// A command that could not run.
     Refused = 2,
-    /// Nothing is claimed.
+    /// No claim.
     Undecided = 3,
-    /// There was nothing to do.
+    /// Nothing to do.
     Nothing = 4,
-    /// Lamprey itself is wrong.
+    /// A bug in Lamprey.
     Bug = 101,
-    /// Somebody stopped it.
+    /// An interruption by the user.
     Interrupted = 130,
 }
 
-/// What `git bisect run` takes for "this commit cannot be judged".
+/// The code that tells `git bisect run` to skip a commit.
 const BISECT_SKIP: u8 = 125;
 
 impl Exit {
-    /// All of them, in the order of their codes.
+    /// All exits, in the order of their codes.
     pub(crate) const ALL: [Exit; 7] = [
         Exit::Passed,
         Exit::Violated,
@@ -36,12 +36,12 @@ impl Exit {
         Exit::Interrupted,
     ];
 
-    /// The code.
+    /// Returns the code.
     pub(crate) const fn code(self) -> u8 {
         self as u8
     }
 
-    /// The code under `--bisect`.
+    /// Returns the code under `--bisect`.
     pub(crate) const fn bisect(self) -> u8 {
         match self {
             Exit::Refused | Exit::Undecided | Exit::Nothing => BISECT_SKIP,
@@ -49,22 +49,20 @@ impl Exit {
         }
     }
 
-    /// Its meaning, as `help exit-codes` prints it.
+    /// Returns the meaning that `help exit-codes` prints.
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
-            Exit::Passed => "every selected scenario came out as it should: PASS or FOUND",
+            Exit::Passed => "every selected scenario is PASS or FOUND",
             Exit::Violated => "a property is violated (FAIL), or a known bug was not found (LOST)",
             Exit::Refused => "bad flag, file, image or trail; a failed build; unwritable output",
-            Exit::Undecided => {
-                "UNDECIDED: a budget was used up, or something not modelled was reached"
-            }
-            Exit::Nothing => "nothing was selected",
-            Exit::Bug => "a bug in Lamprey (a panic); it prints where to send what",
-            Exit::Interrupted => "interrupted; the partial result is still printed and kept",
+            Exit::Undecided => "UNDECIDED: a budget is used up, or something is not modelled",
+            Exit::Nothing => "no scenario was selected",
+            Exit::Bug => "a bug in Lamprey (a panic); the message says what to send",
+            Exit::Interrupted => "interrupted; the partial result is still printed and saved",
         }
     }
 
-    /// The exit for these verdicts: 1 wins over 3, 3 over 0.
+    /// Returns the exit for these verdicts: 1 takes precedence over 3, and 3 over 0.
     pub(crate) fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Exit {
         let rank = |verdict| match verdict {
             Verdict::Fail | Verdict::Lost => Exit::Violated,

@@ -1,33 +1,33 @@
-//! Guests: built or given, and opened.
+//! Builds and opens guests.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use check::{Guest, LoadError, Scenario};
 
-use crate::args::{Look, Source, Target};
+use crate::args::{GuestArgs, StyleArgs, TargetArg};
 use crate::build::{self, BuildError};
-use crate::store::Store;
+use crate::store::ResultStore;
 use crate::ui::Ui;
 use crate::workspace::{self, Workspace, WorkspaceError};
 
-/// Where guests come from, and where their results are kept.
+/// The origin of guests, and the place of their results.
 pub(crate) enum Origin {
-    /// Built from sources.
-    Workspace(Workspace, Option<Target>),
-    /// Given as files; at least one.
+    /// A workspace to build.
+    Workspace(Workspace, Option<TargetArg>),
+    /// Image files; at least one.
     Images(Vec<PathBuf>),
 }
 
-/// A guest and the file it was read from.
+/// A guest and its file.
 pub(crate) struct Opened {
     pub(crate) path: PathBuf,
     pub(crate) guest: Guest,
-    /// How we built it, if we did.
+    /// Description of the build, if this process built it.
     pub(crate) built: Option<String>,
 }
 
-/// There are no guests.
+/// The reason why there are no guests.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GuestError {
     /// there is no workspace
@@ -36,47 +36,47 @@ pub(crate) enum GuestError {
     /// the workspace does not build
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// a crate that we built ourselves, so that nothing is wrong with how it was linked
+    /// a crate that we built ourselves, so it is linked correctly, has no scenario
     #[error(
         "{}: it has no scenario; write #[lamprey::scenario] before a function of its src/main.rs",
         .0.display()
     )]
     Empty(PathBuf),
-    /// an image is not usable; it says itself why
+    /// an image is not usable; the error has the reason
     #[error("{0}")]
     Load(String),
 }
 
 impl Origin {
-    /// What `source` means; builds and opens nothing.
-    pub(crate) fn of(source: &Source) -> Result<Self, WorkspaceError> {
-        match source.image.is_empty() {
+    /// Returns the origin that `args` name; builds and opens nothing.
+    pub(crate) fn of(args: &GuestArgs) -> Result<Self, WorkspaceError> {
+        match args.image.is_empty() {
             true => {
-                let workspace = workspace::find(source.manifest_path.as_deref())?;
-                Ok(Origin::Workspace(workspace, source.target))
+                let workspace = workspace::find(args.manifest_path.as_deref())?;
+                Ok(Origin::Workspace(workspace, args.target))
             }
-            false => Ok(Origin::Images(source.image.clone())),
+            false => Ok(Origin::Images(args.image.clone())),
         }
     }
 
-    /// Where results are kept: below the target folder, or beside the first image.
-    pub(crate) fn store(&self) -> Store {
+    /// Returns the place of results: below the target folder, or beside the first image.
+    pub(crate) fn store(&self) -> ResultStore {
         match self {
-            Origin::Workspace(workspace, _) => Store::new(workspace.target.clone()),
+            Origin::Workspace(workspace, _) => ResultStore::new(workspace.target.clone()),
             Origin::Images(images) => {
                 let mut root: OsString =
                     images.first().map(|image| image.clone().into()).unwrap_or_default();
                 root.push(".lamprey");
-                Store::new(root.into())
+                ResultStore::new(root.into())
             }
         }
     }
 
-    /// Builds what is to be built, and opens all.
-    pub(crate) fn open(&self, look: &Look, ui: &mut Ui) -> Result<Vec<Opened>, GuestError> {
+    /// Builds the guests if necessary, and opens them.
+    pub(crate) fn open(&self, style: &StyleArgs, ui: &mut Ui) -> Result<Vec<Opened>, GuestError> {
         match self {
             Origin::Workspace(workspace, target) => {
-                let build::Built { images, words } = build::build(workspace, *target, look, ui)?;
+                let build::Built { images, words } = build::build(workspace, *target, style, ui)?;
                 images.into_iter().map(|path| open(path, Some(&words))).collect()
             }
             Origin::Images(images) => images.iter().map(|path| open(path.clone(), None)).collect(),
@@ -84,7 +84,7 @@ impl Origin {
     }
 }
 
-/// Reads an image; `built` says how, if we built it ourselves.
+/// Reads an image. `built` describes the build, if this process built it.
 pub(crate) fn load(path: &Path, built: Option<&str>) -> Result<Guest, LoadError> {
     let mut guest = Guest::open(path)?;
     if let Some(words) = built {
@@ -93,7 +93,7 @@ pub(crate) fn load(path: &Path, built: Option<&str>) -> Result<Guest, LoadError>
     Ok(guest)
 }
 
-/// Opens an image; `built` says how, if we built it ourselves.
+/// Opens an image. `built` describes the build, if this process built it.
 fn open(path: PathBuf, built: Option<&str>) -> Result<Opened, GuestError> {
     match load(&path, built) {
         Ok(guest) => Ok(Opened { path, guest, built: built.map(str::to_owned) }),
@@ -102,7 +102,7 @@ fn open(path: PathBuf, built: Option<&str>) -> Result<Opened, GuestError> {
     }
 }
 
-/// All scenarios of all guests, in order.
+/// Returns all scenarios of all guests, in order.
 pub(crate) fn scenarios(guests: &[Opened]) -> Vec<(&Opened, &Scenario)> {
     guests
         .iter()

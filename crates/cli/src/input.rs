@@ -1,11 +1,11 @@
-//! Texts that a person named, or that were kept for one.
+//! Reads text files that the user names or that earlier checks saved.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// The most mebibytes of what was kept, and of logs of tests, the longest of which have some.
+/// Maximum size in mebibytes of saved results and of logs of litmus tests.
 pub(crate) const LONG: u64 = 256;
-/// The most mebibytes of what a person writes.
+/// Maximum size in mebibytes of files that a person writes.
 pub(crate) const SHORT: u64 = 1;
 
 /// Reads the text of a regular file of at most `mebibytes`.

@@ -1,23 +1,23 @@
-//! Ctrl-C: the first ends searches, so that what is known is printed and kept; the second ends all.
+//! Ctrl-C: the first ends searches, so that results so far are printed and saved; the second ends the process.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::exit::Exit;
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on signals are heard.
-pub(crate) fn hear() {
-    // Where no handler can be set, a signal ends the process, as it would without us.
+/// Installs the signal handler.
+pub(crate) fn install_handler() {
+    // If no handler can be set, a signal ends the process, as by default.
     let _ = ctrlc::set_handler(|| {
-        if ASKED.swap(true, Ordering::SeqCst) {
+        if REQUESTED.swap(true, Ordering::SeqCst) {
             process::exit(Exit::Interrupted.code().into());
         }
     });
 }
 
-/// Has somebody asked for an end?
-pub(crate) fn asked() -> bool {
-    ASKED.load(Ordering::SeqCst)
+/// Returns whether an interruption was requested.
+pub(crate) fn is_requested() -> bool {
+    REQUESTED.load(Ordering::SeqCst)
 }

@@ -1,22 +1,22 @@
 //! The `lamprey` and `cargo-lamprey` commands.
 //!
 //! ```text
-//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► target_os, profile, rustflags ─► cargo_config)
-//!     │        │     └─► show ─► store        (what earlier checks kept)
+//! main ─► check, replay, list ─► guests ─► workspace, build   (build ─► target_os, profile,
+//! rustflags ─► cargo_config)
+//!     │        │     └─► show ─► store        (results of earlier checks)
 //!     │        └─► pool ─► the `check` crate  (several scenarios at once)
-//!     ├─► litmus ─► ordered   (litmus tests, told in order)
+//!     ├─► litmus ─► ordered   (litmus tests, results in order)
 //!     └─► run, new, pages
 //! ```
 //!
-//! `args` is the one home of flags and their help, `exit` of exit codes, `ui` of
-//! everything that is printed.
+//! `args` alone has flags and their help, `exit` exit codes, and `ui` all printing.
 //!
 //! # Invariants
 //!
-//! - Only this crate prints, colours, builds, keeps files or ends the process; only `ui` writes to a
+//! - Only this crate prints, colours, builds, saves files or ends the process; only `ui` writes to a
 //!   stream.
-//! - A result that cannot be kept is a warning and never changes a verdict.
-//! - Reports are standard output; everything said beside them is standard error.
+//! - A result that cannot be saved is a warning and never changes a verdict.
+//! - Reports go to standard output; everything else goes to standard error.
 
 #![forbid(unsafe_code)]
 
@@ -41,13 +41,13 @@ mod pool;
 mod profile;
 mod progress;
 mod replay;
+mod reporter;
 mod run;
 mod rustflags;
 mod select;
 mod show;
 mod store;
 mod target_os;
-mod teller;
 mod ui;
 mod units;
 mod workspace;
@@ -61,27 +61,27 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
-use args::{Command, Flags};
+use args::{Command, CommandLine};
 use error::Error;
 use exit::Exit;
 use ui::Ui;
 
-/// Runs the command line of this process; `name` is what a person calls the program, `lamprey` or
+/// Runs the command line of this process; `name` is the name by which users call the program, `lamprey` or
 /// `cargo lamprey`.
 pub fn main(name: &str) -> ExitCode {
-    send_panics_home();
+    install_panic_hook();
     let words = words(name, env::args_os().collect());
     let flags = match parse(name, &words) {
         Ok(flags) => flags,
         Err(error) => return refuse_flags(&error, &words),
     };
     let bisect = matches!(&flags.command, Command::Check(check) if check.bisect);
-    let mut ui = Ui::new(&flags.look);
-    interrupt::hear();
+    let mut ui = Ui::new(&flags.style);
+    interrupt::install_handler();
     let exit = match carry_out(name, &flags, &mut ui) {
         Ok(exit) => exit,
-        // Whoever read our output has had enough, which is no failure unless there is a verdict to
-        // give: that is then not known.
+        // The reader of our output is gone. That is a failure only of commands that give a verdict,
+        // which is then not known.
         Err(error) if error.is_closed_output() => match &flags.command {
             Command::Check(_) | Command::Replay(_) | Command::Litmus(_) | Command::Run(_) => {
                 Exit::Interrupted
@@ -90,22 +90,23 @@ pub fn main(name: &str) -> ExitCode {
         },
         Err(error) => {
             ui.clear_status();
-            if !interrupt::asked() {
+            if !interrupt::is_requested() {
                 ui.error(&error);
             }
             error.exit()
         }
     };
-    let exit = if interrupt::asked() && exit != Exit::Bug { Exit::Interrupted } else { exit };
+    let exit =
+        if interrupt::is_requested() && exit != Exit::Bug { Exit::Interrupted } else { exit };
     ExitCode::from(if bisect { exit.bisect() } else { exit.code() })
 }
 
-/// The command line as a definition: what completions and manual pages are made from.
+/// Returns the definition of the command line, from which completions and manual pages are generated.
 pub fn command() -> clap::Command {
-    Flags::command().name("lamprey")
+    CommandLine::command().name("lamprey")
 }
 
-/// The arguments without the one that cargo puts before those of its subcommand.
+/// Returns the arguments without the one that cargo inserts before those of its subcommand.
 fn words(name: &str, mut words: Vec<OsString>) -> Vec<OsString> {
     if name.starts_with("cargo") && words.get(1).is_some_and(|word| word == "lamprey") {
         words.remove(1);
@@ -113,23 +114,23 @@ fn words(name: &str, mut words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
-fn parse(name: &str, words: &[OsString]) -> Result<Flags, clap::Error> {
+fn parse(name: &str, words: &[OsString]) -> Result<CommandLine, clap::Error> {
     let command = command().bin_name(name);
     let matches = command.clone().try_get_matches_from(words)?;
-    Flags::from_arg_matches(&matches)?.settle(&matches, command)
+    CommandLine::from_arg_matches(&matches)?.settle(&matches, command)
 }
 
-/// Prints help, version, or what is wrong with the flags.
+/// Prints help, the version, or the error about the flags.
 fn refuse_flags(error: &clap::Error, words: &[OsString]) -> ExitCode {
     let wrong = error.use_stderr();
     match error.print() {
         Err(why) if !wrong && why.kind() != io::ErrorKind::BrokenPipe => {
             let why = format!("standard output cannot be written: {why}\n");
-            // If standard error is gone, too, the exit code says it.
+            // If standard error is gone, too, the exit code still reports the failure.
             let _ = clap::Error::raw(ErrorKind::Io, why).print();
             return Exit::Refused.code().into();
         }
-        // To a reader that is gone there is nothing to say.
+        // There is nothing to report to a reader that is gone.
         Ok(()) | Err(_) => {}
     }
     let bisect = words.iter().any(|word| word == "--bisect");
@@ -141,13 +142,13 @@ fn refuse_flags(error: &clap::Error, words: &[OsString]) -> ExitCode {
     }
 }
 
-fn carry_out(name: &str, flags: &Flags, ui: &mut Ui) -> Result<Exit, Error> {
+fn carry_out(name: &str, flags: &CommandLine, ui: &mut Ui) -> Result<Exit, Error> {
     let program = commands::program(name);
     match &flags.command {
-        Command::Check(check) => check::check(&program, check, &flags.look, ui),
-        Command::Replay(replay) => replay::replay(&program, replay, &flags.look, ui),
+        Command::Check(check) => check::check(&program, check, &flags.style, ui),
+        Command::Replay(replay) => replay::replay(&program, replay, &flags.style, ui),
         Command::Show(show) => show::show(&program, show, ui),
-        Command::List(list) => list::list(list, &flags.look, ui),
+        Command::List(list) => list::list(list, &flags.style, ui),
         Command::Litmus(args) => litmus::litmus(args, ui),
         Command::Run(run) => run::run(run, ui),
         Command::New(new) => new::new(&program, new, ui),
@@ -166,8 +167,8 @@ fn carry_out(name: &str, flags: &Flags, ui: &mut Ui) -> Result<Exit, Error> {
     }
 }
 
-/// After a panic's message says where to send it.
-fn send_panics_home() {
+/// Installs a hook that prints, after a panic's message, where to send it.
+fn install_panic_hook() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         before(panic);

@@ -1,18 +1,18 @@
-//! `list`: the scenarios of the guests.
+//! `list`: prints the scenarios of the guests.
 
 use check::Scenario;
 use serde_json::{Value, json};
 
-use crate::args::{List, Look};
+use crate::args::{ListArgs, StyleArgs};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::guests::{self, Opened, Origin};
 use crate::select::{Match, select};
 use crate::ui::Ui;
 
-/// Carries out `list`.
-pub(crate) fn list(args: &List, look: &Look, ui: &mut Ui) -> Result<Exit, Error> {
-    let guests = Origin::of(&args.source)?.open(look, ui)?;
+/// Runs `list`.
+pub(crate) fn list(args: &ListArgs, style: &StyleArgs, ui: &mut Ui) -> Result<Exit, Error> {
+    let guests = Origin::of(&args.guests)?.open(style, ui)?;
     let all = guests::scenarios(&guests);
     let names: Vec<&str> = all.iter().map(|(_, scenario)| scenario.name.as_str()).collect();
     let (selected, _) = select(&names, &args.filters, Match::Part)?;
@@ -22,7 +22,7 @@ pub(crate) fn list(args: &List, look: &Look, ui: &mut Ui) -> Result<Exit, Error>
         ui.print(&format!("{:#}\n", Value::Array(list)))?;
     } else {
         for (_, scenario) in selected {
-            let text = if look.quiet { format!("{}\n", scenario.name) } else { told(scenario) };
+            let text = if style.quiet { format!("{}\n", scenario.name) } else { told(scenario) };
             ui.print(&text)?;
         }
     }
@@ -42,7 +42,7 @@ fn object((opened, scenario): (&Opened, &Scenario)) -> Value {
     })
 }
 
-/// The name; below it what it is about, what it finds, and its marks.
+/// Returns the name and, below it, the description, the expected property, and the marks.
 fn told(scenario: &Scenario) -> String {
     let mut text = format!("{}\n", scenario.name);
     let mut say = |words: &str| text.push_str(&format!("    {words}\n"));

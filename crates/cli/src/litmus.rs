@@ -1,4 +1,4 @@
-//! `litmus`: runs litmus tests, tells in which states they end, and compares these with what is expected.
+//! `litmus`: runs litmus tests, prints their final states, and compares these with the expected ones.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
-use litmus::{Budget, Difference, Final, Log, Report, Test, Undecided};
+use litmus::{Final, Log, Report, SearchBudget, StateDifference, Test, UndecidedReason};
 use serde_json::{Value, json};
 
-use crate::args::{self, Format, Litmus, Model};
+use crate::args::{BudgetArgs, Format, LitmusArgs, ModelArg};
 use crate::commands::quoted;
 use crate::error::{Error, LitmusError};
 use crate::exit::Exit;
@@ -21,81 +21,81 @@ use crate::memory;
 use crate::ordered;
 use crate::ui::Ui;
 
-/// What became of a test.
+/// The result of a litmus test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum TestVerdict {
     Agrees,
     Differs,
-    /// There is nothing to compare it with.
+    /// It ran, and there was nothing to compare it with.
     Ran,
     Undecided,
-    /// The file is no test.
+    /// The file is not a litmus test.
     Refused,
     Interrupted,
-    /// No test: the log lists none of those that were run.
+    /// Not a test: the log lists none of the tests that were run.
     Unmatched,
 }
 
-impl Verdict {
-    const ALL: [Verdict; 6] = [
-        Verdict::Agrees,
-        Verdict::Differs,
-        Verdict::Ran,
-        Verdict::Undecided,
-        Verdict::Refused,
-        Verdict::Interrupted,
+impl TestVerdict {
+    const ALL: [TestVerdict; 6] = [
+        TestVerdict::Agrees,
+        TestVerdict::Differs,
+        TestVerdict::Ran,
+        TestVerdict::Undecided,
+        TestVerdict::Refused,
+        TestVerdict::Interrupted,
     ];
 
     fn exit(self) -> Exit {
         match self {
-            Verdict::Agrees | Verdict::Ran => Exit::Passed,
-            Verdict::Differs => Exit::Violated,
-            Verdict::Undecided => Exit::Undecided,
-            Verdict::Refused => Exit::Refused,
-            Verdict::Interrupted => Exit::Interrupted,
-            Verdict::Unmatched => Exit::Nothing,
+            TestVerdict::Agrees | TestVerdict::Ran => Exit::Passed,
+            TestVerdict::Differs => Exit::Violated,
+            TestVerdict::Undecided => Exit::Undecided,
+            TestVerdict::Refused => Exit::Refused,
+            TestVerdict::Interrupted => Exit::Interrupted,
+            TestVerdict::Unmatched => Exit::Nothing,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Verdict::Agrees => "agrees",
-            Verdict::Differs => "differs",
-            Verdict::Ran => "ran",
-            Verdict::Undecided => "undecided",
-            Verdict::Refused => "refused",
-            Verdict::Interrupted => "interrupted",
-            Verdict::Unmatched => "of other tests",
+            TestVerdict::Agrees => "agrees",
+            TestVerdict::Differs => "differs",
+            TestVerdict::Ran => "ran",
+            TestVerdict::Undecided => "undecided",
+            TestVerdict::Refused => "refused",
+            TestVerdict::Interrupted => "interrupted",
+            TestVerdict::Unmatched => "of other tests",
         }
     }
 
-    /// In the summary, after the number of tests.
+    /// Returns the words of the summary after the number of tests.
     fn words(self) -> &'static str {
         match self {
-            Verdict::Agrees => "agree",
-            Verdict::Differs => "differ",
-            Verdict::Ran => "with nothing to compare with",
-            Verdict::Undecided => "undecided",
-            Verdict::Refused => "not readable",
-            Verdict::Interrupted => "interrupted",
-            Verdict::Unmatched => "of other tests",
+            TestVerdict::Agrees => "agree",
+            TestVerdict::Differs => "differ",
+            TestVerdict::Ran => "with nothing to compare with",
+            TestVerdict::Undecided => "undecided",
+            TestVerdict::Refused => "not readable",
+            TestVerdict::Interrupted => "interrupted",
+            TestVerdict::Unmatched => "of other tests",
         }
     }
 }
 
-/// What is said of a test.
-struct Told {
-    verdict: Verdict,
-    /// Empty if the file is no test.
+/// The output for one test.
+struct TestOutput {
+    verdict: TestVerdict,
+    /// Name of the test; empty if the file is not a litmus test.
     name: String,
-    /// For standard output.
+    /// Text for standard output.
     out: String,
-    /// For standard error.
+    /// Lines for standard error.
     errors: Vec<String>,
 }
 
-/// Carries out `litmus`.
-pub(crate) fn litmus(args: &Litmus, ui: &mut Ui) -> Result<Exit, Error> {
+/// Runs `litmus`.
+pub(crate) fn litmus(args: &LitmusArgs, ui: &mut Ui) -> Result<Exit, Error> {
     let began = Instant::now();
     let log_path = args.expect.as_ref().or(args.expect_subset.as_ref());
     let log = log_path.map(|path| read_log(path)).transpose()?;
@@ -129,14 +129,14 @@ pub(crate) fn litmus(args: &Litmus, ui: &mut Ui) -> Result<Exit, Error> {
         },
     )?;
     if let (Some(log), Some(path)) = (&log, log_path)
-        && let Err(error) = tell_unmatched(log, &names, path, ui)
+        && let Err(error) = warn_of_unmatched(log, &names, path, ui)
     {
-        // A file that is no test, or a difference, is not hidden by a log of other tests.
+        // A log of other tests does not hide a difference, or a file that is not a test.
         ui.error(error.to_string());
-        verdicts.push(Verdict::Unmatched);
+        verdicts.push(TestVerdict::Unmatched);
     }
-    verdicts.sort_by_key(|verdict| *verdict == Verdict::Unmatched);
-    let run = verdicts.iter().filter(|verdict| **verdict != Verdict::Unmatched).count();
+    verdicts.sort_by_key(|verdict| *verdict == TestVerdict::Unmatched);
+    let run = verdicts.iter().filter(|verdict| **verdict != TestVerdict::Unmatched).count();
     let summary = summary(&verdicts[..run], args.model, began.elapsed().as_secs_f64());
     ui.state("Summary", &summary);
     let order = [Exit::Refused, Exit::Violated, Exit::Nothing, Exit::Undecided];
@@ -144,21 +144,21 @@ pub(crate) fn litmus(args: &Litmus, ui: &mut Ui) -> Result<Exit, Error> {
     Ok(worst.or_else(|| order.into_iter().find(verdict)).unwrap_or(Exit::Passed))
 }
 
-/// Searches that run at once share the memory.
-fn budget(flags: &args::Budget, threads: usize) -> Budget {
+/// Returns the budget of each search. Concurrent searches share the memory.
+fn budget(flags: &BudgetArgs, threads: usize) -> SearchBudget {
     let memory = flags.memory.unwrap_or_else(memory::default_budget);
-    let unlimited = Budget::default();
-    Budget {
+    let unlimited = SearchBudget::default();
+    SearchBudget {
         states: flags.states.unwrap_or(unlimited.states),
         bytes: memory / threads.max(1) as u64,
         seconds: flags.time.unwrap_or(unlimited.seconds),
     }
 }
 
-/// `312 tests under tso: 310 agree, 2 differ  [0.41s]`
-fn summary(verdicts: &[Verdict], model: Model, seconds: f64) -> String {
-    let number = |verdict: Verdict| verdicts.iter().filter(|other| **other == verdict).count();
-    let parts: Vec<String> = Verdict::ALL
+/// Returns `312 tests under tso: 310 agree, 2 differ  [0.41s]`.
+fn summary(verdicts: &[TestVerdict], model: ModelArg, seconds: f64) -> String {
+    let number = |verdict: TestVerdict| verdicts.iter().filter(|other| **other == verdict).count();
+    let parts: Vec<String> = TestVerdict::ALL
         .into_iter()
         .filter(|verdict| number(*verdict) > 0)
         .map(|verdict| format!("{} {}", number(verdict), verdict.words()))
@@ -168,10 +168,10 @@ fn summary(verdicts: &[Verdict], model: Model, seconds: f64) -> String {
     format!("{tests} under {model}: {}  [{seconds:.2}s]", parts.join(", "))
 }
 
-fn memory_model(model: Model) -> litmus::Model {
+fn memory_model(model: ModelArg) -> litmus::LitmusModel {
     match model {
-        Model::Sc => litmus::Model::Sc,
-        Model::Tso => litmus::Model::Tso,
+        ModelArg::Sc => litmus::LitmusModel::Sc,
+        ModelArg::Tso => litmus::LitmusModel::Tso,
     }
 }
 
@@ -185,14 +185,14 @@ fn read_log(path: &Path) -> Result<Log, LitmusError> {
     Log::parse(&text).map_err(|reason| LitmusError::Log { path: path.to_owned(), reason })
 }
 
-/// The tests in these files, indexes and folders. Those of a folder are sorted.
+/// Returns the tests in these files, indexes and folders. Those of a folder are sorted.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LitmusError> {
     let mut files = Vec::new();
     collect(paths, &mut Vec::new(), &mut files)?;
     Ok(files)
 }
 
-/// `open` are the indexes that lead here.
+/// Adds the tests in `paths` to `files`. `open` has the indexes that lead here.
 fn collect(
     paths: &[PathBuf],
     open: &mut Vec<PathBuf>,
@@ -227,7 +227,8 @@ fn in_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LitmusError>
     Ok(())
 }
 
-/// herd's `@all`: a path per line, from the folder of the index; `#` begins a comment.
+/// Reads an index, such as herd's `@all`: one path per line, relative to the index's folder; `#`
+/// starts a comment.
 fn in_index(
     index: &Path,
     open: &mut Vec<PathBuf>,
@@ -236,7 +237,9 @@ fn in_index(
     let unreadable = |reason| LitmusError::Unreadable { path: index.to_owned(), reason };
     let whole = fs::canonicalize(index).map_err(unreadable)?;
     if open.contains(&whole) {
-        return Err(unreadable(io::Error::other("the index names itself, or one that names it")));
+        return Err(unreadable(io::Error::other(
+            "the index names itself, or an index that names it",
+        )));
     }
     let folder = index.parent().unwrap_or(Path::new(""));
     let text = read(index, input::SHORT)?;
@@ -249,15 +252,15 @@ fn in_index(
     Ok(())
 }
 
-/// Tests of the log that were not run, and the other way round.
-fn tell_unmatched(
+/// Warns about tests of the log that were not run, and about tests that the log does not list.
+fn warn_of_unmatched(
     log: &Log,
     names: &BTreeSet<String>,
     path: &Path,
     ui: &mut Ui,
 ) -> Result<(), LitmusError> {
     let listed: BTreeSet<String> = log.tests.keys().cloned().collect();
-    if listed.is_disjoint(names) && !interrupt::asked() {
+    if listed.is_disjoint(names) && !interrupt::is_requested() {
         return Err(LitmusError::OtherTests { path: path.to_owned() });
     }
     let mut tell = |names: Vec<&String>, words: &str| {
@@ -274,16 +277,16 @@ fn tell_unmatched(
     Ok(())
 }
 
-/// Runs one test after the other.
+/// The settings with which tests run.
 struct Runner<'a> {
-    args: &'a Litmus,
-    budget: Budget,
+    args: &'a LitmusArgs,
+    budget: SearchBudget,
     log: Option<&'a Log>,
     quiet: bool,
 }
 
 impl Runner<'_> {
-    fn run(&self, path: &Path) -> Told {
+    fn run(&self, path: &Path) -> TestOutput {
         let file = path.display().to_string();
         let parsed = read(path, input::SHORT)
             .map_err(|error| error.to_string())
@@ -291,43 +294,49 @@ impl Runner<'_> {
         let test = match parsed {
             Ok(test) => test,
             Err(error) => {
-                return self.without_states(&file, String::new(), Verdict::Refused, error);
+                return self.without_states(&file, String::new(), TestVerdict::Refused, error);
             }
         };
         let model = memory_model(self.args.model);
-        match litmus::run(&test, model, &self.budget, &interrupt::asked) {
+        match litmus::run(&test, model, &self.budget, &interrupt::is_requested) {
             Ok(found) => self.compared(&file, &test, &found),
             Err(why) => {
                 let verdict = match why {
-                    Undecided::Interrupted => Verdict::Interrupted,
-                    _ => Verdict::Undecided,
+                    UndecidedReason::Interrupted => TestVerdict::Interrupted,
+                    _ => TestVerdict::Undecided,
                 };
                 self.without_states(&file, test.name.clone(), verdict, why.to_string())
             }
         }
     }
 
-    fn without_states(&self, file: &str, name: String, verdict: Verdict, reason: String) -> Told {
+    fn without_states(
+        &self,
+        file: &str,
+        name: String,
+        verdict: TestVerdict,
+        reason: String,
+    ) -> TestOutput {
         let error = match verdict {
-            // It begins with the file and the line.
-            Verdict::Refused => reason.clone(),
-            Verdict::Interrupted => format!("{file}: {name}: {reason}"),
+            // The error starts with the file and the line.
+            TestVerdict::Refused => reason.clone(),
+            TestVerdict::Interrupted => format!("{file}: {name}: {reason}"),
             _ => format!("{file}: {name}: {}: {reason}", verdict.name()),
         };
         let out = match self.args.format {
             Format::Text => String::new(),
             Format::Json => self.line(file, &name, verdict, json!({ "reason": reason })),
         };
-        Told { verdict, name, out, errors: vec![error] }
+        TestOutput { verdict, name, out, errors: vec![error] }
     }
 
-    fn compared(&self, file: &str, test: &Test, found: &Final) -> Told {
+    fn compared(&self, file: &str, test: &Test, found: &Final) -> TestOutput {
         let report = Report::new(test, &found.states);
         let differences = self.differences(test, found);
         let verdict = match &differences[..] {
-            [] => Verdict::Ran,
-            all if all.iter().all(|(_, difference)| difference.is_none()) => Verdict::Agrees,
-            _ => Verdict::Differs,
+            [] => TestVerdict::Ran,
+            all if all.iter().all(|(_, difference)| difference.is_none()) => TestVerdict::Agrees,
+            _ => TestVerdict::Differs,
         };
         let wrong = differences.iter().filter(|(_, difference)| !difference.is_none());
         let errors = wrong.map(|(from, difference)| {
@@ -338,7 +347,7 @@ impl Runner<'_> {
             (Format::Text, true) => report.observation_line() + "\n",
             (Format::Json, _) => {
                 let mut object = json!(report.object());
-                let lines = |of: fn(&Difference) -> &Vec<String>| {
+                let lines = |of: fn(&StateDifference) -> &Vec<String>| {
                     let all = differences.iter().flat_map(|(_, difference)| of(difference));
                     all.cloned().collect::<BTreeSet<String>>()
                 };
@@ -350,22 +359,22 @@ impl Runner<'_> {
                 self.line(file, &test.name, verdict, object)
             }
         };
-        Told { verdict, name: test.name.clone(), out, errors: errors.collect() }
+        TestOutput { verdict, name: test.name.clone(), out, errors: errors.collect() }
     }
 
-    /// What the states were compared with, and how they differ.
-    fn differences(&self, test: &Test, found: &Final) -> Vec<(String, Difference)> {
+    /// Returns the differences, each with the name of what the states were compared with.
+    fn differences(&self, test: &Test, found: &Final) -> Vec<(String, StateDifference)> {
         let model = memory_model(self.args.model);
         let own = test.expected.iter().filter(|expected| expected.models.contains(&model));
-        let mut all: Vec<(String, Difference)> = own
+        let mut all: Vec<(String, StateDifference)> = own
             .map(|expected| {
-                let difference = Difference::of_states(test, &found.states, &expected.states);
+                let difference = StateDifference::of_states(test, &found.states, &expected.states);
                 ("the states in the file".to_owned(), difference)
             })
             .collect();
-        if let Some(result) = test.result.filter(|_| model == litmus::Model::Tso) {
+        if let Some(result) = test.result.filter(|_| model == litmus::LitmusModel::Tso) {
             let difference =
-                Difference::of_observation(test, &found.states, "the file says", result);
+                StateDifference::of_observation(test, &found.states, "the file says", result);
             all.push(("the result in the file".to_owned(), difference));
         }
         let listed = self.log.and_then(|log| log.tests.get(&test.name));
@@ -381,8 +390,8 @@ impl Runner<'_> {
         all
     }
 
-    /// The object of a test, on a line.
-    fn line(&self, file: &str, name: &str, verdict: Verdict, mut object: Value) -> String {
+    /// Returns the JSON object of a test, on one line.
+    fn line(&self, file: &str, name: &str, verdict: TestVerdict, mut object: Value) -> String {
         const KEYS: [&str; 9] = [
             "condition",
             "holds",
@@ -408,14 +417,14 @@ impl Runner<'_> {
     }
 }
 
-/// A difference in lines of its own.
-fn lines(difference: &Difference) -> String {
-    let Difference { missing, extra, other } = difference;
+/// Returns a difference as lines of text, each after a newline.
+fn lines(difference: &StateDifference) -> String {
+    let StateDifference { missing, extra, other } = difference;
     let mut text: String = other.iter().map(|other| format!("\n  {other}")).collect();
     let mut say = |words: &str, line: &str| {
         write!(text, "\n  {words}  {line}").expect("a text can be written to");
     };
-    missing.iter().for_each(|line| say("expected, never reached  ", line));
+    missing.iter().for_each(|line| say("expected, but not reached", line));
     extra.iter().for_each(|line| say("reached, but not expected", line));
     text
 }

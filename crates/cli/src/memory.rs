@@ -1,11 +1,12 @@
-//! How much memory searches may use.
+//! The default memory budget of searches.
 
 use std::fs;
 
-/// Where it cannot be told what is available.
+/// Bytes that are assumed to be available if the system does not say.
 const UNKNOWN: u64 = 2 << 30;
 
-/// Three quarters of what is available, by the kernel's own estimate and by our control group.
+/// Returns three quarters of the available memory, by the kernel's estimate and by the limit of the
+/// control group.
 pub(crate) fn default_budget() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
     let group = group_left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current");
@@ -13,7 +14,7 @@ pub(crate) fn default_budget() -> u64 {
     least / 4 * 3
 }
 
-/// Bytes, from the line `MemAvailable:   12345 kB`.
+/// Returns the bytes of the line `MemAvailable:   12345 kB`.
 fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -30,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_is_asked() {
+    fn available_memory_comes_from_meminfo() {
         let text = "MemTotal:  20 kB\nMemAvailable:     12 kB\n";
         assert_eq!(available(text), Some(12 * 1024));
         assert_eq!(available("MemTotal: 20 kB\n"), None);

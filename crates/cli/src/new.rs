@@ -1,10 +1,10 @@
-//! `new`: a scenario crate that compiles, and fails in an instructive way.
+//! `new`: creates a scenario crate that compiles, and fails in an instructive way.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::args::New;
+use crate::args::NewArgs;
 use crate::commands;
 use crate::error::{Error, NewError};
 use crate::exit::Exit;
@@ -14,14 +14,14 @@ const MANIFEST: &str = include_str!("template/Cargo.toml.in");
 const SOURCE: &str = include_str!("template/main.rs.in");
 const IGNORE: &str = include_str!("template/gitignore.in");
 
-/// The guest library of the checkout this was built from.
+/// The guest library of the checkout from which this program was built.
 const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/lamprey");
 
-/// Names that mean something else to Rust or cargo.
+/// Names with another meaning in Rust or cargo.
 const TAKEN: [&str; 9] =
     ["lamprey", "test", "core", "std", "alloc", "proc_macro", "build", "deps", "examples"];
 
-/// Rust's keywords, strict and reserved: no crate can be imported by one.
+/// Rust's keywords, strict and reserved: a crate with such a name cannot be imported.
 const KEYWORDS: [&str; 52] = [
     "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern",
     "false", "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub",
@@ -30,8 +30,8 @@ const KEYWORDS: [&str; 52] = [
     "override", "priv", "try", "typeof", "unsized", "virtual", "yield",
 ];
 
-/// Carries out `new`.
-pub(crate) fn new(program: &str, args: &New, ui: &mut Ui) -> Result<Exit, Error> {
+/// Runs `new`.
+pub(crate) fn new(program: &str, args: &NewArgs, ui: &mut Ui) -> Result<Exit, Error> {
     let name = args.name.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     if !is_crate_name(&name) {
         return Err(NewError::Name(args.name.display().to_string()).into());
@@ -42,7 +42,7 @@ pub(crate) fn new(program: &str, args: &New, ui: &mut Ui) -> Result<Exit, Error>
     let guest = guest(args.guest.as_deref())?;
     make(&args.name, &name, &guest)?;
     let folder = commands::quoted(&args.name);
-    // A path is one from here, and this is to be typed elsewhere.
+    // A relative path starts here, but the command is typed in another folder.
     let program = match env::current_exe() {
         Ok(path) if program.contains('/') => commands::quoted(&path),
         _ => program.to_owned(),
@@ -53,7 +53,7 @@ pub(crate) fn new(program: &str, args: &New, ui: &mut Ui) -> Result<Exit, Error>
 }
 
 fn make(folder: &Path, name: &str, guest: &Path) -> Result<(), NewError> {
-    // A TOML string of basic kind is quoted as Rust quotes one, for paths that anybody has.
+    // Basic strings of TOML are quoted like Rust's, for all usual paths.
     let manifest = MANIFEST
         .replace("{name}", name)
         .replace("{guest}", &format!("{:?}", guest.to_string_lossy()));
@@ -68,13 +68,13 @@ fn make(folder: &Path, name: &str, guest: &Path) -> Result<(), NewError> {
         let path = folder.join(file);
         fs::write(&path, text).map_err(failed(&path))?;
     }
-    // The versions that the library is built with: nothing has to be looked up or loaded again.
-    // Where there is no such file, cargo makes one.
+    // Copies the versions with which the library is built: cargo need not resolve or download anything.
+    // If there is no such file, cargo creates one.
     let _ = fs::copy(guest.join("../../Cargo.lock"), folder.join("Cargo.lock"));
     Ok(())
 }
 
-/// The folder of the guest library, absolute.
+/// Returns the absolute path of the guest library.
 fn guest(given: Option<&Path>) -> Result<PathBuf, NewError> {
     let path = given.unwrap_or(Path::new(GUEST));
     let none = || NewError::NoGuest { path: path.to_owned(), given: given.is_some() };
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_cargo_takes() {
+    fn names_are_those_that_cargo_accepts() {
         for name in ["a", "my-kernel", "lazy_tlb2"] {
             assert!(is_crate_name(name), "{name}");
         }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_is_made_with_the_library_it_is_given() {
+    fn a_crate_depends_on_the_given_library() {
         let folder = tempfile::tempdir().expect("a folder");
         let made = folder.path().join("mine");
         make(&made, "mine", Path::new("/a \"b\"/guest/lamprey")).expect("made");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_is_gone_is_told() {
+    fn a_missing_library_is_reported() {
         let error = guest(Some(Path::new("/no/where"))).expect_err("nothing").to_string();
         assert!(error.starts_with("/no/where: no guest library there; --guest names"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Small jobs on several threads, told in the order of the jobs.
+//! Runs small jobs on several threads and delivers results in the order of the jobs.
 
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
@@ -9,19 +9,19 @@ use std::thread;
 use crate::interrupt;
 use crate::pool;
 
-/// Does `work` for each of `jobs`, on `threads` threads, and calls `hear` on this thread with what
-/// comes of each: of the first job first. Nothing comes of a job that panicked. `name` is what a
-/// panic's message calls a job. After an interruption no job is begun; an error of `hear` ends all.
+/// Runs `work` for each of `jobs`, on `threads` threads, and calls `on_result` on this thread with the
+/// result of each, in the order of the jobs. A job that panicked has no result. `name` returns the name of a
+/// job for the message of a panic. After an interruption no job starts; an error of `on_result` ends all.
 ///
 /// # Errors
 ///
-/// That of `hear`.
+/// Returns the first error of `on_result`.
 pub(crate) fn run<J: Sync, T: Send, E>(
     jobs: &[J],
     threads: usize,
     name: impl Fn(&J) -> String + Sync,
     work: impl Fn(&J) -> T + Sync,
-    mut hear: impl FnMut(usize, Option<T>) -> Result<(), E>,
+    mut on_result: impl FnMut(usize, Option<T>) -> Result<(), E>,
 ) -> Result<(), E> {
     let next = AtomicUsize::new(0);
     let stopped = AtomicBool::new(false);
@@ -31,12 +31,12 @@ pub(crate) fn run<J: Sync, T: Send, E>(
             let sender = sender.clone();
             let (next, stopped, name, work) = (&next, &stopped, &name, &work);
             scope.spawn(move || {
-                while !stopped.load(Ordering::Relaxed) && !interrupt::asked() {
+                while !stopped.load(Ordering::Relaxed) && !interrupt::is_requested() {
                     let number = next.fetch_add(1, Ordering::SeqCst);
                     let Some(job) = jobs.get(number) else { return };
                     pool::now_checking(name(job));
                     let done = panic::catch_unwind(AssertUnwindSafe(|| work(job)));
-                    // A panic's payload could panic again when it is dropped.
+                    // Leaks the payload of a panic, which could panic again when it is dropped.
                     let done = done.map_err(std::mem::forget).ok();
                     if sender.send((number, done)).is_err() {
                         return;
@@ -50,7 +50,7 @@ pub(crate) fn run<J: Sync, T: Send, E>(
         for (number, done) in receiver {
             waiting.insert(number, done);
             while let Some(done) = waiting.remove(&told) {
-                if let Err(error) = hear(told, done) {
+                if let Err(error) = on_result(told, done) {
                     stopped.store(true, Ordering::Relaxed);
                     return Err(error);
                 }

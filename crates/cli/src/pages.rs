@@ -11,12 +11,12 @@ const PAGES: [(&str, &str); 3] = [
     ("model", include_str!("pages/model.md")),
 ];
 
-/// there is neither a page nor a command of that name
+/// There is neither a page nor a command of that name.
 #[derive(Debug, thiserror::Error)]
 #[error("no help on `{0}`; there are exit-codes, formats, model, and the commands")]
 pub(crate) struct NoPage(String);
 
-/// The page on `topic`, or that command's help; without topic the help of all.
+/// Returns the page on `topic`, or the help of that command; without a topic, the general help.
 pub(crate) fn page(topic: Option<&str>, command: &mut Command) -> Result<String, NoPage> {
     let Some(topic) = topic else {
         return Ok(command.render_help().to_string());
@@ -24,7 +24,7 @@ pub(crate) fn page(topic: Option<&str>, command: &mut Command) -> Result<String,
     if let Some((_, text)) = PAGES.iter().find(|(name, _)| *name == topic) {
         return Ok(text.replace("{codes}", &codes()).replace("{bounds}", &bounds()));
     }
-    // Fills in what a command has from its parent.
+    // Fills in the properties that a command inherits.
     command.build();
     match command.find_subcommand_mut(topic) {
         Some(command) => Ok(command.render_long_help().to_string()),
@@ -48,12 +48,12 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::args::Flags;
+    use crate::args::CommandLine;
 
     #[test]
     fn pages_are_filled_in_and_narrow() {
         for (name, _) in PAGES {
-            let text = page(Some(name), &mut Flags::command()).expect("a page");
+            let text = page(Some(name), &mut CommandLine::command()).expect("a page");
             assert!(!text.contains('{') || name == "formats", "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= 79), "{name}: {text}");
         }
@@ -61,8 +61,8 @@ mod tests {
 
     #[test]
     fn commands_have_help_and_nothing_else_has() {
-        let help = page(Some("check"), &mut Flags::command()).expect("a command");
+        let help = page(Some("check"), &mut CommandLine::command()).expect("a command");
         assert!(help.contains("--fail-fast"), "{help}");
-        assert!(page(Some("nonsense"), &mut Flags::command()).is_err());
+        assert!(page(Some("nonsense"), &mut CommandLine::command()).is_err());
     }
 }

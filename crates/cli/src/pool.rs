@@ -1,4 +1,4 @@
-//! Several scenarios checked at once, each on a thread that has opened the guest for itself.
+//! Checks several scenarios at once, each on a thread that opens the guest for itself.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -18,19 +18,19 @@ use outcome::{Outcome, Verdict};
 use crate::guests;
 use crate::interrupt;
 
-/// How often the status is looked at.
+/// Interval between looks at the status.
 const TICK: Duration = Duration::from_millis(100);
 
 /// A scenario to check.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) image: PathBuf,
-    /// How we built it, if we did.
+    /// Description of the build, if this process built it.
     pub(crate) built: Option<String>,
     pub(crate) scenario: String,
 }
 
-/// What each search may use.
+/// Budget and options of each search.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
     pub(crate) seconds: Option<f64>,
@@ -40,19 +40,19 @@ pub(crate) struct Allowance {
     pub(crate) config: Config,
 }
 
-/// What the searches tell.
-pub(crate) enum News {
-    /// A job is done. `trail` is its name and text; `cut` says that the search was told to end.
+/// An event that a search reports.
+pub(crate) enum PoolEvent {
+    /// A job has ended. `trail` is its name and text; `cut` means that the search was told to stop.
     Ended { job: usize, outcome: Box<Outcome>, trail: Option<(String, String)>, cut: bool },
-    /// The image could not be opened again, or lacks the scenario now.
+    /// The image could not be opened again, or no longer has the scenario.
     Gone { reason: String },
-    /// Lamprey panicked; the panic's message is printed already.
+    /// Lamprey panicked; the panic's message is already printed.
     Panicked { job: usize },
-    /// Some time has passed.
+    /// [`TICK`] has passed without another event.
     Tick,
 }
 
-/// What is known of a search that runs.
+/// Progress of a running search.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Snapshot {
     pub(crate) states: u64,
@@ -63,7 +63,7 @@ pub(crate) struct Snapshot {
     pub(crate) seconds: f64,
 }
 
-/// The searches.
+/// Threads that check scenarios.
 pub(crate) struct Pool<'a> {
     jobs: &'a [Job],
     allowance: Allowance,
@@ -76,12 +76,12 @@ thread_local! {
     static CHECKING: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The scenario that this thread checks.
+/// Returns the scenario that this thread is checking.
 pub(crate) fn checking() -> Option<String> {
     CHECKING.with(|name| name.try_borrow().ok().and_then(|name| name.clone()))
 }
 
-/// From now on this thread checks `name`.
+/// Records that this thread is checking `name`.
 pub(crate) fn now_checking(name: String) {
     CHECKING.with(|checking| *checking.borrow_mut() = Some(name));
 }
@@ -97,12 +97,12 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Checks all jobs on `threads` threads. `hear` gets the news on this thread; an error of it
+    /// Checks all jobs on `threads` threads. Calls `on_event` on this thread; an error that it returns
     /// ends the searches and is returned.
     pub(crate) fn run<E>(
         &self,
         threads: usize,
-        mut hear: impl FnMut(News) -> Result<(), E>,
+        mut on_event: impl FnMut(PoolEvent) -> Result<(), E>,
     ) -> Result<(), E> {
         thread::scope(|scope| {
             let (sender, receiver) = mpsc::channel();
@@ -114,10 +114,10 @@ impl<'a> Pool<'a> {
             loop {
                 let news = match receiver.recv_timeout(TICK) {
                     Ok(news) => news,
-                    Err(RecvTimeoutError::Timeout) => News::Tick,
+                    Err(RecvTimeoutError::Timeout) => PoolEvent::Tick,
                     Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 };
-                if let Err(error) = hear(news) {
+                if let Err(error) = on_event(news) {
                     self.stop();
                     return Err(error);
                 }
@@ -125,12 +125,12 @@ impl<'a> Pool<'a> {
         })
     }
 
-    /// Ends the searches that run, and begins no other.
+    /// Ends the running searches, and starts no others.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
     }
 
-    /// The searches that run, by job.
+    /// Returns the running searches, by job.
     pub(crate) fn running(&self) -> BTreeMap<usize, Snapshot> {
         self.board().clone()
     }
@@ -143,7 +143,7 @@ impl<'a> Pool<'a> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, sender: &Sender<News>) {
+    fn work(&self, sender: &Sender<PoolEvent>) {
         let mut opened: Option<(&Path, Guest)> = None;
         while !self.ends() {
             let job = self.next.fetch_add(1, Ordering::SeqCst);
@@ -160,11 +160,11 @@ impl<'a> Pool<'a> {
             self.board().remove(&job);
             let news = match checked {
                 Ok(Ok(news)) => news,
-                Ok(Err(reason)) => News::Gone { reason },
+                Ok(Err(reason)) => PoolEvent::Gone { reason },
                 Err(panic) => {
                     forget(panic);
                     opened = None;
-                    News::Panicked { job }
+                    PoolEvent::Panicked { job }
                 }
             };
             if sender.send(news).is_err() {
@@ -173,14 +173,14 @@ impl<'a> Pool<'a> {
         }
     }
 
-    fn check(&self, job: usize, guest: Option<&Guest>, name: &str) -> Result<News, String> {
+    fn check(&self, job: usize, guest: Option<&Guest>, name: &str) -> Result<PoolEvent, String> {
         let found = guest.and_then(|guest| {
             let scenario = guest.scenarios().iter().find(|scenario| scenario.name == name)?;
             Some((guest, scenario))
         });
         let Some((guest, scenario)) = found else {
             let image = self.jobs[job].image.display();
-            return Err(format!("{image}: was changed while it was checked; {name} is gone"));
+            return Err(format!("{image}: changed while it was being checked; {name} is gone"));
         };
         let stopped = Arc::clone(&self.stopped);
         let limits = Limits {
@@ -198,15 +198,15 @@ impl<'a> Pool<'a> {
             cut |= self.ends();
             if cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        // A part that runs by itself is cut off without a word of the search.
+        // A part that runs alone is cut off without a call of this closure.
         cut |= checked.outcome.verdict == Verdict::Undecided && self.ends();
         let trail = checked.trail.map(|trail| (trail.name(), trail.to_string()));
-        Ok(News::Ended { job, outcome: Box::new(checked.outcome), trail, cut })
+        Ok(PoolEvent::Ended { job, outcome: Box::new(checked.outcome), trail, cut })
     }
 }
 
 fn ends(stopped: &AtomicBool) -> bool {
-    stopped.load(Ordering::Relaxed) || interrupt::asked()
+    stopped.load(Ordering::Relaxed) || interrupt::is_requested()
 }
 
 fn snapshot(progress: &Progress) -> Snapshot {
@@ -220,7 +220,7 @@ fn snapshot(progress: &Progress) -> Snapshot {
     }
 }
 
-/// A panic's payload could panic again when it is dropped.
+/// Leaks the payload of a panic, which could panic again when it is dropped.
 fn forget(panic: Box<dyn Any + Send>) {
     std::mem::forget(panic);
 }

@@ -1,4 +1,4 @@
-//! The profile `lamprey`: what guests are built with whatever the workspace says, and how they then were built.
+//! The profile `lamprey`: the settings of guests, whatever the workspace says, and a description of the build.
 
 use std::env;
 use std::fs;
@@ -7,27 +7,27 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{Artifact, BuildScript};
 use toml::{Table, Value};
 
-use crate::cargo_config::{Config, value};
+use crate::cargo_config::{CargoConfig, value};
 use crate::workspace::Workspace;
 
-/// The one setting of ours that may be set otherwise: each way is a kernel's, and the bounds say which it is.
+/// The one setting that users may change: kernels are built with and without, and the bounds say which it is.
 const OVERFLOW_CHECKS: &str = "overflow-checks";
-/// Names told of a list; the others are counted.
+/// Number of names shown of a list; the others are counted.
 const TOLD: usize = 3;
 
-/// Settings for cargo's `--config`, and what is to be said of the workspace's own.
+/// Settings for cargo's `--config`, and warnings about those of the workspace.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct ProfileSettings {
     pub(crate) config: Vec<&'static str>,
     pub(crate) warnings: Vec<String>,
 }
 
 /// Decides between `ours`, each `profile.lamprey.KEY=VALUE`, and the profile `lamprey` in the manifest of the
 /// workspace at `root`, in cargo's configuration files and in the environment.
-pub(crate) fn settings(ours: &[&'static str], root: &Path) -> Settings {
+pub(crate) fn settings(ours: &[&'static str], root: &Path) -> ProfileSettings {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
-    let config = Config::read(root, home.as_deref());
+    let config = CargoConfig::read(root, home.as_deref());
     let manifest = root.join("Cargo.toml");
     let text = fs::read_to_string(&manifest).unwrap_or_default();
     let table: Table = text.parse().unwrap_or_default();
@@ -45,7 +45,7 @@ pub(crate) fn settings(ours: &[&'static str], root: &Path) -> Settings {
     })
 }
 
-/// A setting as it is written.
+/// Returns a setting as a manifest writes it.
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => format!("\"{text}\""),
@@ -55,9 +55,12 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// `theirs` gives what is set for a key, and where.
-fn decide(ours: &[&'static str], theirs: &dyn Fn(&str) -> Option<(String, String)>) -> Settings {
-    let mut settings = Settings::default();
+/// Chooses the settings. `theirs` returns the user's setting for a key, and where it comes from.
+fn decide(
+    ours: &[&'static str],
+    theirs: &dyn Fn(&str) -> Option<(String, String)>,
+) -> ProfileSettings {
+    let mut settings = ProfileSettings::default();
     for setting in ours {
         let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
         let key = name.rsplit('.').next().unwrap_or(name);
@@ -76,36 +79,36 @@ fn decide(ours: &[&'static str], theirs: &dyn Fn(&str) -> Option<(String, String
     settings
 }
 
-/// How a package was compiled, as far as it changes what its code does.
+/// The compiler options of a package that change what its code does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Manner {
+struct BuildOptions {
     level: String,
     checks: bool,
 }
 
-impl Manner {
-    fn of(artifact: &Artifact) -> Manner {
+impl BuildOptions {
+    fn of(artifact: &Artifact) -> BuildOptions {
         let profile = &artifact.profile;
-        Manner { level: profile.opt_level.clone(), checks: profile.overflow_checks }
+        BuildOptions { level: profile.opt_level.clone(), checks: profile.overflow_checks }
     }
 }
 
-/// Says how guests for `target` were built: `x86_64-unknown-none at opt-level 3 with overflow checks`. Packages
-/// for which the workspace asks otherwise, and libraries that come from build scripts, are named: cargo's own
-/// messages tell of each what it was compiled with.
+/// Describes how guests for `target` were built: `x86_64-unknown-none at opt-level 3 with overflow
+/// checks`. Packages for which the workspace sets other options, and libraries that come from build
+/// scripts, are named: cargo's messages give the options of each.
 pub(crate) fn words(
     workspace: &Workspace,
     target: &str,
     artifacts: &[Artifact],
     scripts: &[BuildScript],
 ) -> String {
-    // What runs during the build, such as procedural macros, is no part of a guest.
+    // Code that runs during the build, such as procedural macros, is not part of a guest.
     let folder = workspace.target.join(target);
     let guests = artifacts.iter().filter(|artifact| {
         artifact.filenames.iter().any(|file| file.as_std_path().starts_with(&folder))
     });
     let told =
-        guests.map(|artifact| (artifact.target.name.replace('-', "_"), Manner::of(artifact)));
+        guests.map(|artifact| (artifact.target.name.replace('-', "_"), BuildOptions::of(artifact)));
     let libraries = scripts.iter().flat_map(|script| &script.linked_libs);
     let libraries = libraries.map(|library| {
         let library = library.as_str();
@@ -114,8 +117,8 @@ pub(crate) fn words(
     said(target, &told.collect::<Vec<_>>(), &libraries.collect::<Vec<_>>())
 }
 
-/// The sentence: the library's own manner first, as it is in every guest, then what differs from it.
-fn said(target: &str, packages: &[(String, Manner)], libraries: &[String]) -> String {
+/// Returns the description: first the options of the library, which is in every guest, then the differences.
+fn said(target: &str, packages: &[(String, BuildOptions)], libraries: &[String]) -> String {
     let library = packages.iter().find(|(name, _)| name == "lamprey").or(packages.first());
     let Some((_, usual)) = library else { return target.to_owned() };
     let with = |checks| if checks { "with" } else { "without" };
@@ -141,7 +144,7 @@ fn said(target: &str, packages: &[(String, Manner)], libraries: &[String]) -> St
     text
 }
 
-/// The first few of `list`.
+/// Returns the first few names of `list`.
 fn few(list: &[String]) -> String {
     let told = list.iter().take(TOLD).cloned();
     let more = list.len().saturating_sub(TOLD);
@@ -160,7 +163,10 @@ mod tests {
 
     #[test]
     fn overflow_checks_are_the_workspaces_and_all_else_is_warned_of() {
-        assert_eq!(decide(&OURS, &|_| None), Settings { config: OURS.into(), warnings: vec![] });
+        assert_eq!(
+            decide(&OURS, &|_| None),
+            ProfileSettings { config: OURS.into(), warnings: vec![] }
+        );
         let of = |key: &str| match key {
             "panic" => Some("\"unwind\"".to_owned()),
             "debug" => Some("2".to_owned()),
@@ -179,7 +185,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let text = "[profile.lamprey]\noverflow-checks = false\ndebug = 1\n";
         fs::write(folder.path().join("Cargo.toml"), text).expect("written");
-        let Settings { config, warnings } = settings(&OURS, folder.path());
+        let ProfileSettings { config, warnings } = settings(&OURS, folder.path());
         assert_eq!(config, OURS[..2]);
         let [one] = &warnings[..] else { panic!("{warnings:?}") };
         assert!(
@@ -191,7 +197,7 @@ mod tests {
     #[test]
     fn packages_that_were_compiled_otherwise_are_named() {
         let package = |name: &str, level: &str, checks| {
-            (name.to_owned(), Manner { level: level.to_owned(), checks })
+            (name.to_owned(), BuildOptions { level: level.to_owned(), checks })
         };
         let mut all = vec![package("lamprey", "3", true), package("mine", "3", true)];
         assert_eq!(said("t", &all, &[]), "t at opt-level 3 with overflow checks");

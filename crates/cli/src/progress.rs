@@ -1,4 +1,4 @@
-//! The status line of a search: nothing in the first second; then redrawn on a terminal, or printed
+//! The status line of a search: absent for the first second, then redrawn on a terminal, or printed
 //! every ten seconds.
 
 use std::collections::BTreeMap;
@@ -9,14 +9,14 @@ use unicode_width::UnicodeWidthStr;
 use crate::pool::{Allowance, Snapshot};
 use crate::ui::Ui;
 
-/// No word before.
+/// Time before the first status line.
 const SILENCE: Duration = Duration::from_secs(1);
-/// Between two lines where none can be redrawn.
+/// Time between two lines where a line cannot be redrawn.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Over how long a rate is taken.
+/// Time over which a rate is measured.
 const SPAN: Duration = Duration::from_secs(1);
 
-/// When something was said, and how fast the search was then.
+/// The time of the last status line, and the rate of the search at that time.
 pub(crate) struct Meter {
     began: Instant,
     said: Option<Instant>,
@@ -39,7 +39,7 @@ impl Meter {
         Self { began, said: None, rate }
     }
 
-    /// Says where the longest search is, if it is time.
+    /// Prints the status of the longest search, if it is time.
     pub(crate) fn tick(
         &mut self,
         ui: &mut Ui,
@@ -72,7 +72,7 @@ impl Meter {
 impl Rate {
     fn measure(&mut self, job: usize, states: u64) {
         if self.job != job || states < self.states {
-            // Another search, or another round of it.
+            // This is another search, or another round of the same.
             *self = Rate { job, at: Instant::now(), states, per_second: None };
         } else if self.at.elapsed() >= SPAN {
             let per_second = (states - self.states) as f64 / self.at.elapsed().as_secs_f64();
@@ -81,9 +81,9 @@ impl Rate {
     }
 }
 
-/// `   check lazy-flush  702 114 states  22.6k/s  switches 3  queue 94k  memory 12%  [ 31s]`
+/// Returns the line `   check lazy-flush  702 114 states  22.6k/s  switches 3  queue 94k  memory 12%  [ 31s]`
 ///
-/// Where the line would be too long, queue and round give way, then the beginning of the name.
+/// If the line would be too long, it leaves out queue and round, then the beginning of the name.
 fn line(
     name: &str,
     snapshot: &Snapshot,
@@ -122,7 +122,7 @@ fn line(
     format!("{lead}{}{figures}", tail(name, room(&figures)))
 }
 
-/// The budget that will run out first, and how much of it is used.
+/// Returns the budget that will run out first, and the share that is used.
 fn scarcest(snapshot: &Snapshot, allowance: &Allowance) -> Option<(&'static str, f64)> {
     let parts = [
         allowance.seconds.map(|limit| ("time", snapshot.seconds / limit)),
@@ -132,7 +132,7 @@ fn scarcest(snapshot: &Snapshot, allowance: &Allowance) -> Option<(&'static str,
     parts.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// The end of `name`, which tells more than its beginning.
+/// Returns the end of `name`, which says more than its beginning.
 fn tail(name: &str, room: usize) -> String {
     if name.width() <= room {
         return name.to_owned();
@@ -141,7 +141,7 @@ fn tail(name: &str, room: usize) -> String {
     format!("..{}", ends.find(|end| end.width() + 2 <= room).unwrap_or_default())
 }
 
-/// `94k`, `22.6k`, `1.2M`.
+/// Formats a number as `94k`, `22.6k` or `1.2M`.
 fn short(number: f64) -> String {
     let (scaled, unit) = match number {
         n if n < 1e3 => return format!("{n:.0}"),

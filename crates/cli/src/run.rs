@@ -1,4 +1,4 @@
-//! `run`: boots a kernel, its serial line on standard output.
+//! `run`: boots a kernel, with its serial line on standard output.
 
 use std::ops::ControlFlow;
 
@@ -10,11 +10,11 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::ui::{OutputError, Ui};
 
-/// What the guest writes to port F4H when all went well.
+/// The value that the guest writes to port F4H on success.
 const SUCCESS: u32 = 0x10;
 
-/// Carries out `run`.
-pub(crate) fn run(args: &args::Run, ui: &mut Ui) -> Result<Exit, Error> {
+/// Runs `run`.
+pub(crate) fn run(args: &args::RunArgs, ui: &mut Ui) -> Result<Exit, Error> {
     let options = Options {
         cpus: args.cpus,
         memory: args.memory,
@@ -23,21 +23,21 @@ pub(crate) fn run(args: &args::Run, ui: &mut Ui) -> Result<Exit, Error> {
         trace: args.trace,
     };
     let mut run = Run::open(&args.image, options)?;
-    let mut line = Line::default();
-    let ended = run.go(&mut |event| line.hear(event, ui));
+    let mut line = SerialLine::default();
+    let ended = run.go(&mut |event| line.on_event(event, ui));
     line.end(ui)?;
     Ok(tell(&run, &ended, ui))
 }
 
-/// The serial line: what is not printed yet, and whether it can be printed.
+/// The serial line: bytes that are not printed yet, and an error of printing.
 #[derive(Debug, Default)]
-struct Line {
+struct SerialLine {
     bytes: Vec<u8>,
     failed: Option<OutputError>,
 }
 
-impl Line {
-    fn hear(&mut self, event: Event<'_>, ui: &mut Ui) -> ControlFlow<()> {
+impl SerialLine {
+    fn on_event(&mut self, event: Event<'_>, ui: &mut Ui) -> ControlFlow<()> {
         match event {
             Event::Output(bytes) => {
                 self.bytes.extend_from_slice(bytes);
@@ -50,7 +50,7 @@ impl Line {
             Event::Delivery { cpu, vector, rip } => {
                 self.trace(format_args!("cpu{cpu} takes vector {vector}, to {rip:x}"), ui)
             }
-            Event::Turn if interrupt::asked() => ControlFlow::Break(()),
+            Event::Turn if interrupt::is_requested() => ControlFlow::Break(()),
             Event::Turn => ControlFlow::Continue(()),
         }
     }
@@ -75,7 +75,7 @@ impl Line {
         }
     }
 
-    /// Prints what is left.
+    /// Prints the remaining bytes.
     fn end(mut self, ui: &mut Ui) -> Result<(), OutputError> {
         if self.failed.is_none() {
             let _ = self.print(self.bytes.len(), ui);
@@ -84,7 +84,7 @@ impl Line {
     }
 }
 
-/// Says how the run ended, unless the guest was content.
+/// Prints how the run ended, unless it succeeded.
 fn tell(run: &Run, ended: &Ended, ui: &mut Ui) -> Exit {
     match ended {
         Ended::Exit(SUCCESS) => Exit::Passed,
@@ -98,7 +98,7 @@ fn tell(run: &Run, ended: &Ended, ui: &mut Ui) -> Exit {
             Exit::Violated
         }
         Ended::Halted => {
-            ui.error("every CPU is halted and nothing can wake one; the guest did not end");
+            ui.error("every CPU is halted and nothing can wake one; the guest did not end the run");
             Exit::Violated
         }
         Ended::Limit(places) => {
@@ -107,7 +107,7 @@ fn tell(run: &Run, ended: &Ended, ui: &mut Ui) -> Exit {
                 .map(|(cpu, rip): (u32, &u64)| format!("CPU{cpu} at {}", run.place(*rip)))
                 .collect();
             ui.error(format_args!(
-                "not ended after {} instructions: {}; a larger --limit lets it go on",
+                "not ended after {} instructions: {}; a larger --limit lets it continue",
                 run.time(),
                 cpus.join(", ")
             ));

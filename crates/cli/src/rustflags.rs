@@ -1,4 +1,4 @@
-//! The user's flags for the compiler: which cargo would heed, and which of them a guest can be built with.
+//! The user's compiler flags: those that cargo would use, and those with which a guest can be built.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use cargo_metadata::cargo_platform::{Cfg, Platform};
 
-use crate::cargo_config::{Config, words};
+use crate::cargo_config::{CargoConfig, words};
 
 /// Options of the compiler whose value may be the next argument.
 const VALUED: &str = "-C --codegen --cfg --check-cfg -L -l -A --allow -W --warn --force-warn -D --deny -F \
@@ -15,7 +15,8 @@ const VALUED: &str = "-C --codegen --cfg --check-cfg -L -l -A --allow -W --warn 
     --crate-type --remap-path-prefix --remap-path-scope --error-format --json --color --diagnostic-width \
     --explain --env-set";
 
-/// Instruction sets that the model's CPUID enumerates, by the compiler's names, and a feature that is none.
+/// Instruction sets that the model's CPUID enumerates, by the compiler's names, and one feature
+/// that is not a set.
 const ENUMERATED: [&str; 17] = [
     "x87",
     "fxsr",
@@ -36,12 +37,12 @@ const ENUMERATED: [&str; 17] = [
     "soft-float",
 ];
 
-/// Processors that have no other sets.
+/// Processors without other instruction sets.
 const PROCESSORS: [&str; 3] = ["generic", "x86-64", "x86-64-v2"];
 
-/// The user's flags, sorted out.
+/// The user's flags, divided into those that are kept and warnings about the others.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Flags {
+pub(crate) struct RustFlags {
     /// The flags that guests are built with.
     pub(crate) kept: Vec<String>,
     /// Warnings about the others.
@@ -49,23 +50,21 @@ pub(crate) struct Flags {
 }
 
 /// Returns the user's flags for guests of the workspace in `root`.
-pub(crate) fn of(root: &Path, target: &str) -> Flags {
+pub(crate) fn of(root: &Path, target: &str) -> RustFlags {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
-    let config = Config::read(root, home.as_deref());
+    let config = CargoConfig::read(root, home.as_deref());
     let variable = |name: &str| env::var(name).ok();
     let (source, flags) = list(&variable, &config, target, || conditions(target));
     let mut flags = sift(&source, flags);
-    flags
-        .warnings
-        .extend(config.unread.iter().map(|why| format!("{why}; its flags are not heeded")));
+    flags.warnings.extend(config.unread.iter().map(|why| format!("{why}; its flags are ignored")));
     flags
 }
 
 /// Returns the one list of flags that cargo would take, with the name of its source.
 fn list(
     variable: &dyn Fn(&str) -> Option<String>,
-    config: &Config,
+    config: &CargoConfig,
     target: &str,
     conditions: impl FnOnce() -> Vec<Cfg>,
 ) -> (String, Vec<String>) {
@@ -106,15 +105,15 @@ fn conditions(target: &str) -> Vec<Cfg> {
 }
 
 /// Leaves out the flags that would undo how guests are built.
-fn sift(source: &str, flags: Vec<String>) -> Flags {
-    let mut sifted = Flags::default();
+fn sift(source: &str, flags: Vec<String>) -> RustFlags {
+    let mut sifted = RustFlags::default();
     let mut flags = flags.into_iter();
     while let Some(flag) = flags.next() {
         let mut option = vec![flag];
         if VALUED.split(' ').any(|valued| valued == option[0]) {
             match flags.next() {
                 Some(value) => option.push(value),
-                // The first flag of ours would be its value.
+                // Otherwise our first flag would become its value.
                 None => {
                     sifted.leave_out(source, &option[0], "its value is missing");
                     break;
@@ -135,7 +134,7 @@ fn sift(source: &str, flags: Vec<String>) -> Flags {
     sifted
 }
 
-impl Flags {
+impl RustFlags {
     fn leave_out(&mut self, source: &str, flag: &str, reason: &str) {
         self.warnings.push(format!("{source}: `{flag}` is left out for guests: {reason}"));
     }
@@ -167,12 +166,12 @@ fn codegen(option: &[String]) -> Option<(&str, &str)> {
 
 /// Returns the reason why guests are not built with `option`, if there is one.
 fn undoes(option: &[String]) -> Option<&'static str> {
-    const LINKED: &str = "guests are linked by a script of Lamprey's";
+    const LINKED: &str = "guests are linked with Lamprey's linker script";
     const PLACED: &str = "guests are built for the topmost two GiB, without a red zone";
     const PROFILE: &str = "the profile `lamprey` sets it";
     const RUNTIME: &str = "a guest lacks the runtime library for it";
     if let Some((name, value)) = codegen(option) {
-        // The compiler takes underscores for dashes.
+        // The compiler treats underscores as dashes.
         return match &*name.replace('_', "-") {
             "relocation-model" | "code-model" | "no-redzone" => Some(PLACED),
             "relro-level" | "prefer-dynamic" | "default-linker-libraries" | "rpath" => Some(LINKED),
@@ -181,19 +180,19 @@ fn undoes(option: &[String]) -> Option<&'static str> {
             | "overflow-checks" => Some(PROFILE),
             "instrument-coverage" | "profile-generate" => Some(RUNTIME),
             "target-cpu" if !PROCESSORS.contains(&value) => {
-                Some("CPUID of the modelled processor does not enumerate all that it has")
+                Some("CPUID of the modelled processor does not enumerate all of its features")
             }
             _ => None,
         };
     }
     match &*option[0] {
-        // Flags of one letter may stand together, and one with a value may end the row.
+        // RustFlags of one letter may stand together, and one with a value may end the row.
         flag if flag.starts_with("-g") || flag.starts_with("-O") => Some(PROFILE),
         flag if flag.starts_with("-v") && flag.len() > 2 => Some("it is more than one flag"),
         "--" => Some("it ends the flags"),
-        "--target" => Some("lamprey chooses the target; --target NAME is a flag of its own"),
+        "--target" => Some("lamprey chooses the target; use its own flag --target NAME"),
         flag if flag.starts_with("--target=") => undoes(&["--target".into()]),
-        flag if flag.starts_with('@') => Some("flags in a file are not looked through"),
+        flag if flag.starts_with('@') => Some("flags in a file are not examined"),
         _ => None,
     }
 }
@@ -206,12 +205,12 @@ mod tests {
 
     const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-    /// The list by variables and a configuration file, with its source.
+    /// Returns the list from variables and a configuration file, with its source.
     fn listed(variables: &[(&str, &str)], config: &str) -> (String, Vec<String>) {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join(".cargo")).expect("made");
         fs::write(folder.path().join(".cargo/config.toml"), config).expect("written");
-        let config = Config::read(folder.path(), None);
+        let config = CargoConfig::read(folder.path(), None);
         let variable = |name: &str| {
             let mut variables = variables.iter();
             variables.find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
@@ -239,10 +238,10 @@ mod tests {
         assert_eq!(of(2, config).1, ["a", "b", "env", "checked", "unix"]);
         let (source, flags) = of(3, "build.rustflags = ['build']");
         assert_eq!((&*source, flags), ("build.rustflags", vec!["build".into(), "more".into()]));
-        // Set and empty is a list, too.
+        // A variable that is set but empty is a list, too.
         assert_eq!(listed(&[("RUSTFLAGS", "")], config).1, [""; 0]);
         assert_eq!(listed(&[("CARGO_ENCODED_RUSTFLAGS", ""), plain], config).1, [""; 0]);
-        // A list of the target that is empty is none.
+        // An empty list of the target does not count.
         let empty = "build.rustflags = ['build']\ntarget.x86_64-unknown-linux-gnu.rustflags = []";
         assert_eq!(listed(&[], empty).1, ["build"]);
     }
@@ -274,7 +273,7 @@ mod tests {
             &["-C"],
         ];
         for option in flags {
-            let Flags { kept, warnings } =
+            let RustFlags { kept, warnings } =
                 sift("RUSTFLAGS", option.iter().map(|&part| part.to_owned()).collect());
             assert_eq!(kept, [""; 0]);
             let begin = format!("RUSTFLAGS: `{}` is left out for guests: ", option.join(" "));
@@ -287,14 +286,14 @@ mod tests {
         let flags = "--cfg mine --check-cfg=cfg(mine) -C debug-assertions -Dwarnings -A -C \
             -Cforce-frame-pointers=yes -Ctarget-cpu=x86-64-v2 -L native=/x -Clto=off --cfg -g";
         let flags = words(flags);
-        assert_eq!(sift("RUSTFLAGS", flags.clone()), Flags { kept: flags, warnings: vec![] });
+        assert_eq!(sift("RUSTFLAGS", flags.clone()), RustFlags { kept: flags, warnings: vec![] });
     }
 
     #[test]
     fn of_features_those_are_kept_that_the_model_has() {
         let flags =
             words("-C target-feature=+sse4.2,-sse3,+avx2,+crt-static -Ctarget-feature=+avx");
-        let Flags { kept, warnings } = sift("RUSTFLAGS", flags);
+        let RustFlags { kept, warnings } = sift("RUSTFLAGS", flags);
         assert_eq!(kept, ["-Ctarget-feature=+sse4.2,-sse3"]);
         let [first, second] = &warnings[..] else { panic!("{warnings:?}") };
         assert!(first.contains("`-C target-feature=+avx2,+crt-static` is left out"), "{first}");

@@ -1,6 +1,6 @@
-//! Filters: which scenarios are meant.
+//! Selects scenarios by filters.
 
-/// No scenario is meant.
+/// The reason why no scenario is selected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SelectError {
     /// the guests have no scenarios
@@ -8,14 +8,14 @@ pub(crate) enum SelectError {
     NoScenarios,
     /// no name is one of the filters, or ends with one
     #[error(
-        "no scenario is called {}{}; with --bisect a filter is a whole name, or the end of one behind `::`",
+        "no scenario is called {}{}; with --bisect a filter is a full name, or its last parts after a `::`",
         told(filters),
         near(names)
     )]
     NotCalled {
         /// The filters.
         filters: Vec<String>,
-        /// Names that are like them, or some names.
+        /// Similar names, or else some names.
         names: Vec<String>,
     },
     /// no name contains any of the filters
@@ -23,26 +23,26 @@ pub(crate) enum SelectError {
     NoMatch {
         /// The filters.
         filters: Vec<String>,
-        /// Names that are like them, or some names.
+        /// Similar names, or else some names.
         names: Vec<String>,
     },
 }
 
-/// Most names to suggest.
+/// Maximum number of suggested names.
 const SUGGESTIONS: usize = 5;
 
-/// What a filter may be of a name.
+/// The way a filter matches a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Match {
-    /// The name, if there is one like that; else any part.
+    /// The filter is a name, or else any part of one.
     Part,
-    /// The name, or the end of one behind `::`: another scenario never takes the place of one that is not
-    /// there.
+    /// The filter is a name, or its last parts after a `::`. Another scenario never takes the place
+    /// of a missing one.
     Called,
 }
 
-/// Indices of the names that any of `filters` selects, in order; all of them without filters.
-/// Second, the filters that select nothing although others do.
+/// Returns the indices of the names that any of `filters` selects, in order; all of them without filters.
+/// Also returns the filters that select nothing although others do.
 pub(crate) fn select<'f>(
     names: &[&str],
     filters: &'f [String],
@@ -70,7 +70,7 @@ pub(crate) fn select<'f>(
     Ok((selected, idle.map(String::as_str).collect()))
 }
 
-/// The names nearest to any filter, nearest first; all names if none is near.
+/// Returns the names nearest to any filter, nearest first; some names if none is near.
 pub(crate) fn like(names: &[&str], filters: &[String]) -> Vec<String> {
     let distance = |name: &str| {
         let ends = name.match_indices("::").map(|(at, _)| &name[at + 2..]);
@@ -86,7 +86,7 @@ pub(crate) fn like(names: &[&str], filters: &[String]) -> Vec<String> {
     shown.iter().take(SUGGESTIONS).map(|name| name.to_string()).collect()
 }
 
-/// Number of typing errors between the two, if that may be all that divides them.
+/// Returns the number of typing errors between the two, if they may differ by those alone.
 fn near_enough(part: &str, filter: &str) -> Option<usize> {
     let (part, filter) = (part.to_lowercase(), filter.to_lowercase().replace('-', "_"));
     if part.contains(&filter) || (part.len() > 3 && filter.contains(&part)) {
@@ -96,7 +96,7 @@ fn near_enough(part: &str, filter: &str) -> Option<usize> {
     (errors <= (filter.len() / 3).max(1)).then_some(errors)
 }
 
-/// Insertions, deletions and replacements that make `b` of `a`.
+/// Returns the number of insertions, deletions and replacements that turn `a` into `b`.
 fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

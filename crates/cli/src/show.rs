@@ -1,23 +1,23 @@
-//! `show`: a kept result in another form. Builds and runs nothing.
+//! `show`: prints a saved result in another form. Builds and runs nothing.
 
 use report::Options;
 
-use crate::args::Show;
+use crate::args::ShowArgs;
 use crate::commands::Commands;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::guests::Origin;
 use crate::ui::Ui;
 
-/// Carries out `show`.
-pub(crate) fn show(program: &str, args: &Show, ui: &mut Ui) -> Result<Exit, Error> {
-    let store = Origin::of(&args.source)?.store();
+/// Runs `show`.
+pub(crate) fn show(program: &str, args: &ShowArgs, ui: &mut Ui) -> Result<Exit, Error> {
+    let store = Origin::of(&args.guests)?.store();
     let record = match &args.trail {
         Some(name) => store.find(name)?,
         None => store.newest_finding()?,
     };
     let outcome = &record.outcome;
-    let context = Commands::new(program, &args.source).context(record.trail.as_deref());
+    let context = Commands::new(program, &args.guests).context(record.trail.as_deref());
     let options = Options { raw: args.raw, ..ui.options().clone() };
     let form = args.form.0;
     let text = form.render(outcome, &context, &options);

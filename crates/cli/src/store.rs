@@ -1,4 +1,4 @@
-//! What is kept of a check, so that `show` and `replay` work later.
+//! Saved results of checks, for `show` and `replay`.
 //!
 //! ```text
 //! ROOT/trails/NAME.trail   the trail
@@ -18,43 +18,43 @@ use serde_json::{Value, json};
 use crate::atomic;
 use crate::input;
 
-/// Version of the kept outcomes; others are refused.
+/// Version of saved outcomes; others are refused.
 const VERSION: u64 = 2;
 
-/// A folder of results.
+/// A folder of saved results.
 #[derive(Clone, Debug)]
-pub(crate) struct Store {
+pub(crate) struct ResultStore {
     root: PathBuf,
 }
 
-/// A kept outcome.
+/// A saved outcome.
 #[derive(Clone, Debug)]
-pub(crate) struct Record {
+pub(crate) struct ResultRecord {
     pub(crate) outcome: Outcome,
     /// Name of its trail.
     pub(crate) trail: Option<String>,
-    /// Milliseconds since 1970.
+    /// Time of the check, in milliseconds since 1970.
     when: u64,
 }
 
 /// The last outcome of each scenario.
 #[derive(Debug, Default)]
 struct Last {
-    records: Vec<Record>,
+    records: Vec<ResultRecord>,
     broken: Vec<Broken>,
 }
 
-/// A file that cannot be read, or is not what was written there.
+/// A file that cannot be read, or does not contain a saved result.
 #[derive(Debug)]
 struct Broken {
-    /// Its name without the ending.
+    /// Its name without the extension.
     name: String,
-    /// When it was written, as [`Record::when`].
+    /// Time of its last change, as in [`ResultRecord::when`].
     when: u64,
     error: StoreError,
 }
 
-/// A result cannot be kept, or not be found again.
+/// The reason why a result cannot be saved or found.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// a file cannot be written
@@ -62,7 +62,7 @@ pub(crate) enum StoreError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: io::Error,
     },
     /// a file cannot be read
@@ -70,71 +70,71 @@ pub(crate) enum StoreError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: io::Error,
     },
-    /// a file is not what was written there
-    #[error("{}: not a result that this version kept ({reason}); check again", path.display())]
+    /// a file does not contain a saved result
+    #[error("{}: not a result of this version ({reason}); check again", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// nothing was found yet
-    #[error("no finding is kept in {}; `check` keeps them", .0.display())]
+    /// no finding is saved
+    #[error("no finding is saved in {}; `check` saves them", .0.display())]
     NoFinding(PathBuf),
     /// no result has this name
     #[error("{name}: neither a trail nor a scenario with a result in {}{}", root.display(), among(names))]
     NoSuch {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// Where.
+        /// The folder of results.
         root: PathBuf,
-        /// Names like it.
+        /// Similar names.
         names: Vec<String>,
     },
     /// the last result of a scenario has no trail
-    #[error("{scenario}: its last result has no trail; a check that finds something keeps one")]
+    #[error("{scenario}: its last result has no trail; a check that finds something saves one")]
     NoTrail {
         /// The scenario.
         scenario: String,
     },
-    /// a file that is a trail, and not one of those kept here
+    /// a file is a trail, but not one that is saved here
     #[error(
-        "{}: no result is kept of a trail in this place; `lamprey replay {}` runs it again",
+        "{}: no result is saved for this trail; `lamprey replay {}` runs it again",
         .0.display(),
         crate::commands::quoted(.0)
     )]
     OnlyTrail(PathBuf),
-    /// a file that is no trail
+    /// a file is not a trail
     #[error("{}: {reason}", path.display())]
     NotATrail {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: TrailError,
     },
-    /// several scenarios have this in their name
+    /// several scenarios have this in their names
     #[error(
-        "{name}: several scenarios with results have this in their name; give one's full name:\n  {}",
+        "{name}: several scenarios with results have this in their names; give a full name:\n  {}",
         names.join("\n  ")
     )]
     Several {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// All it could mean.
+        /// All scenarios that it could mean.
         names: Vec<String>,
     },
 }
 
-impl Store {
+impl ResultStore {
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { root }
     }
 
-    /// Keeps an outcome and its trail, given by name and text.
-    pub(crate) fn keep(
+    /// Saves an outcome and its trail, given by name and text.
+    pub(crate) fn save(
         &self,
         outcome: &Outcome,
         trail: Option<(&str, &str)>,
@@ -151,15 +151,15 @@ impl Store {
         write(&self.last().join(format!("{}.json", file_name(&outcome.scenario))), &record)
     }
 
-    /// Path and text of a trail: by its name, by its path where there is such a file, or by the
-    /// scenario whose last result it belongs to, as in [`Store::find`].
+    /// Returns path and text of a trail: by its name, by its path if there is such a file, or by the
+    /// scenario whose last result it belongs to, as in [`ResultStore::find`].
     pub(crate) fn find_trail(&self, name: &str) -> Result<(PathBuf, String), StoreError> {
         let path = match Path::new(name) {
             path if path.is_file() => path.to_owned(),
             _ if name.contains('/') => PathBuf::from(name),
             _ if self.trail(stem(name)).is_file() => self.trail(stem(name)),
             _ => {
-                let Record { outcome, trail, .. } = self.find_last(name)?;
+                let ResultRecord { outcome, trail, .. } = self.find_last(name)?;
                 let scenario = outcome.scenario;
                 self.trail(&trail.ok_or(StoreError::NoTrail { scenario })?)
             }
@@ -170,22 +170,23 @@ impl Store {
         }
     }
 
-    /// Name of the trail at `path`, if it is one of this store's.
+    /// Returns the name of the trail at `path`, if it is in this store.
     pub(crate) fn name_of(&self, path: &Path) -> Option<String> {
         let folder = path.parent()?.canonicalize().ok()?;
         let ours = folder == self.trails().canonicalize().ok()?;
         ours.then(|| stem(&path.to_string_lossy()).to_owned())
     }
 
-    /// Is the outcome of the trail `name` kept?
+    /// Returns whether the outcome of the trail `name` is saved.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.record(name).is_file()
     }
 
-    /// The record that `name` means: a trail's name or path, a scenario's name or a part of it.
-    pub(crate) fn find(&self, name: &str) -> Result<Record, StoreError> {
+    /// Returns the record that `name` means: the name or path of a trail, or the name of a scenario
+    /// or a part of it.
+    pub(crate) fn find(&self, name: &str) -> Result<ResultRecord, StoreError> {
         let path = Path::new(name);
-        // A trail elsewhere may have the name of one that is kept, and be another.
+        // A trail elsewhere may have the name of a saved one without being the same.
         let is_path = name.contains('/') && self.name_of(path).is_none();
         if !is_path && self.has(stem(name)) {
             return read(&self.record(stem(name)));
@@ -203,16 +204,16 @@ impl Store {
         self.find_last(name)
     }
 
-    /// The last record of the scenario that has this name, or alone has it in its name.
-    fn find_last(&self, name: &str) -> Result<Record, StoreError> {
+    /// Returns the last record of the scenario with this name, or of the only scenario whose name contains it.
+    fn find_last(&self, name: &str) -> Result<ResultRecord, StoreError> {
         let Last { records, broken } = self.all_last();
-        let part: Vec<&Record> =
+        let part: Vec<&ResultRecord> =
             records.iter().filter(|record| record.outcome.scenario.contains(name)).collect();
         let exact = part.iter().find(|record| record.outcome.scenario == name);
         if let Some(record) = exact {
             return Ok((*record).clone());
         }
-        // It may be the one that is meant.
+        // The broken file may be the one that is meant.
         let name_of_file = file_name(name);
         if let Some(broken) = broken.into_iter().find(|one| one.name.contains(&name_of_file)) {
             return Err(broken.error);
@@ -227,12 +228,12 @@ impl Store {
         }
     }
 
-    /// The newest outcome that has a finding.
-    pub(crate) fn newest_finding(&self) -> Result<Record, StoreError> {
+    /// Returns the newest outcome with a finding.
+    pub(crate) fn newest_finding(&self) -> Result<ResultRecord, StoreError> {
         let Last { mut records, broken } = self.all_last();
         records.retain(|record| record.outcome.finding.is_some());
         let newest = records.into_iter().max_by_key(|record| record.when);
-        // What cannot be read may be the one that is meant.
+        // A file that cannot be read may be the one that is meant.
         let known = newest.as_ref().map_or(0, |record| record.when);
         match broken.into_iter().find(|broken| broken.when >= known) {
             Some(broken) => Err(broken.error),
@@ -240,7 +241,7 @@ impl Store {
         }
     }
 
-    /// The last outcomes.
+    /// Returns the last outcome of each scenario.
     fn all_last(&self) -> Last {
         let files = fs::read_dir(self.last()).into_iter().flatten().flatten();
         let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
@@ -274,7 +275,7 @@ impl Store {
         self.trails().join(format!("{}.trail", file_name(name)))
     }
 
-    /// The outcome of a trail.
+    /// Returns the path of the outcome of a trail.
     fn record(&self, name: &str) -> PathBuf {
         self.trails().join(format!("{}.json", file_name(name)))
     }
@@ -288,13 +289,13 @@ impl Store {
     }
 }
 
-/// A trail's name without its folder and ending.
+/// Returns the name of a trail without folder and extension.
 fn stem(name: &str) -> &str {
     let base = name.rsplit_once('/').map_or(name, |(_, base)| base);
     base.strip_suffix(".trail").unwrap_or(base)
 }
 
-/// `a::b` as `a.b`; what no file should be called is replaced.
+/// Returns the name of a file: `a.b` for `a::b`, with other special characters replaced.
 fn file_name(name: &str) -> String {
     let keep = |c: char| match c {
         '-' | '_' | '.' => c,
@@ -312,7 +313,7 @@ fn write(path: &Path, text: &str) -> Result<(), StoreError> {
         .map_err(|reason| StoreError::Write { path: path.to_owned(), reason })
 }
 
-fn read(path: &Path) -> Result<Record, StoreError> {
+fn read(path: &Path) -> Result<ResultRecord, StoreError> {
     let text = input::text(path, input::LONG)
         .map_err(|reason| StoreError::Read { path: path.to_owned(), reason })?;
     let broken = |reason: String| StoreError::Broken { path: path.to_owned(), reason };
@@ -322,7 +323,7 @@ fn read(path: &Path) -> Result<Record, StoreError> {
         return Err(broken(format!("version {}", value["version"])));
     }
     let outcome = serde_json::from_value(value["outcome"].take());
-    Ok(Record {
+    Ok(ResultRecord {
         outcome: outcome.map_err(|error| broken(error.to_string()))?,
         trail: value["trail"].as_str().map(str::to_owned),
         when: value["when"].as_u64().unwrap_or(0),
@@ -333,7 +334,7 @@ fn now() -> u64 {
     milliseconds(SystemTime::now())
 }
 
-/// Since 1970.
+/// Returns the milliseconds since 1970.
 fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)
@@ -341,7 +342,7 @@ fn milliseconds(time: SystemTime) -> u64 {
 
 fn among(names: &[String]) -> String {
     match names {
-        [] => "; `check` keeps them".to_owned(),
+        [] => "; `check` saves them".to_owned(),
         names => format!("; there are, among others:\n  {}", names.join("\n  ")),
     }
 }

@@ -1,8 +1,8 @@
-//! Finds sources that ask for the operating system in a guest that is built for the host's target.
+//! Finds sources that test the operating system in a guest that is built for the host's target.
 //!
 //! Kernel crates choose code by `cfg(target_os = "none")`. For the host's target that is false, and what is
-//! checked is not what the kernel runs: a lock that does not turn interrupts off, for instance. The sources
-//! that the compiler has read are looked through for questions whose answers differ.
+//! checked is not what the kernel runs: a lock that does not turn interrupts off, for instance. This module
+//! searches the sources that the compiler has read for conditions that differ between the two targets.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Artifact, TargetKind};
 
-/// The guest library, whose code is meant to differ.
+/// The guest library, whose code differs on purpose.
 const LIBRARY: &str = "lamprey";
 
-/// Conditions that hold for one of the two targets only. Those on other systems hold for neither.
+/// Conditions that hold for exactly one of the two targets. Conditions on other systems hold for neither.
 const DIFFERENT: [(&str, &str); 5] = [
     ("target_os", "none"),
     ("target_os", "linux"),
@@ -22,26 +22,26 @@ const DIFFERENT: [(&str, &str); 5] = [
     ("target_env", ""),
 ];
 
-/// Variables by which a build script learns the same of its target.
+/// Environment variables that tell a build script the same about its target.
 const VARIABLES: [&str; 4] =
     ["CARGO_CFG_TARGET_OS", "CARGO_CFG_TARGET_FAMILY", "CARGO_CFG_TARGET_ENV", "CARGO_CFG_UNIX"];
 
-/// A place where a package asks.
+/// The place where a package tests the operating system.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Question {
+pub(crate) struct OsCondition {
     /// The package, with its version.
     pub(crate) package: String,
-    /// The first such file.
+    /// The first file with such a condition.
     pub(crate) file: PathBuf,
     /// Its line, from 1.
     pub(crate) line: usize,
-    /// What is asked, as it stands there.
-    pub(crate) asked: String,
+    /// The condition, in the words of the source.
+    pub(crate) condition: String,
 }
 
-/// Returns the first question of each package among `artifacts` that is compiled for the target whose builds
-/// are in `folder`, sorted by package. Relative paths of sources begin at the workspace, `root`.
-pub(crate) fn questions(artifacts: &[Artifact], folder: &Path, root: &Path) -> Vec<Question> {
+/// Returns the first condition of each package among `artifacts` that is compiled for the target whose builds
+/// are in `folder`, sorted by package. Relative paths of sources start at the workspace, `root`.
+pub(crate) fn conditions(artifacts: &[Artifact], folder: &Path, root: &Path) -> Vec<OsCondition> {
     let is_for_target = |artifact: &&Artifact| {
         let mut files = artifact.filenames.iter();
         files.any(|file| file.as_std_path().starts_with(folder)) && !is_standard(artifact)
@@ -50,9 +50,9 @@ pub(crate) fn questions(artifacts: &[Artifact], folder: &Path, root: &Path) -> V
     let (executables, libraries): (Vec<&Artifact>, Vec<&Artifact>) =
         compiled.iter().partition(|artifact| artifact.target.is_kind(TargetKind::Bin));
     let mut looked_at = BTreeSet::new();
-    let mut questions = Vec::new();
+    let mut conditions = Vec::new();
     let mut look = |artifact: &Artifact, files: Vec<PathBuf>| {
-        // All of them, found or not: another package's list may have them, too.
+        // Records all of them, whether found or not: another package's list may contain them, too.
         let mut files = files;
         files.retain(|file| looked_at.insert(file.clone()));
         let (name, version) = package(artifact);
@@ -60,15 +60,15 @@ pub(crate) fn questions(artifacts: &[Artifact], folder: &Path, root: &Path) -> V
             LIBRARY => None,
             _ => files.into_iter().find_map(|file| Some((first(&fs::read(&file).ok()?)?, file))),
         };
-        if let Some(((line, asked), file)) = found {
+        if let Some(((line, condition), file)) = found {
             let package = format!("{name} {version}");
-            questions.push(Question { package, file, line, asked });
+            conditions.push(OsCondition { package, file, line, condition });
         }
     };
     for library in libraries {
         look(library, sources(library, root));
     }
-    // Cargo's list of an executable has the sources of all packages that are no registry's.
+    // Cargo's list of an executable has the sources of all packages that are not from a registry.
     for executable in executables {
         let of_package = executable.manifest_path.parent().map(|folder| folder.as_std_path());
         let mut files = sources(executable, root);
@@ -80,9 +80,9 @@ pub(crate) fn questions(artifacts: &[Artifact], folder: &Path, root: &Path) -> V
             look(script, vec![script.target.src_path.clone().into()]);
         }
     }
-    questions.sort_by(|a, b| a.package.cmp(&b.package));
-    questions.dedup_by(|a, b| a.package == b.package);
-    questions
+    conditions.sort_by(|a, b| a.package.cmp(&b.package));
+    conditions.dedup_by(|a, b| a.package == b.package);
+    conditions
 }
 
 /// Returns whether `artifact` is a part of the standard library, built from source.
@@ -128,33 +128,34 @@ fn listed(list: &str, root: &Path) -> Vec<PathBuf> {
     files.into_iter().filter(|file| file.ends_with(".rs")).map(|file| root.join(file)).collect()
 }
 
-/// Finds the first question in `source`: its line and what is asked.
+/// Finds the first condition in `source`: its line and its text.
 fn first(source: &[u8]) -> Option<(usize, String)> {
     let source = std::str::from_utf8(source).ok()?;
-    // Most files have none of these words and need not be taken apart.
+    // Most files have none of these words and need not be split into tokens.
     if !["target_", "unix", "CARGO_CFG_"].iter().any(|word| source.contains(word)) {
         return None;
     }
-    let tokens = Tokens { source, at: 0 };
-    let mut before: [Option<(usize, Token<'_>)>; 2] = [None, None];
-    // The number of open parentheses since that of `cfg(`.
+    let tokens = SourceTokens { source, at: 0 };
+    let mut before: [Option<(usize, SourceToken<'_>)>; 2] = [None, None];
+    // The number of open parentheses, counted from that of `cfg(`.
     let mut depth = 0_usize;
     let line = |at: usize| source[..at].matches('\n').count() + 1;
     for (at, token) in tokens {
-        let asked = match (before, token) {
-            ([Some((_, Token::Word(key))), Some((_, Token::Sign('=')))], Token::Text(value)) => {
-                DIFFERENT.contains(&(key, value)).then(|| format!("{key} = \"{value}\""))
-            }
-            (_, Token::Text(name)) => VARIABLES.contains(&name).then(|| name.to_owned()),
-            (_, Token::Word("unix")) if depth > 0 => Some("unix".to_owned()),
+        let condition = match (before, token) {
+            (
+                [Some((_, SourceToken::Word(key))), Some((_, SourceToken::Sign('=')))],
+                SourceToken::Text(value),
+            ) => DIFFERENT.contains(&(key, value)).then(|| format!("{key} = \"{value}\"")),
+            (_, SourceToken::Text(name)) => VARIABLES.contains(&name).then(|| name.to_owned()),
+            (_, SourceToken::Word("unix")) if depth > 0 => Some("unix".to_owned()),
             _ => None,
         };
-        if let Some(asked) = asked {
-            return Some((line(at), asked));
+        if let Some(condition) = condition {
+            return Some((line(at), condition));
         }
         depth = match (before, token) {
-            (_, Token::Sign('(')) if depth > 0 || opens(before) => depth + 1,
-            (_, Token::Sign(')')) => depth.saturating_sub(1),
+            (_, SourceToken::Sign('(')) if depth > 0 || opens(before) => depth + 1,
+            (_, SourceToken::Sign(')')) => depth.saturating_sub(1),
             _ => depth,
         };
         before = [before[1], Some((at, token))];
@@ -162,18 +163,19 @@ fn first(source: &[u8]) -> Option<(usize, String)> {
     None
 }
 
-/// Returns whether a parenthesis behind `before` begins a condition: `cfg(`, `cfg!(`, `cfg_attr(`?
-fn opens(before: [Option<(usize, Token<'_>)>; 2]) -> bool {
+/// Returns whether a parenthesis after `before` starts a condition: `cfg(`, `cfg!(`, `cfg_attr(`.
+fn opens(before: [Option<(usize, SourceToken<'_>)>; 2]) -> bool {
     let word = match before.map(|token| token.map(|(_, token)| token)) {
-        [Some(Token::Word(word)), Some(Token::Sign('!'))] | [_, Some(Token::Word(word))] => word,
+        [Some(SourceToken::Word(word)), Some(SourceToken::Sign('!'))]
+        | [_, Some(SourceToken::Word(word))] => word,
         _ => return false,
     };
     matches!(word, "cfg" | "cfg_attr")
 }
 
-/// A token of Rust source, only as exact as the search needs.
+/// A token of Rust source, only as precise as the search needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Token<'s> {
+enum SourceToken<'s> {
     /// A name, a keyword or a number.
     Word(&'s str),
     /// A string literal, without its quotes, escapes unresolved.
@@ -183,13 +185,13 @@ enum Token<'s> {
 }
 
 /// The tokens of a source, each with its offset.
-struct Tokens<'s> {
+struct SourceTokens<'s> {
     source: &'s str,
     at: usize,
 }
 
-impl<'s> Iterator for Tokens<'s> {
-    type Item = (usize, Token<'s>);
+impl<'s> Iterator for SourceTokens<'s> {
+    type Item = (usize, SourceToken<'s>);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -210,7 +212,7 @@ impl<'s> Iterator for Tokens<'s> {
 }
 
 /// Returns the token at the beginning of `rest` and its length.
-fn token(rest: &str) -> (Token<'_>, usize) {
+fn token(rest: &str) -> (SourceToken<'_>, usize) {
     let is_word = |c: char| c == '_' || c.is_alphanumeric();
     let word = &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())];
     let behind = &rest[word.len()..];
@@ -222,12 +224,12 @@ fn token(rest: &str) -> (Token<'_>, usize) {
             let text = &behind[hashes + 1..];
             let length = text.find(&end).unwrap_or(text.len());
             let whole = word.len() + hashes + 1 + length + end.len();
-            (Token::Text(&text[..length]), whole.min(rest.len()))
+            (SourceToken::Text(&text[..length]), whole.min(rest.len()))
         }
         "" if rest.starts_with('"') => {
             let text = &rest[1..];
             let length = length_to(text, '"');
-            (Token::Text(&text[..length]), (length + 2).min(rest.len()))
+            (SourceToken::Text(&text[..length]), (length + 2).min(rest.len()))
         }
         "" if rest.starts_with('\'') => {
             // 'x' and '\n' are characters; a lifetime has no second quote.
@@ -237,13 +239,13 @@ fn token(rest: &str) -> (Token<'_>, usize) {
                 (Some(c), Some('\'')) => c.len_utf8() + 2,
                 _ => 1,
             };
-            (Token::Sign('\''), length)
+            (SourceToken::Sign('\''), length)
         }
         "" => {
             let sign = rest.chars().next().unwrap_or_default();
-            (Token::Sign(sign), sign.len_utf8())
+            (SourceToken::Sign(sign), sign.len_utf8())
         }
-        _ => (Token::Word(word), word.len()),
+        _ => (SourceToken::Word(word), word.len()),
     }
 }
 
@@ -282,8 +284,8 @@ fn length_of_comment(rest: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn asked(source: &str) -> Option<String> {
-        first(source.as_bytes()).map(|(line, asked)| format!("{line}: {asked}"))
+    fn condition(source: &str) -> Option<String> {
+        first(source.as_bytes()).map(|(line, condition)| format!("{line}: {condition}"))
     }
 
     #[test]
@@ -300,7 +302,7 @@ mod tests {
             ("\"\\\"\"; b\"x\\\\\"; // \"\n#[cfg(unix)]", "2: unix"),
             ("r#\"a\"b\"#; #[cfg(unix)]", "1: unix"),
         ] {
-            assert_eq!(asked(source).as_deref(), Some(expected), "{source}");
+            assert_eq!(condition(source).as_deref(), Some(expected), "{source}");
         }
     }
 
@@ -319,7 +321,7 @@ mod tests {
             "f(unix); std::os::unix::x(); #[cfg(test)] mod unix;",
             "let target_os = none;",
         ] {
-            assert_eq!(asked(source), None, "{source}");
+            assert_eq!(condition(source), None, "{source}");
         }
     }
 

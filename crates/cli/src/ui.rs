@@ -1,4 +1,4 @@
-//! Everything that is printed goes through here.
+//! All output to the terminal.
 
 #![allow(clippy::print_stderr, reason = "this is the printer")]
 
@@ -11,37 +11,37 @@ use anstyle::{AnsiColor, Style};
 use outcome::Verdict;
 use report::{Options, Role, Text};
 
-use crate::args::{Color, Look};
+use crate::args::{Color, StyleArgs};
 
-/// Standard output is gone, or cannot be written.
+/// The reason why standard output cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutputError {
-    /// nobody reads standard output any more
-    #[error("nobody reads standard output any more")]
+    /// the reader of standard output is gone
+    #[error("the reader of standard output is gone")]
     Closed,
     /// standard output cannot be written: REASON
     #[error("standard output cannot be written: {0}")]
     Broken(io::Error),
 }
 
-/// Standard output for reports, standard error for all else.
+/// Standard output for reports, and standard error for everything else.
 pub(crate) struct Ui {
     out: AutoStream<io::Stdout>,
     err: AutoStream<io::Stderr>,
-    /// Can the last line of standard error be written again?
+    /// `true` if the last line of standard error can be redrawn.
     redraws: bool,
-    /// Is a status line standing there?
+    /// `true` if the last line is a status line.
     status: bool,
     quiet: bool,
     options: Options,
 }
 
 impl Ui {
-    pub(crate) fn new(look: &Look) -> Self {
-        let choice = match look.color {
+    pub(crate) fn new(style: &StyleArgs) -> Self {
+        let choice = match style.color {
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
-            // Cargo's own variable decides where ours says nothing.
+            // Cargo's variable decides if ours does not.
             Color::Auto => match env::var("CARGO_TERM_COLOR").as_deref() {
                 Ok("always") => ColorChoice::Always,
                 Ok("never") => ColorChoice::Never,
@@ -50,9 +50,9 @@ impl Ui {
         };
         let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
         let options = Options {
-            width: look.width.into(),
+            width: style.width.into(),
             utf8: locale_is_utf8(|name| env::var(name).ok()),
-            verbose: look.verbose,
+            verbose: style.verbose,
             raw: false,
         };
         Self {
@@ -60,12 +60,12 @@ impl Ui {
             err: AutoStream::new(io::stderr(), choice),
             redraws: io::stderr().is_terminal() && !dumb,
             status: false,
-            quiet: look.quiet,
+            quiet: style.quiet,
             options,
         }
     }
 
-    /// How reports look.
+    /// Returns the options of reports.
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }
@@ -78,7 +78,7 @@ impl Ui {
         self.redraws
     }
 
-    /// A report, coloured.
+    /// Prints a report in colour.
     pub(crate) fn report(&mut self, text: &Text) -> Result<(), OutputError> {
         let painted = text.painted(|role, part| {
             let style = style(role);
@@ -87,7 +87,7 @@ impl Ui {
         self.print(&painted)
     }
 
-    /// `text` on standard output, as it is.
+    /// Prints `text` unchanged to standard output.
     pub(crate) fn print(&mut self, text: &str) -> Result<(), OutputError> {
         self.clear_status();
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
@@ -97,7 +97,7 @@ impl Ui {
         })
     }
 
-    /// `   Checking 5 scenarios`, in cargo's manner.
+    /// Prints a line like `   Checking 5 scenarios`, in cargo's style.
     pub(crate) fn state(&mut self, verb: &str, words: &str) {
         if !self.quiet {
             let style = AnsiColor::Green.on_default().bold();
@@ -115,15 +115,15 @@ impl Ui {
         self.say(&format!("{style}error{style:#}: {words}"));
     }
 
-    /// A line of a trace, on standard error.
+    /// Prints a line of a trace to standard error.
     pub(crate) fn trace(&mut self, words: impl Display) {
         self.say(&words.to_string());
     }
 
-    /// The status line: written over the one before it, or, where that cannot be, below it.
+    /// Prints the status line: over the previous one, or below it if a line cannot be redrawn.
     pub(crate) fn status(&mut self, line: &str) {
         if self.redraws {
-            // Past the stream that strips escapes: this one is no colour.
+            // Bypasses the stream that strips escapes: this escape is not a colour.
             let _ = write!(io::stderr(), "\r\x1b[2K{line}").and_then(|()| io::stderr().flush());
             self.status = true;
         } else {
@@ -138,14 +138,14 @@ impl Ui {
         }
     }
 
-    /// A line on standard error; that it cannot be written is nobody's to tell.
+    /// Prints a line to standard error, and ignores errors, which could not be reported anywhere.
     fn say(&mut self, line: &str) {
         self.clear_status();
         let _ = writeln!(self.err, "{line}");
     }
 }
 
-/// What a panic leaves behind, after the message.
+/// Prints where to send the message of a panic.
 pub(crate) fn say_where_to_send(while_doing: Option<&str>) {
     if let Some(scenario) = while_doing {
         eprintln!("while checking {scenario}");
@@ -173,7 +173,8 @@ fn style(role: Role) -> Style {
     }
 }
 
-/// The first of the three variables that says anything decides, as in `setlocale`.
+/// Returns whether the locale is UTF-8. The first of the three variables that is set decides, as in
+/// `setlocale`.
 fn locale_is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
     let set = |name: &&str| variable(name).filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set).unwrap_or_default();

@@ -1,16 +1,16 @@
-//! Durations, sizes and counts as a person types them.
+//! Parsers of durations, sizes and counts on the command line.
 
-/// Seconds: `60s`, `1.5m`, `2h`, `250ms`; a bare number is seconds.
+/// Parses a duration in seconds: `60s`, `1.5m`, `2h`, `250ms`; a bare number is seconds.
 pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
     match scaled(text, &units) {
-        Some(0.0) => Err(format!("more than nothing is needed: {text}")),
+        Some(0.0) => Err(format!("a duration must be more than 0: {text}")),
         Some(seconds) => Ok(seconds),
         None => Err(format!("write a duration as 60s, 250ms, 5m or 2h: {text}")),
     }
 }
 
-/// Bytes: `4G`, `512M`, `64KiB`; a bare number is bytes. Units are powers of 1024.
+/// Parses a size in bytes, at least 1: `4G`, `512M`, `64KiB`; a bare number is bytes. Units are powers of 1024.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     match size(text)? {
         few if few < 1 => Err(format!("at least 1 byte is needed: {text}")),
@@ -18,7 +18,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
-/// As [`bytes`], or nothing.
+/// Parses a size like [`bytes`], which may be 0.
 fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("write a size as 4G, 512M or 64K: {text}");
     let upper = text.trim().to_ascii_uppercase();
@@ -28,10 +28,10 @@ fn size(text: &str) -> Result<u64, String> {
     scaled(plain, &units).and_then(whole).ok_or_else(wrong)
 }
 
-/// Less memory no search can do with: what it uses is looked at now and then only.
+/// The smallest memory budget in bytes. Searches check their use only now and then, so less would not hold.
 const LEAST_BUDGET: u64 = 16 << 20;
 
-/// Bytes for searches: as [`bytes`], and not too few.
+/// Parses the memory budget of searches like [`bytes`], at least [`LEAST_BUDGET`].
 pub(crate) fn budget(text: &str) -> Result<u64, String> {
     match size(text)? {
         few if few < LEAST_BUDGET => Err(format!("searches need at least 16M: {text}")),
@@ -39,7 +39,7 @@ pub(crate) fn budget(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A number of states: `2000000`, `2_000_000`, `2M`, `500k`. Units are powers of 1000.
+/// Parses a count: `2000000`, `2_000_000`, `2M`, `500k`. Units are powers of 1000.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
     let wrong = || format!("write a number as 2000000, 2_000_000 or 2M: {text}");
     let plain = text.replace('_', "");
@@ -50,7 +50,7 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// The number before the first of `units` that `text` ends in, times that unit.
+/// Returns the number before the first of `units` that ends `text`, times that unit.
 fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let text = text.trim();
     let (number, unit) = units
@@ -121,6 +121,6 @@ mod tests {
         assert_eq!(count("0"), Err("at least 1 is needed: 0".into()));
         assert_eq!(bytes("0K"), Err("at least 1 byte is needed: 0K".into()));
         assert_eq!(budget("0"), Err("searches need at least 16M: 0".into()));
-        assert_eq!(seconds("0s"), Err("more than nothing is needed: 0s".into()));
+        assert_eq!(seconds("0s"), Err("a duration must be more than 0: 0s".into()));
     }
 }

@@ -1,4 +1,4 @@
-//! Finding the workspace whose scenarios are meant.
+//! Finds the workspace of the scenarios.
 
 use std::env;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,31 +10,31 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 /// The package whose dependents are guests.
 const LIBRARY: &str = "lamprey";
 
-/// What to build, and where.
+/// The workspace of guests: what to build, and where.
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    /// Given to cargo.
+    /// The manifest that is passed to cargo.
     pub(crate) manifest: PathBuf,
     /// The folder of the workspace.
     pub(crate) root: PathBuf,
     /// Packages to build; at least one.
     pub(crate) packages: Vec<String>,
-    /// The sources of their executables, `src/main.rs` and its like.
+    /// The sources of their executables, such as `src/main.rs`.
     pub(crate) mains: Vec<PathBuf>,
     /// Lamprey's own folder below the workspace's target folder.
     pub(crate) target: PathBuf,
 }
 
-/// No workspace.
+/// The reason why there is no workspace.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorkspaceError {
     /// the current directory is gone
-    #[error("the current directory cannot be told: {0}")]
+    #[error("the current directory cannot be determined: {0}")]
     NoDirectory(io::Error),
-    /// there is no manifest at the path that was given
+    /// there is no manifest at the given path
     #[error("{}: no such manifest", .0.display())]
     NoManifest(PathBuf),
-    /// what was given is a folder
+    /// the given path is a folder
     #[error("{}: it is a folder; name the Cargo.toml in it", .0.display())]
     Folder(PathBuf),
     /// cargo does not understand the manifest
@@ -42,17 +42,17 @@ pub(crate) enum WorkspaceError {
     Unreadable {
         /// The manifest.
         manifest: PathBuf,
-        /// What cargo says.
+        /// Cargo's message.
         reason: String,
     },
-    /// there is no guest at the path that was given
+    /// there is no guest at the given path
     #[error(
         "{}: no package there depends on `{LIBRARY}`, so there is nothing to check\n  \
          name the manifest of a scenario crate, or make one with `lamprey new NAME`",
         .0.display()
     )]
     NoGuest(PathBuf),
-    /// neither here nor above is there a guest
+    /// there is no guest here or in a parent directory
     #[error(
         "no scenarios here: neither {} nor a parent directory has a scenarios/Cargo.toml or a \
          Cargo.toml that depends on `{LIBRARY}`\n  \
@@ -62,8 +62,8 @@ pub(crate) enum WorkspaceError {
     Nothing(PathBuf),
 }
 
-/// The workspace of `given`, or else the nearest one: the current directory and its parents are
-/// asked in turn for `scenarios/Cargo.toml` and for a `Cargo.toml` that depends on `lamprey`.
+/// Finds the workspace of `given`, or else the nearest one: searches the current directory and its parents
+/// in turn for `scenarios/Cargo.toml` and for a `Cargo.toml` that depends on `lamprey`.
 ///
 /// The nearest wins, so that a crate made within another project checks itself.
 pub(crate) fn find(given: Option<&Path>) -> Result<Workspace, WorkspaceError> {
@@ -76,7 +76,7 @@ pub(crate) fn find(given: Option<&Path>) -> Result<Workspace, WorkspaceError> {
         }
         let metadata = metadata(manifest)?;
         let guests = guests(&metadata, manifest);
-        // What is no guest would be built with a guest's flags, and not be linked.
+        // A package that is not a guest would be built with a guest's flags, and would not link.
         return match guests.is_empty() {
             true => Err(WorkspaceError::NoGuest(manifest.to_owned())),
             false => Ok(workspace(manifest, &metadata, guests)),
@@ -113,13 +113,14 @@ fn workspace(manifest: &Path, metadata: &Metadata, guests: Vec<&Package>) -> Wor
     }
 }
 
-/// Lamprey's folder in a target folder. In one that is not the workspace's own each workspace has a folder
-/// there: cargo tells members of two workspaces apart by their path *below* the workspace's root, and takes
-/// what it has built of one for the other where names, versions and flags are the same and the sources of
-/// the other are older, as in two worktrees of one project.
+/// Returns Lamprey's folder in a target folder. If several workspaces share the target folder, each
+/// has a folder of its own there: cargo distinguishes members of two workspaces only by their path
+/// *below* the workspace's root, and takes the build of one for that of the other if names,
+/// versions and flags are the same and the sources of the other are older, as in two worktrees of
+/// one project.
 fn target(root: &Path, target: &Path) -> PathBuf {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    // A folder that is not made yet is no link to a shared one.
+    // A folder that does not exist yet is not a link to a shared one.
     let (root, folder) = (real(root), real(target));
     let ours = target.join("lamprey");
     if folder.parent() == Some(&root) {
@@ -140,8 +141,8 @@ fn metadata(manifest: &Path) -> Result<Metadata, WorkspaceError> {
     })
 }
 
-/// The packages that depend on `lamprey`: of the whole workspace if `manifest` is its root, else
-/// `manifest`'s own.
+/// Returns the packages that depend on `lamprey`: of the whole workspace if `manifest` is its root, else
+/// only `manifest`'s own.
 fn guests<'m>(metadata: &'m Metadata, manifest: &Path) -> Vec<&'m Package> {
     let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
@@ -172,10 +173,10 @@ mod tests {
         let before = target(&at("before"), &at("shared"));
         assert!(before.starts_with(at("shared/lamprey")), "{before:?}");
         assert_ne!(before, target(&at("after"), &at("shared")));
-        // By whatever name the workspace is called.
+        // The name of the workspace's path does not matter.
         symlink(at("before"), at("link")).expect("linked");
         assert_eq!(before, target(&at("link"), &at("shared")));
-        // A link in the place of its own folder leads to a shared one.
+        // A link instead of its own folder leads to a shared one.
         symlink(at("shared"), at("after/target")).expect("linked");
         let linked = target(&at("after"), &at("after/target"));
         assert_ne!(linked, at("after/target/lamprey"));

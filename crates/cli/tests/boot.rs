@@ -1,4 +1,4 @@
-//! `lamprey run`: a kernel boots, its serial line is standard output, and the exit code says how it ended.
+//! `lamprey run`: a kernel boots, its serial line goes to standard output, and the exit code says how it ended.
 
 mod tool;
 
@@ -9,13 +9,13 @@ use std::sync::OnceLock;
 
 use tool::{folder, lamprey, run};
 
-/// `guest/bare`, built once for all tests, and for the next run of the tests.
+/// Returns the image of `guest/bare`, built once for all tests and later runs.
 fn image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bare");
         let mut command = Command::new(env!("CARGO"));
-        // They would replace the flags that the guest needs.
+        // These variables would replace the flags that the guest needs.
         for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
             command.env_remove(variable);
         }
@@ -30,7 +30,7 @@ fn image() -> &'static Path {
 }
 
 #[test]
-fn the_guest_comes_to_its_end_on_every_schedule() {
+fn the_guest_ends_on_every_schedule() {
     let folder = folder();
     let (exit, out, err) = run(lamprey(folder.path()).arg("run").arg(image()));
     assert_eq!((exit, &*err), (0, ""));
@@ -39,17 +39,17 @@ fn the_guest_comes_to_its_end_on_every_schedule() {
         let (exit, seeded, err) =
             run(lamprey(folder.path()).args(["run", "--seed", seed]).arg(image()));
         assert_eq!((exit, &*err), (0, ""), "seed {seed}");
-        assert_eq!(seeded, out, "what the guest prints does not depend on the schedule");
+        assert_eq!(seeded, out, "the guest's output does not depend on the schedule");
     }
 }
 
 #[test]
-fn a_limit_is_3_and_a_guest_that_fails_is_1() {
+fn a_limit_exits_with_3_and_a_failing_guest_with_1() {
     let folder = folder();
     let (exit, out, err) = run(lamprey(folder.path()).args(["run", "--limit", "1k"]).arg(image()));
     assert_eq!((exit, &*out), (3, ""));
     assert!(err.starts_with("error: not ended after 1000 instructions: CPU0 at 0x"), "{err}");
-    // It has tables for two.
+    // The guest has tables for two CPUs.
     let (exit, out, err) = run(lamprey(folder.path()).args(["run", "--cpus", "3"]).arg(image()));
     assert_eq!(exit, 1);
     assert!(out.contains("panic: "), "{out}");
@@ -57,7 +57,7 @@ fn a_limit_is_3_and_a_guest_that_fails_is_1() {
 }
 
 #[test]
-fn a_trace_has_every_instruction_on_standard_error() {
+fn a_trace_prints_every_instruction_to_standard_error() {
     let folder = folder();
     let args = ["run", "--trace", "--limit", "100"];
     let (exit, _, err) = run(lamprey(folder.path()).args(args).arg(image()));
@@ -66,7 +66,7 @@ fn a_trace_has_every_instruction_on_standard_error() {
 }
 
 #[test]
-fn images_that_cannot_be_run_are_2() {
+fn images_that_cannot_run_exit_with_2() {
     let folder = folder();
     let text = folder.path().join("text");
     fs::write(&text, "no ELF").expect("a file");

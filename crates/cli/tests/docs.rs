@@ -1,18 +1,18 @@
-//! The samples in the documentation are what the program says.
+//! Compares the samples in the documentation with the program's output.
 //!
-//! `cargo xtask bless docs` writes what is said now. In `README.md`,
+//! `cargo xtask bless docs` writes the present output. In `README.md`,
 //! `ARCHITECTURE.md`, `CONTRIBUTING.md` and `docs/*.md` these comments, right before a fenced block,
-//! say what the block is:
+//! identify the block:
 //!
 //! | comment | the block |
 //! |---|---|
-//! | `<!-- output: lamprey … -->` | what the command prints on standard output at the root |
+//! | `<!-- output: lamprey … -->` | the command's standard output at the root |
 //! | `<!-- output in mine: lamprey … -->` | the same in the crate that `lamprey new mine` makes |
-//! | `<!-- output in mine, mended: lamprey … -->` | the same after its bug is mended |
-//! | `<!-- part of: PATH -->` | lines of that file, in one piece; not written |
+//! | `<!-- output in mine, mended: lamprey … -->` | the same after its bug is fixed |
+//! | `<!-- part of: PATH -->` | consecutive lines of that file; not written |
 //!
-//! What differs from one machine or run to the next has a stable form in samples: times are `0.01s`,
-//! the digits of a trail's name `0000`, offsets into functions `+0x0`, the image in a mail is its file
+//! Parts that differ from one machine or run to the next have a stable form in samples: times are `0.01s`,
+//! the digits of a trail's name `0000`, offsets into functions `+0x0`, and the image in a mail is its file
 //! name with the id 0. Scenarios are checked one at a time, so that lines keep their order, and
 //! without UTF-8.
 //!
@@ -48,14 +48,14 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Where commands run.
+/// The folders in which commands run.
 struct Bench {
     folder: tempfile::TempDir,
     made: OnceCell<PathBuf>,
 }
 
 impl Bench {
-    /// With `lamprey` in a folder of its own, so that it is called by its name.
+    /// Links `lamprey` into a temporary folder, so that it is called by its name.
     fn new() -> Self {
         let folder = folder();
         symlink(env!("CARGO_BIN_EXE_lamprey"), folder.path().join("lamprey")).expect("a link");
@@ -71,7 +71,7 @@ impl Bench {
         command
     }
 
-    /// The crate that `lamprey new mine` makes.
+    /// Returns the crate that `lamprey new mine` creates.
     fn mine(&self) -> &Path {
         self.made.get_or_init(|| {
             let (exit, _, err) = run(&mut self.shell("lamprey new mine", self.folder.path()));
@@ -97,7 +97,7 @@ impl Bench {
                 self.mend();
                 run(&mut self.shell(line, self.mine()))
             }
-            _ => panic!("`output{place}:` is no kind of sample"),
+            _ => panic!("`output{place}:` is not a kind of sample"),
         };
         assert!(!out.is_empty(), "{line}: {err}");
         stable(&out)
@@ -111,7 +111,7 @@ impl Bench {
     }
 }
 
-/// What does not depend on machine and run.
+/// Replaces the parts of an output that depend on machine and run.
 fn stable(out: &str) -> String {
     let mut text = String::new();
     let mut lines = out.lines().peekable();
@@ -132,7 +132,7 @@ fn stable(out: &str) -> String {
     text
 }
 
-/// `Image   /a/b/seed, id 0123, rustc 1`, with the file's name only.
+/// Shortens the path in `Image   /a/b/seed, id 0123, rustc 1` to the file's name, and clears the id.
 fn image(line: &str) -> String {
     let mut parts = line["Image".len()..].trim().splitn(3, ", ");
     let mut part = || parts.next().unwrap_or_default();
@@ -141,7 +141,7 @@ fn image(line: &str) -> String {
     format!("Image   {name}, id 0000000000000000, {rest}")
 }
 
-/// `[   1.23s]` as `[   0.01s]`; where there is no room to fill, `[0.01s]`.
+/// Replaces `[   1.23s]` by `[   0.01s]`, and an unpadded time by `[0.01s]`.
 fn time(line: &str) -> String {
     let Some((before, after)) = line.rsplit_once('[') else { return line.to_owned() };
     let Some((inner, rest)) = after.split_once(']') else { return line.to_owned() };
@@ -153,7 +153,7 @@ fn time(line: &str) -> String {
     format!("{before}[{:>width$}]{rest}", "0.01s")
 }
 
-/// `seed.before.x-d8b4` as `seed.before.x-0000`.
+/// Replaces `seed.before.x-d8b4` by `seed.before.x-0000`.
 fn trail(line: &str) -> String {
     let words = line.split_inclusive(' ').map(|word| {
         let name = word.trim_end();
@@ -171,7 +171,7 @@ fn trail(line: &str) -> String {
     words.collect()
 }
 
-/// `f+0x1a` as `f+0x0`.
+/// Replaces `f+0x1a` by `f+0x0`.
 fn offsets(line: &str) -> String {
     let mut pieces = line.split("+0x");
     let mut text = pieces.next().unwrap_or_default().to_owned();
@@ -182,18 +182,18 @@ fn offsets(line: &str) -> String {
     text
 }
 
-/// Verdicts and names, which no compiler changes.
+/// Returns verdicts and names, which do not depend on the compiler.
 fn verdicts(text: &str) -> Vec<String> {
     let words = text.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>());
     let told = words.filter(|words| words.first().is_some_and(|word| VERDICTS.contains(word)));
     told.map(|words| words.join(" ")).collect()
 }
 
-/// A block with a comment before it: what kind of sample it is, of what, and the block's lines.
+/// A sample: the kind and the subject from its comment, and the lines of its block.
 struct Sample<'t> {
     kind: &'t str,
     of: &'t str,
-    /// Lines of the page: the first within the fence, and the fence's end.
+    /// Lines of the page: the first within the fence, and the end of the fence.
     lines: (usize, usize),
 }
 
@@ -228,7 +228,7 @@ fn with_outputs(page: &str, bench: &Bench) -> String {
 }
 
 #[test]
-fn outputs_are_what_the_program_prints() {
+fn samples_match_the_programs_output() {
     let bench = Bench::new();
     let bless = snapshot::is_blessing();
     let compiler = bench.compiler();
@@ -253,7 +253,7 @@ fn outputs_are_what_the_program_prints() {
     snapshot::assert_none(&wrong, "docs");
 }
 
-/// The lines of a trail before its choices, by their first words, and whether hardware takes steps.
+/// Returns the first words of a trail's lines before its choices, and whether hardware takes steps.
 fn shape(trail: &str) -> (Vec<&str>, bool) {
     let lines = trail.lines().filter(|line| !line.starts_with("cpu "));
     let keys = lines.map(|line| line.split(' ').next().unwrap_or_default()).collect();
@@ -261,7 +261,7 @@ fn shape(trail: &str) -> (Vec<&str>, bool) {
 }
 
 #[test]
-fn the_sample_of_a_trail_has_the_shape_of_the_real_one() {
+fn the_sample_of_a_trail_has_the_shape_of_a_real_one() {
     let page = fs::read_to_string(root().join("docs/reports.md")).expect("docs/reports.md");
     let sample = page.split("```\n").find(|block| block.starts_with("lamprey-trail "));
     let sample = sample.expect("a sample");
@@ -272,7 +272,7 @@ fn the_sample_of_a_trail_has_the_shape_of_the_real_one() {
     let name = serde_json::from_str::<Value>(&out).expect(&err)["trail"].take();
     let builds = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/lamprey");
     let file = format!("trails/{}.trail", name.as_str().expect("a name"));
-    // Each workspace has a folder of its own there.
+    // Each workspace has its own folder there.
     let folders = fs::read_dir(builds).expect("built").map(|entry| entry.expect("an entry").path());
     let kept = folders.map(|folder| folder.join(&file)).find(|file| file.is_file());
     let real = fs::read_to_string(kept.expect("kept")).expect("readable");
@@ -281,7 +281,7 @@ fn the_sample_of_a_trail_has_the_shape_of_the_real_one() {
 }
 
 #[test]
-fn code_samples_are_in_the_files_they_name() {
+fn code_samples_are_in_the_files_that_they_name() {
     for page in pages() {
         let text = fs::read_to_string(&page).expect("readable");
         let lines: Vec<&str> = text.lines().collect();
@@ -293,9 +293,9 @@ fn code_samples_are_in_the_files_they_name() {
     }
 }
 
-/// Files in backquotes, and links within the repository. What is said to be planned need not be there.
+/// Checks files in backquotes and links within the repository. Lines about planned files are skipped.
 #[test]
-fn files_and_scenarios_that_are_named_are_there() {
+fn named_files_and_scenarios_exist() {
     let bench = Bench::new();
     let (exit, list, err) = run(&mut bench.shell("lamprey list -q", &root()));
     assert_eq!(exit, 0, "{err}");
@@ -337,7 +337,7 @@ fn files_and_scenarios_that_are_named_are_there() {
 }
 
 #[test]
-fn what_differs_from_run_to_run_gets_a_stable_form() {
+fn parts_that_differ_between_runs_get_a_stable_form() {
     let out = "PASS x  [  12.30s]\nFOUND y  [1.23s]\n  replay   lamprey replay a.b-12af --mail\n";
     let same = "PASS x  [   0.01s]\nFOUND y  [0.01s]\n  replay   lamprey replay a.b-0000 --mail\n";
     assert_eq!(stable(out), same);

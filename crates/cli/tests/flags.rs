@@ -1,4 +1,4 @@
-//! What needs no guest: flags, pages, files that are wrong, `new`.
+//! Tests that need no guest: flags, pages, wrong files, `new`.
 
 mod tool;
 
@@ -9,7 +9,7 @@ use std::path::Path;
 use tool::{cargo_lamprey, folder, lamprey, run, shell};
 
 #[test]
-fn flags_that_are_wrong_are_2_and_125_under_bisect() {
+fn wrong_flags_exit_with_2_and_under_bisect_with_125() {
     let folder = folder();
     let cases: [(&[&str], i32, &str); 16] = [
         (&["--nonsense"], 2, "unexpected argument '--nonsense'"),
@@ -37,7 +37,7 @@ fn flags_that_are_wrong_are_2_and_125_under_bisect() {
 }
 
 #[test]
-fn a_variable_stands_for_a_flag_and_a_flag_wins() {
+fn a_variable_sets_a_flag_and_a_typed_flag_wins() {
     let folder = folder();
     let (exit, _, err) = run(lamprey(folder.path()).arg("check").env("LAMPREY_TIME", "soon"));
     assert_eq!(exit, 2);
@@ -55,7 +55,7 @@ fn a_variable_stands_for_a_flag_and_a_flag_wins() {
 }
 
 #[test]
-fn where_there_are_no_scenarios_it_is_said_what_to_do() {
+fn a_folder_without_scenarios_is_reported_with_advice() {
     let folder = folder();
     for command in ["check", "list", "show"] {
         let (exit, out, err) = run(lamprey(folder.path()).arg(command));
@@ -85,7 +85,7 @@ fn a_manifest_without_guests_is_refused_before_it_is_built() {
 }
 
 #[test]
-fn an_image_that_is_none_is_2_and_named() {
+fn a_file_that_is_not_an_image_exits_with_2_and_is_named() {
     let folder = folder();
     fs::write(folder.path().join("text"), "no image").expect("written");
     fs::write(folder.path().join("stump"), b"\x7fELF\x02\x01\x01").expect("written");
@@ -97,9 +97,9 @@ fn an_image_that_is_none_is_2_and_named() {
 }
 
 #[test]
-fn what_is_no_regular_file_or_absurdly_large_is_refused_before_it_is_read() {
+fn irregular_and_huge_files_are_refused_before_they_are_read() {
     let folder = folder();
-    // Nobody writes to the FIFO, and the large file has nothing in it.
+    // No process writes to the FIFO, and the large file is sparse.
     let made = run(&mut shell(folder.path(), "mkfifo fifo fifo.litmus && truncate -s 1T large"));
     assert_eq!(made.0, 0, "{}", made.2);
     fs::write(folder.path().join("test.litmus"), "X86_64 a\n{}\n P0 ;\n nop ;\nexists (x=0)\n")
@@ -124,7 +124,7 @@ fn what_is_no_regular_file_or_absurdly_large_is_refused_before_it_is_read() {
             assert!(err.contains(&format!("{file}: ")) && err.contains(why), "{command}: {err}");
         }
     }
-    // As one of several in a folder, and as a result that was kept.
+    // Tests such a file as one of several in a folder, and as a saved result.
     let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", "."]));
     assert!(exit == 2 && err.contains("fifo.litmus: "), "{err}");
     let line = "mkdir -p x.lamprey/trails && mkfifo x.lamprey/trails/a-1.json";
@@ -134,7 +134,7 @@ fn what_is_no_regular_file_or_absurdly_large_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_told_before_the_work() {
+fn an_unwritable_report_is_an_error_before_the_work_starts() {
     let folder = folder();
     let args = ["check", "-o", "no/such/folder/report", "--image", "missing"];
     let (exit, out, err) = run(lamprey(folder.path()).args(args));
@@ -144,13 +144,13 @@ fn a_report_that_cannot_be_written_is_told_before_the_work() {
 }
 
 #[test]
-fn what_was_never_kept_cannot_be_shown_or_replayed() {
+fn unsaved_results_cannot_be_shown_or_replayed() {
     let folder = folder();
     fs::write(folder.path().join("text"), "no trail").expect("written");
     let show = |args: &[&str]| run(lamprey(folder.path()).args(args));
     let (exit, _, err) = show(&["show", "--image", "text"]);
     assert_eq!(exit, 2);
-    assert!(err.contains("no finding is kept in text.lamprey"), "{err}");
+    assert!(err.contains("no finding is saved in text.lamprey"), "{err}");
     let (exit, _, err) = show(&["show", "--image", "text", "x-1"]);
     assert_eq!(exit, 2);
     assert!(err.contains("x-1: neither a trail nor a scenario with a result"), "{err}");
@@ -160,13 +160,10 @@ fn what_was_never_kept_cannot_be_shown_or_replayed() {
     let (exit, _, err) = show(&["replay", "--image", "text", "./text"]);
     assert_eq!(exit, 2);
     assert!(err.contains("./text: not a trail: its first line is not `lamprey-trail 1`"), "{err}");
-    let trail = "lamprey-trail 1\nscenario a::b\nimage a 00\ncpu 0\n";
+    let trail = "lamprey-trail 1\nscenario a::b\nimage a 0123456789abcdef\ncpu 0\n";
     fs::write(folder.path().join("a.trail"), trail).expect("written");
     for (name, words) in [
-        (
-            "./a.trail",
-            "./a.trail: no result is kept of a trail in this place; `lamprey replay ./a.trail`",
-        ),
+        ("./a.trail", "./a.trail: no result is saved for this trail; `lamprey replay ./a.trail`"),
         ("./text", "./text: not a trail: its first line is not"),
         ("/tmp", "/tmp: cannot be read: it is a folder; name a file in it"),
         ("/dev/zero", "/dev/zero: cannot be read: it is a character device"),
@@ -179,7 +176,7 @@ fn what_was_never_kept_cannot_be_shown_or_replayed() {
 }
 
 #[test]
-fn new_refuses_what_is_there_and_names_that_are_none() {
+fn new_refuses_existing_folders_and_invalid_names() {
     let folder = folder();
     let (exit, out, err) = run(cargo_lamprey(folder.path()).args(["new", "mine"]));
     assert_eq!((exit, &*out), (0, "cd mine && cargo lamprey check\n"), "{err}");
@@ -203,9 +200,9 @@ fn new_refuses_what_is_there_and_names_that_are_none() {
     assert!(!folder.path().join("other").exists());
 }
 
-/// `cargo xtask bless pages` writes what is said now.
+/// Compares the pages with files that `cargo xtask bless pages` writes.
 #[test]
-fn pages_say_what_they_said() {
+fn pages_match_their_files() {
     let folder = folder();
     let mut wrong = Vec::new();
     for page in ["exit-codes", "formats", "model"] {
@@ -218,7 +215,7 @@ fn pages_say_what_they_said() {
 }
 
 #[test]
-fn completions_know_every_command_and_flag() {
+fn completions_contain_every_command_and_flag() {
     let folder = folder();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let (exit, script, err) = run(lamprey(folder.path()).args(["completions", shell]));
@@ -226,7 +223,7 @@ fn completions_know_every_command_and_flag() {
         for word in ["check", "litmus", "completions", "no-reduction"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
-        // The other two complete no values.
+        // The other two shells complete no values.
         let has_values = matches!(shell, "bash" | "fish" | "zsh");
         assert_eq!(script.contains("adversarial"), has_values, "{shell}");
     }
@@ -236,7 +233,7 @@ fn completions_know_every_command_and_flag() {
 }
 
 #[test]
-fn help_is_for_both_names_and_for_commands() {
+fn help_exists_for_both_names_and_for_commands() {
     let folder = folder();
     let (exit, out, _) = run(cargo_lamprey(folder.path()).args(["check", "--help"]));
     assert_eq!(exit, 0);

@@ -1,4 +1,4 @@
-//! The whole way: guests are built, checked, told, kept, replayed and shown.
+//! End-to-end tests: guests are built and checked; results are printed, saved, replayed and shown.
 
 mod tool;
 
@@ -21,16 +21,16 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// Guests are built once for all tests, and for the next run of the tests.
+/// Returns the folder in which guests are built, once for all tests and later runs.
 fn builds() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests")
 }
 
-/// The image of the first examples, and that of scenarios that take long.
+/// Returns the image of the first examples, and an image whose scenarios take long.
 fn images() -> &'static [PathBuf; 2] {
     static IMAGES: OnceLock<[PathBuf; 2]> = OnceLock::new();
     IMAGES.get_or_init(|| {
-        // From a folder deep inside, for that is to find them, too.
+        // Starts in a folder deep inside, from which the guests must be found, too.
         let folder = root().join("crates/cli/src");
         let list = run(lamprey(&folder).args(["list", "--json"]).env("CARGO_TARGET_DIR", builds()));
         assert_eq!(list.0, 0, "{}", list.2);
@@ -44,7 +44,7 @@ fn images() -> &'static [PathBuf; 2] {
     })
 }
 
-/// A folder with the examples' image as `guest`: what is kept of it is this test's own.
+/// Returns a folder with the examples' image as `guest`, so that results are saved separately for each test.
 fn example() -> tempfile::TempDir {
     let folder = folder();
     fs::copy(&images()[0], folder.path().join("guest")).expect("copied");
@@ -55,14 +55,14 @@ fn check(folder: &Path, args: &[&str]) -> (i32, String, String) {
     run(lamprey(folder).args(["check", "--image", "guest"]).args(args))
 }
 
-/// What follows `label` on its line.
+/// Returns the text that follows `label` on its line.
 fn labelled<'t>(text: &'t str, label: &str) -> &'t str {
     let line = text.lines().find_map(|line| line.trim_start().strip_prefix(label));
     line.unwrap_or_else(|| panic!("no {label} in {text}")).trim()
 }
 
 #[test]
-fn the_examples_come_out_as_they_should() {
+fn the_examples_have_the_declared_verdicts() {
     let folder = example();
     let (exit, out, err) = check(folder.path(), &["--format", "json"]);
     assert_eq!(exit, 0, "{err}");
@@ -76,7 +76,7 @@ fn the_examples_come_out_as_they_should() {
 }
 
 #[test]
-fn what_is_printed_to_be_typed_works() {
+fn printed_commands_work_when_typed() {
     let folder = example();
     let (exit, told, err) = check(folder.path(), &[BUG]);
     assert_eq!(exit, 0, "{err}");
@@ -86,13 +86,13 @@ fn what_is_printed_to_be_typed_works() {
 
     let (exit, again, err) = sh(labelled(&told, "replay "));
     assert_eq!(exit, 0, "{err}");
-    // The same story, from below the headline with its time to the commands.
-    let story = |text: &str| {
+    // Compares the columns, between the headline with its time and the commands.
+    let columns = |text: &str| {
         let lines = text.lines().skip(1).take_while(|line| !line.starts_with("  replay"));
         lines.collect::<Vec<_>>().join("\n")
     };
-    assert_eq!(story(&told), story(&again));
-    // The bounds, too; of the search a replay knows nothing.
+    assert_eq!(columns(&told), columns(&again));
+    // Compares the bounds, too. A replay does not report the search.
     let bounds = |text: &str| text.split_once("      bounds ").expect("bounds").1.to_owned();
     assert_eq!(bounds(&told), bounds(&again));
     assert!(!again.contains("Summary") && !again.contains("shortest"), "{again}");
@@ -104,7 +104,7 @@ fn what_is_printed_to_be_typed_works() {
 
     let replay = |name| run(lamprey(folder.path()).args(["replay", "--image", "guest", name]));
     let (exit, by_scenario, err) = replay(BUG);
-    assert_eq!((exit, story(&again)), (0, story(&by_scenario)), "{err}");
+    assert_eq!((exit, columns(&again)), (0, columns(&by_scenario)), "{err}");
     let (exit, _, err) = replay("seed::nothing");
     assert_eq!(exit, 2);
     assert!(err.contains("seed::nothing: neither a trail nor a scenario with a result"), "{err}");
@@ -134,7 +134,7 @@ fn a_finding_is_shown_in_every_form_and_the_last_one_by_default() {
 }
 
 #[test]
-fn a_filter_that_selects_nothing_is_4() {
+fn a_filter_that_selects_nothing_exits_with_4() {
     let folder = example();
     let (exit, out, err) = check(folder.path(), &["lost_updaet"]);
     assert_eq!((exit, &*out), (4, ""));
@@ -143,7 +143,7 @@ fn a_filter_that_selects_nothing_is_4() {
 }
 
 #[test]
-fn a_budget_that_is_used_up_is_3() {
+fn a_budget_that_is_used_up_exits_with_3() {
     let folder = example();
     let (exit, out, err) = check(folder.path(), &["--states", "2", RIGHT]);
     assert_eq!(exit, 3, "{err}");
@@ -167,24 +167,24 @@ fn a_report_goes_to_a_file_and_its_text_to_the_terminal() {
 }
 
 #[test]
-fn results_that_cannot_be_kept_change_no_verdict() {
+fn results_that_cannot_be_saved_change_no_verdict() {
     let folder = example();
     fs::write(folder.path().join("guest.lamprey"), "no folder").expect("written");
     let (exit, out, err) = check(folder.path(), &[]);
     assert_eq!(exit, 0, "{err}");
     assert!(out.contains("FOUND ") && !out.contains("  replay"), "{out}");
-    assert_eq!(err.matches("results are not kept").count(), 1, "{err}");
+    assert_eq!(err.matches("results are not saved").count(), 1, "{err}");
 }
 
 #[test]
-fn nothing_is_coloured_unless_asked() {
+fn nothing_is_coloured_unless_requested() {
     let folder = example();
     assert!(!check(folder.path(), &[]).1.contains('\x1b'));
     assert!(check(folder.path(), &["--color", "always"]).1.contains('\x1b'));
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_panic() {
+fn a_closed_standard_output_causes_no_panic() {
     let folder = example();
     let mut command = lamprey(folder.path());
     command.args(["check", "--image", "guest", "-j1"]);
@@ -197,7 +197,7 @@ fn a_reader_that_goes_away_is_no_panic() {
 }
 
 #[test]
-fn an_interruption_prints_and_keeps_what_is_known() {
+fn an_interruption_prints_and_saves_the_results_so_far() {
     let folder = folder();
     fs::copy(&images()[1], folder.path().join("guest")).expect("copied");
     let mut command = lamprey(folder.path());
@@ -219,7 +219,7 @@ fn an_interruption_prints_and_keeps_what_is_known() {
 }
 
 #[test]
-fn a_new_crate_fails_passes_when_mended_and_says_when_it_does_not_build() {
+fn a_new_crate_fails_passes_when_fixed_and_reports_a_failed_build() {
     let folder = folder();
     let made = folder.path().join("mine");
     let (exit, _, err) = run(lamprey(folder.path()).args(["new", "mine"]));
@@ -260,11 +260,11 @@ fn a_new_crate_fails_passes_when_mended_and_says_when_it_does_not_build() {
 }
 
 #[test]
-fn two_folders_with_one_target_folder_are_each_checked_themselves() {
+fn two_workspaces_with_one_target_folder_are_checked_separately() {
     let folder = folder();
     let (exit, _, err) = run(lamprey(folder.path()).args(["new", "mine"]));
     assert_eq!(exit, 0, "{err}");
-    // As worktrees before and after a fix: the same names, and all times the same.
+    // Imitates worktrees before and after a fix: the same names, and the same times.
     let copy = |to: &str| {
         let line = format!("mkdir {to} && cp -pr mine {to}/mine");
         assert_eq!(run(&mut shell(folder.path(), &line)).0, 0);
@@ -292,14 +292,14 @@ fn two_folders_with_one_target_folder_are_each_checked_themselves() {
 }
 
 #[test]
-fn an_image_that_would_use_up_the_memory_is_undecided_before_it_is_searched() {
+fn an_image_that_would_use_up_the_memory_is_undecided_before_the_search() {
     let folder = example();
     let guest = folder.path().join("guest");
     let mut bytes = fs::read(&guest).expect("copied");
     let number = |bytes: &[u8], at: usize| {
         u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes")) as usize
     };
-    // The last segment claims 256 MiB more, of which nothing is in the file.
+    // The last segment claims 256 MiB more, none of it in the file.
     let (table, count) = (number(&bytes, 32), usize::from(bytes[56]));
     let headers = (0..count).map(|header| table + header * 56);
     let loads = headers.filter(|at| bytes[*at..*at + 4] == 1u32.to_le_bytes());
@@ -310,7 +310,7 @@ fn an_image_that_would_use_up_the_memory_is_undecided_before_it_is_searched() {
 
     let (exit, told, err) = check(folder.path(), &[BUG, "--memory", "512M"]);
     assert_eq!(exit, 3, "{told}{err}");
-    // Lines are broken anywhere.
+    // Lines may be broken anywhere.
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(told.contains("the budget of a scenario is 512 MiB"), "{told}");
     assert!(told.contains("give a larger --memory"), "{told}");
@@ -319,7 +319,7 @@ fn an_image_that_would_use_up_the_memory_is_undecided_before_it_is_searched() {
 }
 
 #[test]
-fn a_kernels_own_panic_handler_is_kept_and_knows_that_it_is_checked() {
+fn a_kernel_can_keep_its_panic_handler_and_report_panics() {
     let folder = folder();
     let (exit, _, err) = run(lamprey(folder.path()).args(["new", "mine"]));
     assert_eq!(exit, 0, "{err}");
@@ -341,10 +341,10 @@ fn a_kernels_own_panic_handler_is_kept_and_knows_that_it_is_checked() {
     let (exit, told, err) = run(lamprey(&mine).arg("check"));
     assert_eq!(exit, 1, "{told}{err}");
     assert!(told.contains("it is here"), "{told}");
-    // Neither the flag nor the way of asking for it is unknown to the compiler.
+    // The compiler knows both the flag and the condition that tests it.
     assert!(!err.contains("warning"), "{err}");
 
-    // Two executables of one name are one file to cargo.
+    // Cargo writes two executables of one name to the same file.
     let other = "mkdir ../two && mkdir ../two/a ../two/b && cp -r . ../two/a && cp -r . ../two/b && \
         cd ../two && sed -i '/^\\[workspace\\]/d; s/^name = .mine./name = \"other\"/' b/Cargo.toml && \
         sed -i '/^\\[workspace\\]/d' a/Cargo.toml && \
@@ -358,7 +358,7 @@ fn a_kernels_own_panic_handler_is_kept_and_knows_that_it_is_checked() {
 }
 
 #[test]
-fn how_a_guest_was_built_is_among_the_bounds_and_what_it_lacks_is_told() {
+fn bounds_describe_the_build_and_a_failed_build_names_missing_attributes() {
     let folder = folder();
     let (exit, _, err) = run(lamprey(folder.path()).args(["new", "mine"]));
     assert_eq!(exit, 0, "{err}");
@@ -378,12 +378,12 @@ fn how_a_guest_was_built_is_among_the_bounds_and_what_it_lacks_is_told() {
     let (exit, told, err) = check();
     assert_eq!(exit, 1, "{told}{err}");
     assert!(told.contains("c.c:3"), "{told}");
-    // Lines are broken anywhere.
+    // Lines may be broken anywhere.
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     let bound = "guest built for x86_64-unknown-linux-gnu at opt-level 3 without overflow checks (mine at \
                  opt-level 2), with c_code as a build script has it, in part by ";
     assert!(told.contains(bound), "{told}");
-    // A part of what has the name, and all of it.
+    // One access covers a part of the named object, the other all of it.
     assert!(told.contains("write 4 bytes at word = 7"), "{told}");
     assert!(told.contains("read word = 7"), "{told}");
     let warned = "Cargo.toml: panic = \"unwind\" of the profile `lamprey` is left out for guests: they are \
@@ -411,7 +411,7 @@ fn a_report_on_standard_output_does_not_replace_the_file_behind_it() {
     let all = fs::read_to_string(folder.path().join("all")).expect("there");
     let words: Vec<&str> = all.lines().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(words, ["before", "PASS", "PASS", "after"], "{all}");
-    // So it is where the shell has not opened it to append.
+    // The same holds if the shell has not opened the file to append.
     let (exit, _, err) = run(&mut shell(folder.path(), &line.replace(">> all", "> all")));
     assert_eq!(exit, 0, "{err}");
     let all = fs::read_to_string(folder.path().join("all")).expect("there");
@@ -420,7 +420,7 @@ fn a_report_on_standard_output_does_not_replace_the_file_behind_it() {
 }
 
 #[test]
-fn a_trail_that_says_another_property_is_warned_of() {
+fn a_trail_that_claims_another_property_causes_a_warning() {
     let folder = example();
     let (_, told, err) = check(folder.path(), &[BUG]);
     let name = labelled(&told, "replay ").rsplit(' ').next().expect(&err).to_owned();
@@ -431,7 +431,7 @@ fn a_trail_that_says_another_property_is_warned_of() {
     let args = ["replay", "-v", "--image", "guest", "./edited.trail"];
     let (exit, told, err) = run(lamprey(folder.path()).args(args));
     assert_eq!(exit, 0, "{err}");
-    let warned = "the trail is said to violate foo; what its run violates is lost-update";
+    let warned = "the trail claims to violate foo, but its run violates lost-update";
     assert!(err.contains(warned), "{err}");
     // Nothing is searched.
     assert!(told.contains(" instructions executed") && !told.contains("searched:"), "{told}");

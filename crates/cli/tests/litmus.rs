@@ -1,4 +1,4 @@
-//! `lamprey litmus`: files, folders, logs, forms, exit codes.
+//! `lamprey litmus`: files, folders, logs, formats and exit codes.
 
 mod tool;
 
@@ -15,7 +15,7 @@ const MP: &str = "X86_64 MP\n{ x=0; y=0; }\n P0 | P1 ;\n movq $1,(x) | movq (y),
 const MP_STATES: &str = "(* States 3 tso sc\n   1:rax=0; 1:rbx=0;\n   1:rax=0; 1:rbx=1;\n   \
     1:rax=1; 1:rbx=1;\n*)\n";
 
-/// A folder with `SB.litmus` and, further down, `MP.litmus` with its states.
+/// Returns a folder with `SB.litmus` and, in a folder below, `MP.litmus` with its states.
 fn tests() -> tempfile::TempDir {
     let folder = folder();
     write(folder.path(), "a/SB.litmus", SB);
@@ -30,7 +30,7 @@ fn write(folder: &Path, name: &str, text: &str) {
 }
 
 #[test]
-fn our_own_tests_agree() {
+fn the_projects_tests_agree() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     for model in ["tso", "sc"] {
         let args = ["litmus", "tests/litmus", "--model", model, "-q"];
@@ -42,7 +42,7 @@ fn our_own_tests_agree() {
 }
 
 #[test]
-fn a_report_can_be_compared_with() {
+fn a_report_can_serve_as_a_log() {
     let folder = tests();
     let (exit, out, err) = run(lamprey(folder.path()).args(["litmus", "a"]));
     assert_eq!(exit, 0, "{err}");
@@ -58,7 +58,7 @@ fn a_report_can_be_compared_with() {
     let (exit, _, err) = run(lamprey(folder.path()).args(args));
     assert_eq!(exit, 1, "{err}");
     let told = "error: a/SB.litmus: SB: differs from log:1\n  \
-        expected, never reached    0:rax=0; 1:rax=0;\n";
+        expected, but not reached  0:rax=0; 1:rax=0;\n";
     assert!(err.starts_with(told), "{err}");
 }
 
@@ -70,7 +70,7 @@ fn states_in_the_file_are_compared() {
     let (exit, out, err) = run(lamprey(folder.path()).args(["litmus", "MP.litmus"]));
     assert_eq!(exit, 1, "{out}");
     let told = "error: MP.litmus: MP: differs from the states in the file\n  \
-        expected, never reached    1:rax=1; 1:rbx=0;\n  \
+        expected, but not reached  1:rax=1; 1:rbx=0;\n  \
         reached, but not expected  1:rax=0; 1:rbx=1;\n";
     assert!(err.starts_with(told), "{err}");
     assert!(err.contains("1 test under tso: 1 differ"), "{err}");
@@ -91,14 +91,14 @@ fn a_result_in_the_file_is_compared() {
     let told = "error: MP.litmus: MP: differs from the result in the file\n  \
         the file says Sometimes, the model Never\n";
     assert!(err.starts_with(told), "{err}");
-    // It is the word of a test for processors with store buffers.
+    // A result in the file is about processors with store buffers.
     let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", "--model=sc", "MP.litmus"]));
     assert_eq!(exit, 0, "{err}");
     assert!(err.contains("1 test under sc: 1 with nothing to compare with"), "{err}");
 }
 
 #[test]
-fn tests_and_logs_that_do_not_meet_are_told() {
+fn unmatched_tests_and_log_entries_are_reported() {
     let folder = tests();
     write(folder.path(), "log", "Observation SB Sometimes 1 3\nObservation LB Never 0 3\n");
     let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", "a", "--expect", "log"]));
@@ -116,7 +116,7 @@ fn tests_and_logs_that_do_not_meet_are_told() {
 }
 
 #[test]
-fn a_file_that_is_no_test_is_2_and_the_others_are_run() {
+fn an_invalid_file_exits_with_2_and_the_others_still_run() {
     let folder = tests();
     write(folder.path(), "a/A.litmus", &SB.replace("movq (y)", "movz (y)"));
     let (exit, out, err) = run(lamprey(folder.path()).args(["litmus", "a"]));
@@ -136,7 +136,7 @@ fn a_file_that_is_no_test_is_2_and_the_others_are_run() {
 }
 
 #[test]
-fn what_is_undecided_is_3() {
+fn an_undecided_test_exits_with_3() {
     let folder = folder();
     let endless = "X86_64 endless\n{ }\n P0 ;\n L: jmp L ;\nexists (true)\n";
     write(folder.path(), "endless.litmus", endless);
@@ -147,7 +147,7 @@ fn what_is_undecided_is_3() {
 }
 
 #[test]
-fn a_log_of_a_processor_is_a_part() {
+fn a_log_of_a_processor_is_a_subset() {
     let folder = tests();
     let log = "Test SB Allowed\nHistogram (1 states)\n100 :>0:rax=1; 1:rax=0;\nNo\n\
         Observation SB Never 0 100\nTest MP Allowed\nHistogram (1 states)\n\
@@ -163,7 +163,7 @@ fn a_log_of_a_processor_is_a_part() {
     let (exit, _, err) = run(lamprey(folder.path()).args(subset));
     assert_eq!(exit, 1, "{err}");
     let told = "a/b/MP.litmus: MP: differs from hardware:6\n  \
-        expected, never reached    1:rax=1; 1:rbx=0;\n";
+        expected, but not reached  1:rax=1; 1:rbx=0;\n";
     assert!(err.contains(told), "{err}");
     let both = subset.iter().chain(&["--expect", "hardware"]);
     let (exit, _, err) = run(lamprey(folder.path()).args(both));
@@ -171,7 +171,7 @@ fn a_log_of_a_processor_is_a_part() {
 }
 
 #[test]
-fn a_file_that_is_no_test_wins_over_a_log_of_others() {
+fn an_invalid_file_takes_precedence_over_a_log_of_other_tests() {
     let folder = tests();
     write(folder.path(), "log", "Observation LB Never 0 3\n");
     write(folder.path(), "a/A.litmus", "X86_64 A\n");
@@ -181,7 +181,7 @@ fn a_file_that_is_no_test_wins_over_a_log_of_others() {
 }
 
 #[test]
-fn what_is_no_text_or_no_file_is_refused() {
+fn files_that_are_not_text_or_not_regular_are_refused() {
     let folder = folder();
     fs::write(folder.path().join("bytes.litmus"), b"X86_64 t\n\xff\n").expect("written");
     let huge = " ".repeat((1 << 20) + 1);
@@ -190,7 +190,7 @@ fn what_is_no_text_or_no_file_is_refused() {
     for (name, told) in [
         ("bytes.litmus", "cannot be read: line 2 is not UTF-8 text"),
         ("huge.litmus", "cannot be read: it has more than 1 MiB"),
-        ("none.litmus", "the file is empty; a test begins with `X86_64 NAME` or `X86 NAME`"),
+        ("none.litmus", "the file is empty; a test starts with `X86_64 NAME` or `X86 NAME`"),
         ("/dev/zero", "cannot be read: it is a character device, not a regular file"),
     ] {
         let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", name]));
@@ -201,7 +201,7 @@ fn what_is_no_text_or_no_file_is_refused() {
     write(folder.path(), "@two", "@one\n");
     let (exit, _, err) = run(lamprey(folder.path()).args(["litmus", "@one"]));
     assert_eq!(exit, 2, "{err}");
-    assert!(err.contains("the index names itself, or one that names it"), "{err}");
+    assert!(err.contains("the index names itself, or an index that names it"), "{err}");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn an_index_names_its_tests() {
 }
 
 #[test]
-fn an_object_has_all_keys_whatever_became_of_the_test() {
+fn an_object_has_all_keys_whatever_the_verdict() {
     let folder = tests();
     write(folder.path(), "a/A.litmus", "X86_64\n");
     let (exit, out, err) = run(lamprey(folder.path()).args(["litmus", "a", "--format", "json"]));
@@ -235,7 +235,7 @@ fn an_object_has_all_keys_whatever_became_of_the_test() {
 }
 
 #[test]
-fn tests_are_told_in_order_however_many_run_at_once() {
+fn results_are_in_order_however_many_tests_run_at_once() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let with =
         |jobs| run(lamprey(&root).args(["litmus", "tests/litmus/coherence", "-q", "-j", jobs])).1;

@@ -1,4 +1,4 @@
-//! What a guest is built for and with: the target, what asks for it, and the user's flags.
+//! Builds of guests: the target, conditions on it, and the user's flags.
 
 mod tool;
 
@@ -10,7 +10,7 @@ use tool::{folder, lamprey, run};
 
 const BEGIN: &str = "#![no_std]\n#![no_main]\n";
 
-/// A guest `mine` with a dependency `kern`, whose sources are these.
+/// Creates a guest `mine` with a dependency `kern`, with these sources.
 fn guest(folder: &Path, main: &str, kern: &str) -> PathBuf {
     let (exit, _, err) = run(lamprey(folder).args(["new", "mine"]));
     assert_eq!(exit, 0, "{err}");
@@ -33,8 +33,8 @@ fn guest(folder: &Path, main: &str, kern: &str) -> PathBuf {
     mine
 }
 
-/// A scenario that fails and says what `kern::flag` is.
-const SAYS_FLAG: &str = "/// Says which.\n#[lamprey::scenario]\nfn says() {\n    \
+/// A scenario that fails if `kern::flag` is set.
+const SAYS_FLAG: &str = "/// Tests the flag.\n#[lamprey::scenario]\nfn says() {\n    \
     lamprey::cpu(0, || {\n        \
     lamprey::require!(!kern::flag(), \"flag\", \"the flag is set\");\n        \
     lamprey::mark!(\"asked\");\n    \
@@ -47,44 +47,44 @@ fn check(of: &Path) -> Command {
 }
 
 #[test]
-fn what_asks_for_the_operating_system_is_named_each_time() {
+fn packages_that_test_the_operating_system_are_named_each_time() {
     let folder = folder();
     let kern = "// cfg(target_os = \"linux\")\npub fn flag() -> bool {\n    \
         cfg!(target_os = \"none\")\n}\n";
     let mine = guest(folder.path(), SAYS_FLAG, kern);
-    // The second time nothing is compiled any more.
+    // The second time nothing is compiled.
     for _ in 0..2 {
         let (exit, told, err) = run(&mut check(&mine));
         assert_eq!(exit, 0, "{told}{err}");
         let part = "a kernel's/src/part.rs:3\n";
-        let asks = "\n  kern 0.2.0 asks for `target_os = \"none\"`: ";
+        let tests = "\n  kern 0.2.0 tests `target_os = \"none\"`: ";
         assert_eq!(
             err.matches("warning: guests are built for x86_64-unknown-linux-gnu").count(),
             1,
             "{err}"
         );
-        assert_eq!(err.matches(" asks for `").count(), 1, "{err}");
-        assert!(err.contains(asks) && err.contains(part), "{err}");
+        assert_eq!(err.matches("  kern 0.2.0 tests `").count(), 1, "{err}");
+        assert!(err.contains(tests) && err.contains(part), "{err}");
     }
-    // What is asked in a comment alone, or by the guest's library, is no question.
+    // A condition in a comment, or in the guest library, does not count.
     let silent = "// cfg(target_os = \"none\")\npub fn flag() -> bool { false }\n";
     fs::write(folder.path().join("a kernel's/src/part.rs"), silent).expect("written");
     let (exit, told, err) = run(&mut check(&mine));
     assert_eq!(exit, 0, "{told}{err}");
     assert!(!err.contains("warning"), "{err}");
-    // The guest's own source, and a build script.
+    // Conditions in the guest's own source and in a build script count.
     let main = format!("{SAYS_FLAG}#[cfg(unix)]\nconst _: () = ();\n");
     fs::write(mine.join("src/main.rs"), format!("{BEGIN}{main}")).expect("written");
     let script = "fn main() { let _ = std::env::var(\"CARGO_CFG_TARGET_OS\"); }\n";
     fs::write(folder.path().join("a kernel's/build.rs"), script).expect("written");
     let (exit, told, err) = run(&mut check(&mine));
     assert_eq!(exit, 0, "{told}{err}");
-    assert!(err.contains("  kern 0.2.0 asks for `CARGO_CFG_TARGET_OS`: "), "{err}");
-    assert!(err.contains("  mine 0.1.0 asks for `unix`: ") && err.contains("main.rs:11"), "{err}");
+    assert!(err.contains("  kern 0.2.0 tests `CARGO_CFG_TARGET_OS`: "), "{err}");
+    assert!(err.contains("  mine 0.1.0 tests `unix`: ") && err.contains("main.rs:11"), "{err}");
 }
 
 #[test]
-fn the_users_flags_are_heeded_and_what_undoes_ours_is_named() {
+fn the_users_flags_apply_except_those_that_would_undo_ours() {
     let folder = folder();
     let kern = "pub fn flag() -> bool {\n    cfg!(mine)\n}\n";
     let mine = guest(folder.path(), SAYS_FLAG, kern);
@@ -101,7 +101,7 @@ fn the_users_flags_are_heeded_and_what_undoes_ours_is_named() {
     let first = "warning: RUSTFLAGS: `-C relocation-model=pic` is left out for guests: ";
     assert!(err.contains(first) && err.contains("`-Clink-arg=-no-such`"), "{err}");
 
-    // From the workspace upward, wherever lamprey is called.
+    // Configuration files are found from the workspace upwards, wherever lamprey is called.
     fs::create_dir(mine.join(".cargo")).expect("made");
     let config = "[target.'cfg(lamprey)']\nrustflags = [\"--cfg\", \"mine\"]\n";
     fs::write(mine.join(".cargo/config.toml"), config).expect("written");

@@ -1,7 +1,7 @@
-//! From a test to an image: code, locations, results.
+//! Assembles a test into an image: code, locations, result words.
 //!
-//! Each thread is a function: its initial registers, its instructions, then a store of every observed
-//! register to a word of its own, which no other thread touches.
+//! Each thread is a function. It sets its initial registers, runs its instructions, then stores every observed
+//! register to a separate word, which no other thread touches.
 
 use std::ops::Range;
 
@@ -11,56 +11,56 @@ use iced_x86::{
 };
 use machine::Segment;
 
-use crate::test::{DATA, DATA_OFFSET, Place, Test, Thread, result_address};
+use crate::test::{DATA, DATA_OFFSET, ObservedPlace, Test, TestThread, result_address};
 
-/// The machine cannot take the test.
+/// The reason why a test cannot be assembled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum AssembleError {
     /// An instruction has no encoding.
     #[error("an instruction cannot be encoded: {0}")]
     Encoding(String),
-    /// Its code is longer than 64 KiB.
+    /// The code is longer than 64 KiB.
     #[error("the code of the test has more than {DATA_OFFSET} bytes")]
     Long,
-    /// The machine says so.
+    /// The machine refuses the image.
     #[error("{0}")]
     Machine(String),
 }
 
-/// What the machine loads.
+/// An assembled test, as the machine loads it.
 #[derive(Clone, Debug)]
-pub(crate) struct Image {
+pub(crate) struct AssembledTest {
     pub(crate) segments: Vec<Segment>,
-    /// Where threads return to.
+    /// The return address of threads.
     pub(crate) stub: u64,
     /// The first instruction of each thread.
     pub(crate) entries: Vec<u64>,
-    /// The instructions of each thread that the test gives, without what is put around them.
+    /// The addresses of each thread's own instructions, without those that are added around them.
     pub(crate) own: Vec<Range<u64>>,
 }
 
 /// Assembles a test.
-pub(crate) fn assemble(test: &Test) -> Result<Image, Refused> {
-    // UD2, where every thread returns to.
+pub(crate) fn assemble(test: &Test) -> Result<AssembledTest, AssembleError> {
+    // UD2, the return address of every thread.
     let mut code = vec![0x0f, 0x0b];
     let (mut entries, mut own) = (Vec::new(), Vec::new());
     for (number, thread) in (0u8..).zip(&test.threads) {
         code.resize(code.len().next_multiple_of(16), 0xcc);
-        let entry = IMAGE_BASE + u64::try_from(code.len()).map_err(|_| Refused::Long)?;
+        let entry = IMAGE_BASE + u64::try_from(code.len()).map_err(|_| AssembleError::Long)?;
         entries.push(entry);
         let instructions = function(test, number, thread);
         let block = InstructionBlock::new(&instructions, entry);
         let options = BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS;
         let encoded = BlockEncoder::encode(64, block, options)
-            .map_err(|error| Refused::Encoding(error.to_string()))?;
+            .map_err(|error| AssembleError::Encoding(error.to_string()))?;
         let place = |at: usize| entry + u64::from(encoded.new_instruction_offsets[at]);
         let first = thread.registers.len();
         own.push(place(first)..place(first + thread.code.len()));
         code.extend(encoded.code_buffer);
     }
-    let size = u64::try_from(code.len()).map_err(|_| Refused::Long)?;
+    let size = u64::try_from(code.len()).map_err(|_| AssembleError::Long)?;
     if size > DATA_OFFSET {
-        return Err(Refused::Long);
+        return Err(AssembleError::Long);
     }
     let words = test.words();
     let end = words.last_key_value().map_or(DATA.start, |(last, _)| last + 8);
@@ -76,12 +76,12 @@ pub(crate) fn assemble(test: &Test) -> Result<Image, Refused> {
         writable: true,
         executable: false,
     };
-    Ok(Image { segments: vec![code, data], stub: IMAGE_BASE, entries, own })
+    Ok(AssembledTest { segments: vec![code, data], stub: IMAGE_BASE, entries, own })
 }
 
-/// The whole function of a thread. The test's own instructions are numbered from 1, and branches name
-/// these numbers; what comes after them goes on with the next, what comes before has others.
-fn function(test: &Test, number: u8, thread: &Thread) -> Vec<Instruction> {
+/// Returns the whole function of a thread. The test's own instructions are numbered from 1, and branches name
+/// these numbers; those added after them continue the numbering, and those added before have other numbers.
+fn function(test: &Test, number: u8, thread: &TestThread) -> Vec<Instruction> {
     const BEFORE: u64 = 1 << 32;
     let mut all = Vec::new();
     for (at, (register, value)) in (BEFORE..).zip(&thread.registers) {
@@ -97,7 +97,7 @@ fn function(test: &Test, number: u8, thread: &Thread) -> Vec<Instruction> {
         all.push(instruction);
     };
     for (at, observable) in test.observables.iter().enumerate() {
-        if let Place::Register(of, register) = observable.place
+        if let ObservedPlace::Register(of, register) = observable.place
             && of == number
         {
             let word = MemoryOperand::with_displ(result_address(at), 8);
@@ -106,7 +106,10 @@ fn function(test: &Test, number: u8, thread: &Thread) -> Vec<Instruction> {
         }
     }
     push(Instruction::with(Code::Retnq));
-    debug_assert!(all.iter().all(|instruction| !uses_stack(instruction)), "RSP is the machine's");
+    debug_assert!(
+        all.iter().all(|instruction| !uses_stack(instruction)),
+        "RSP belongs to the machine"
+    );
     all
 }
 

@@ -1,29 +1,30 @@
 //! Litmus tests: small programs of a few threads, and all the states they can end in.
 //!
-//! [`parse()`] reads herd's formats `X86_64` and `X86`, [`run()`] takes the test through every interleaving of the
-//! modelled machine, [`Report`] says what came out in herd's form, and [`Log`] reads what herd or litmus7
-//! printed, so that the sets of final states can be [compared](compare()).
+//! [`parse()`] reads herd's formats `X86_64` and `X86`, [`run()`] runs the test in every
+//! interleaving on the modelled machine, [`Report`] prints the result in herd's format, and [`Log`]
+//! reads the output of herd or litmus7, so that the sets of final states can be
+//! [compared](compare()).
 //!
-//! # Rooms
+//! # Files
 //!
-//! | file | holds |
+//! | file | contents |
 //! | --- | --- |
-//! | `test` | what a test is; the truth of a condition |
-//! | `source` | comments, tokens, places in the text |
-//! | `parse` | from text to test |
-//! | `assemble` | from test to machine code and data |
+//! | `test` | the types of a test; evaluation of conditions |
+//! | `source` | comments, tokens, positions in the text |
+//! | `parse` | the parser |
+//! | `assemble` | the assembler, from a test to machine code and data |
 //! | `run` | the machine as the search sees it; all final states |
-//! | `states` | a final state as text, both ways |
-//! | `report` | herd's output, and the same for tools |
-//! | `log` | logs, and what differs from them |
+//! | `states` | printing and reading of final states |
+//! | `report` | herd's output, and a form for tools |
+//! | `log` | logs, and differences from them |
 //!
 //! # Invariants
 //!
-//! - The syntax is ours, the encoding is iced's, and what instructions do is the machine's: nothing
+//! - This crate has the syntax, iced the encoding, and the machine the effects of instructions: nothing
 //!   about memory ordering is decided here.
-//! - What is not understood is an error with its place, and what is not modelled makes a test undecided;
-//!   neither counts as agreement.
-//! - Nothing here prints or reads files.
+//! - Anything that is not understood is an error with its position, and anything that is not modelled
+//!   makes a test undecided; neither counts as agreement.
+//! - This crate prints nothing and reads no files.
 
 #![forbid(unsafe_code)]
 
@@ -36,13 +37,13 @@ mod source;
 mod states;
 mod test;
 
-pub use assemble::Refused;
-pub use log::{Difference, Listed, Log, LogError, compare, compare_subset};
+pub use assemble::AssembleError;
+pub use log::{Log, LogEntry, LogError, StateDifference, compare, compare_subset};
 pub use parse::parse;
 pub use report::Report;
-pub use run::{Budget, Final, Undecided, run};
+pub use run::{Final, SearchBudget, UndecidedReason, run};
 pub use source::ParseError;
 pub use test::{
-    Expected, Formula, Location, MAX_LOCATIONS, MAX_THREADS, Model, OBSERVATIONS, Observable,
-    Place, Quantifier, Shape, State, Term, Test, Thread,
+    Expected, FinalState, Formula, LitmusModel, Location, MAX_LOCATIONS, MAX_THREADS, OBSERVATIONS,
+    Observable, ObservedPlace, Quantifier, Shape, Term, Test, TestThread,
 };

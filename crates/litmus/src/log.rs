@@ -3,54 +3,54 @@
 use std::collections::BTreeMap;
 
 use crate::report::Report;
-use crate::states::Reader;
-use crate::test::{OBSERVATIONS, State, Test};
+use crate::states::StateReader;
+use crate::test::{FinalState, OBSERVATIONS, Test};
 
-/// What a log says of its tests.
+/// A log: its entries for each test.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
-    /// By the tests' names, which different tests may share.
-    pub tests: BTreeMap<String, Vec<Listed>>,
+    /// Entries by the tests' names, which different tests may share.
+    pub tests: BTreeMap<String, Vec<LogEntry>>,
 }
 
-/// What a log says of one test.
+/// An entry of a log, about one test.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listed {
-    /// The line of the log that begins it, from 1.
+pub struct LogEntry {
+    /// The first line of the entry, from 1.
     pub line: usize,
-    /// Its states, a line each; none if the log has only the observation.
+    /// The states, one line each; none if the log has only the observation.
     pub states: Option<Vec<String>>,
-    /// `Never`, `Sometimes`, `Always`.
+    /// `Never`, `Sometimes` or `Always`.
     pub observation: Option<String>,
 }
 
-/// What is wrong with a log.
+/// A syntax error in a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct LogError {
-    /// From 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// What.
+    /// The message.
     pub message: String,
 }
 
 impl Log {
-    /// Reads a log: of each test `Test NAME …`, then `States N` or `Histogram (N states)` with so many
-    /// lines, then `Observation NAME WORD …`. An observation may stand alone. All else is passed over.
+    /// Reads a log: for each test `Test NAME …`, then `States N` or `Histogram (N states)` with that many
+    /// lines, then `Observation NAME WORD …`. An observation may appear alone. All other lines are skipped.
     ///
     /// # Errors
     ///
-    /// States that are missing or too many, or a log without any test.
+    /// Fails if states are missing or too many, or if the log has no test.
     pub fn parse(text: &str) -> Result<Log, LogError> {
         let mut log = Log::default();
-        let mut current: Option<(String, Listed)> = None;
+        let mut current: Option<(String, LogEntry)> = None;
         let mut lines = (1..).zip(text.lines());
         while let Some((number, line)) = lines.next() {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
                 ["Test", name, ..] => {
                     log.end(current.take());
-                    current = Some((name.into(), Listed { line: number, ..Listed::default() }));
+                    current = Some((name.into(), LogEntry { line: number, ..LogEntry::default() }));
                 }
                 ["States", count] | ["Histogram", count, "states)" | "state)"] => {
                     let Some((_, listed)) = &mut current else { continue };
@@ -60,11 +60,11 @@ impl Log {
                         lines.by_ref().take(count).map(|(_, line)| state(line)).collect();
                     let is_state = |state: &String| state.is_empty() || state.ends_with(';');
                     if states.len() < count || !states.iter().all(is_state) {
-                        let message = format!("{count} states are announced, fewer follow");
+                        let message = format!("{count} states are announced, but fewer follow");
                         return Err(LogError { line: number, message });
                     }
                     if lines.clone().next().is_some_and(|(_, line)| is_state_line(line)) {
-                        let message = format!("{count} states are announced, more follow");
+                        let message = format!("{count} states are announced, but more follow");
                         return Err(LogError { line: number, message });
                     }
                     listed.states = Some(states);
@@ -72,7 +72,8 @@ impl Log {
                 ["Observation", name, word, ..] => {
                     if current.as_ref().is_none_or(|(known, _)| known != name) {
                         log.end(current.take());
-                        current = Some((name.into(), Listed { line: number, ..Listed::default() }));
+                        current =
+                            Some((name.into(), LogEntry { line: number, ..LogEntry::default() }));
                     }
                     if let Some((_, listed)) = &mut current {
                         listed.observation = Some(word.into());
@@ -84,25 +85,25 @@ impl Log {
         }
         log.end(current);
         if log.tests.is_empty() {
-            let message = "this is not a log of herd or litmus7: no line begins with `Test`".into();
+            let message = "this is not a log of herd or litmus7: no line starts with `Test`".into();
             return Err(LogError { line: 1, message });
         }
         Ok(log)
     }
 
-    fn end(&mut self, test: Option<(String, Listed)>) {
+    fn end(&mut self, test: Option<(String, LogEntry)>) {
         if let Some((name, listed)) = test {
             self.tests.entry(name).or_default().push(listed);
         }
     }
 }
 
-/// Whether a line is a state that says something.
+/// Returns whether a line is a state with contents.
 fn is_state_line(line: &str) -> bool {
     line.contains('=') && line.trim_end().ends_with(';')
 }
 
-/// A state without the number of times it was seen: `12 *>0:rax=0;`.
+/// Returns the state in a line such as `12 *>0:rax=0;`, without the number of times it was seen.
 fn state(line: &str) -> String {
     let line = line.trim();
     let Some((count, state)) = line.split_once('>') else { return line.into() };
@@ -110,69 +111,93 @@ fn state(line: &str) -> String {
     if count.chars().all(counts) { state.trim().into() } else { line.into() }
 }
 
-/// How the final states of a test differ from what was expected.
+/// The difference between the final states of a test and the expected ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Difference {
+pub struct StateDifference {
     /// Expected states that no run ends in.
     pub missing: Vec<String>,
-    /// States that some run ends in and that are not expected.
+    /// States that some run ends in but that are not expected.
     pub extra: Vec<String>,
-    /// What else: another observation, or a list that cannot be compared.
+    /// Any other difference: another observation, or a list that cannot be compared.
     pub other: Option<String>,
 }
 
-impl Difference {
-    /// Is there none?
+impl StateDifference {
+    /// Returns whether there is no difference.
     pub fn is_none(&self) -> bool {
-        *self == Difference::default()
+        *self == StateDifference::default()
     }
 
-    /// The difference between two sets of states of `test`.
-    pub fn of_states(test: &Test, states: &[State], expected: &[State]) -> Difference {
-        let but = |all: &[State], without: &[State]| {
-            let rest: Vec<State> =
+    /// Returns the difference between two sets of states of `test`.
+    pub fn of_states(
+        test: &Test,
+        states: &[FinalState],
+        expected: &[FinalState],
+    ) -> StateDifference {
+        let but = |all: &[FinalState], without: &[FinalState]| {
+            let rest: Vec<FinalState> =
                 all.iter().filter(|state| !without.contains(state)).cloned().collect();
             test.lines(&rest)
         };
-        Difference { missing: but(expected, states), extra: but(states, expected), other: None }
+        StateDifference {
+            missing: but(expected, states),
+            extra: but(states, expected),
+            other: None,
+        }
     }
 
-    /// The difference between what is observed of `states` and what `who` says.
-    pub fn of_observation(test: &Test, states: &[State], who: &str, expected: &str) -> Difference {
+    /// Returns the difference between the observation of `states` and the one that `who` expects.
+    pub fn of_observation(
+        test: &Test,
+        states: &[FinalState],
+        who: &str,
+        expected: &str,
+    ) -> StateDifference {
         let observed = Report::new(test, states).observation();
         let other = format!("{who} {expected}, the model {observed}");
-        Difference { other: (expected != observed).then_some(other), ..Difference::default() }
+        StateDifference {
+            other: (expected != observed).then_some(other),
+            ..StateDifference::default()
+        }
     }
 }
 
-/// How the final states of `test` differ from what a log lists under its name, and the line of that. Of
-/// several that are listed, one that agrees is enough.
+/// Returns the difference between the final states of `test` and the entry of a log under its name,
+/// and the line of the entry. If there are several entries, one that agrees is enough.
 ///
 /// # Panics
 ///
-/// If nothing is listed.
-pub fn compare(test: &Test, states: &[State], listed: &[Listed]) -> (usize, Difference) {
+/// Panics if `listed` is empty.
+pub fn compare(
+    test: &Test,
+    states: &[FinalState],
+    listed: &[LogEntry],
+) -> (usize, StateDifference) {
     let compared = || listed.iter().map(|one| (one.line, compare_one(test, states, one)));
     let agrees = compared().find(|(_, difference)| difference.is_none());
     agrees.or_else(|| compared().next()).expect("something is listed")
 }
 
-/// Which states a processor has shown, as a log lists them under the name of `test`, that are not among
-/// its final states, and the line of the log. A processor need not show all that is allowed; of several
-/// runs that are listed, each must be a part.
+/// Returns the states that a processor has shown, by the entries of a log under the name of `test`,
+/// but that are not among its final states, and the line of the entry. A processor need not show
+/// all allowed states; if several runs are listed, each must be a subset.
 ///
 /// # Panics
 ///
-/// If nothing is listed.
-pub fn compare_subset(test: &Test, states: &[State], listed: &[Listed]) -> (usize, Difference) {
+/// Panics if `listed` is empty.
+pub fn compare_subset(
+    test: &Test,
+    states: &[FinalState],
+    listed: &[LogEntry],
+) -> (usize, StateDifference) {
     let compared = || listed.iter().map(|one| (one.line, subset(test, states, one)));
     let differs = compared().find(|(_, difference)| !difference.is_none());
     differs.or_else(|| compared().next()).expect("something is listed")
 }
 
-fn subset(test: &Test, states: &[State], listed: &Listed) -> Difference {
+fn subset(test: &Test, states: &[FinalState], listed: &LogEntry) -> StateDifference {
     if listed.states.is_some() {
-        return Difference { extra: Vec::new(), ..compare_one(test, states, listed) };
+        return StateDifference { extra: Vec::new(), ..compare_one(test, states, listed) };
     }
     // An observation says that states of either kind were seen, never that there are no others.
     let report = Report::new(test, states);
@@ -181,25 +206,25 @@ fn subset(test: &Test, states: &[State], listed: &Listed) -> Difference {
     let positive = (seen == sometimes || seen == always) && report.positive == 0;
     let negative = seen != always && !seen.is_empty() && report.negative == 0;
     let other = format!("the log observes {seen}, the model {}", report.observation());
-    Difference { other: (positive || negative).then_some(other), ..Difference::default() }
+    StateDifference { other: (positive || negative).then_some(other), ..StateDifference::default() }
 }
 
-/// Where no states are listed, only the observation is compared.
-fn compare_one(test: &Test, states: &[State], listed: &Listed) -> Difference {
+/// Returns the difference from one entry. Without states, compares only the observation.
+fn compare_one(test: &Test, states: &[FinalState], listed: &LogEntry) -> StateDifference {
     let Some(lines) = &listed.states else {
         return match &listed.observation {
             Some(expected) => {
-                Difference::of_observation(test, states, "the log observes", expected)
+                StateDifference::of_observation(test, states, "the log observes", expected)
             }
-            None => Difference::default(),
+            None => StateDifference::default(),
         };
     };
-    let reader = Reader::new(test);
-    match lines.iter().map(|line| reader.read(line)).collect::<Result<Vec<State>, String>>() {
-        Ok(expected) => Difference::of_states(test, states, &expected),
+    let reader = StateReader::new(test);
+    match lines.iter().map(|line| reader.read(line)).collect::<Result<Vec<FinalState>, String>>() {
+        Ok(expected) => StateDifference::of_states(test, states, &expected),
         Err(why) => {
             let other = Some(format!("cannot be compared: {why}"));
-            Difference { other, ..Difference::default() }
+            StateDifference { other, ..StateDifference::default() }
         }
     }
 }

@@ -1,34 +1,34 @@
-//! What came out of a test: in herd's form, and for tools.
+//! The result of a test, in herd's format and for tools.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::test::{Formula, OBSERVATIONS, Quantifier, State, Term, Test};
+use crate::test::{FinalState, Formula, OBSERVATIONS, Quantifier, Term, Test};
 
-/// What came out of a test.
+/// The result of a test.
 ///
-/// `Display` is herd's form. The counts are those of final states; herd counts executions, of which
-/// several can end in one state.
+/// `Display` prints herd's format. The counts are those of final states; herd counts executions, several of
+/// which can end in the same state.
 #[derive(Clone, Debug)]
 pub struct Report<'t> {
     test: &'t Test,
-    states: &'t [State],
-    /// Final states that satisfy the condition.
+    states: &'t [FinalState],
+    /// Number of final states that satisfy the condition.
     pub positive: usize,
-    /// Final states that do not.
+    /// Number of final states that do not satisfy it.
     pub negative: usize,
 }
 
 impl<'t> Report<'t> {
-    /// What is to be said of these final states.
-    pub fn new(test: &'t Test, states: &'t [State]) -> Report<'t> {
+    /// Evaluates the condition in these final states.
+    pub fn new(test: &'t Test, states: &'t [FinalState]) -> Report<'t> {
         let positive = states.iter().filter(|state| test.holds(&test.condition, state)).count();
         Report { test, states, positive, negative: states.len() - positive }
     }
 
-    /// Does the condition hold of the whole set?
+    /// Returns whether the condition holds for the whole set.
     pub fn is_ok(&self) -> bool {
         match self.test.quantifier {
             Quantifier::Exists => self.positive > 0,
@@ -37,7 +37,7 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// Which of [`OBSERVATIONS`] it is.
+    /// Returns the observation, one of [`OBSERVATIONS`].
     pub fn observation(&self) -> &'static str {
         let [never, sometimes, always] = OBSERVATIONS;
         match (self.positive, self.negative) {
@@ -47,13 +47,13 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// `Observation SB Sometimes 1 3`
+    /// Returns the line `Observation SB Sometimes 1 3`.
     pub fn observation_line(&self) -> String {
         let Report { test, positive, negative, .. } = self;
         format!("Observation {} {} {positive} {negative}", test.name, self.observation())
     }
 
-    /// The condition as herd prints it.
+    /// Returns the condition as herd prints it.
     pub fn condition(&self) -> String {
         let quantifier = match self.test.quantifier {
             Quantifier::Exists => "exists",
@@ -63,10 +63,10 @@ impl<'t> Report<'t> {
         format!("{quantifier} ({})", formula(self.test, &self.test.condition, 0))
     }
 
-    /// The same for tools.
+    /// Returns the result in a form for tools.
     pub fn object(&self) -> Object {
         let observables = &self.test.observables[..self.test.printed];
-        let state = |state: &State| {
+        let state = |state: &FinalState| {
             let values = observables.iter().zip(state);
             values
                 .map(|(observable, value)| {
@@ -89,20 +89,20 @@ impl<'t> Report<'t> {
     }
 }
 
-/// What came out of a test, for tools.
+/// The result of a test, for tools.
 #[derive(Clone, Debug, Serialize)]
 pub struct Object {
-    /// As herd prints it.
+    /// The condition as herd prints it.
     pub condition: String,
-    /// Does it hold of the whole set?
+    /// `true` if it holds for the whole set.
     pub holds: bool,
-    /// `Never`, `Sometimes`, `Always`.
+    /// `Never`, `Sometimes` or `Always`.
     pub observation: &'static str,
-    /// Final states that satisfy it.
+    /// Number of final states that satisfy it.
     pub positive: usize,
-    /// Final states that do not.
+    /// Number of final states that do not satisfy it.
     pub negative: usize,
-    /// Values by `0:rax`, `[x]` and `t[0]`; texts, as they may be names of locations.
+    /// Values by `0:rax`, `[x]` and `t[0]`; strings, because they may be names of locations.
     pub states: Vec<BTreeMap<String, String>>,
 }
 
@@ -120,7 +120,8 @@ impl fmt::Display for Report<'_> {
         }
         writeln!(f, "{}", if self.is_ok() { "Ok" } else { "No" })?;
         writeln!(f, "Witnesses")?;
-        // A witness of `~exists` is a state in which it is not so; an observation counts the others.
+        // A witness of `~exists` is a state that does not satisfy the formula; an observation
+        // counts the others.
         let (witnesses, others) = match self.test.quantifier {
             Quantifier::NotExists => (self.negative, self.positive),
             _ => (self.positive, self.negative),
@@ -132,7 +133,7 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// A proposition; in parentheses if it binds less than its surroundings, whose strength is given.
+/// Formats a proposition, in parentheses if it binds less tightly than `around`, the strength of its context.
 fn formula(test: &Test, what: &Formula, around: u8) -> String {
     let list = |parts: &[Formula], sign: &str, strength: u8| {
         let parts: Vec<String> =
@@ -151,7 +152,7 @@ fn formula(test: &Test, what: &Formula, around: u8) -> String {
                 }
                 Term::Address(location) => {
                     let address = test.locations[location].address;
-                    test.place(address).expect("it is a location")
+                    test.place(address).expect("a location")
                 }
                 Term::Observable(other) => test.observables[other].name.clone(),
             };

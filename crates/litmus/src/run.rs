@@ -1,4 +1,4 @@
-//! Runs a test through every interleaving.
+//! Runs a test in every interleaving.
 
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
@@ -11,30 +11,30 @@ use machine::{
 };
 use system::{DenseNumbers, Recorder, System, Workload};
 
-use crate::assemble::{Image, Refused, assemble};
-use crate::test::{Location, Model, Place, State, Test, result_address};
+use crate::assemble::{AssembleError, AssembledTest, assemble};
+use crate::test::{FinalState, LitmusModel, Location, ObservedPlace, Test, result_address};
 
-/// All final states of a test, sorted, and what it took to find them.
+/// All final states of a test, sorted, and the size of the search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Final {
-    /// What is printed of each.
-    pub states: Vec<State>,
+    /// The printed values of each state.
+    pub states: Vec<FinalState>,
     /// States of the machine that were visited in the last round of the search.
     pub searched: u64,
 }
 
-/// Why the final states of a test are not known.
+/// The reason why the final states of a test are not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Undecided {
-    /// The program does not fit the machine.
+pub enum UndecidedReason {
+    /// The program cannot be assembled.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    AssembleError(#[from] AssembleError),
     /// Something has no model.
     #[error("P{thread}: not modelled: {what}{}", .instruction.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     Gap {
         /// The thread.
         thread: u8,
-        /// What.
+        /// The thing without a model.
         what: String,
         /// The instruction, disassembled.
         instruction: Option<String>,
@@ -46,74 +46,74 @@ pub enum Undecided {
         thread: u8,
         /// The instruction, disassembled.
         instruction: String,
-        /// SDM vol. 3 table 6-1.
+        /// The vector (SDM vol. 3 table 6-1).
         vector: u8,
         /// CR2, for a page fault.
         va: u64,
     },
-    /// An access to what is no location, or to more than one.
+    /// An access outside all locations, or to more than one.
     #[error(
         "P{thread}: {instruction} accesses {bytes} at {place}; an access must stay within one location: \
          declare a wider type or an array"
     )]
-    Outside {
+    StrayAccess {
         /// The thread.
         thread: u8,
         /// The instruction, disassembled.
         instruction: String,
-        /// How many.
+        /// The number of bytes.
         bytes: String,
-        /// Where, as seen from the nearest location below.
+        /// The address, relative to the nearest location below.
         place: String,
     },
-    /// From some state no end can be reached.
+    /// No end can be reached from some state.
     #[error("some runs never end")]
     Endless,
-    /// The search would have to spend more of this.
+    /// The budget of this resource is used up.
     #[error("the budget of {0} is used up")]
-    Budget(&'static str),
+    SearchBudget(&'static str),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// When a search ends without an answer. The default is never.
+/// The limits of a search. The default is no limit.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// States to visit.
+pub struct SearchBudget {
+    /// Number of states.
     pub states: u64,
-    /// Memory, in bytes, as the search accounts it.
+    /// Memory in bytes, as counted by the search.
     pub bytes: u64,
-    /// Seconds.
+    /// Time in seconds.
     pub seconds: f64,
 }
 
-impl Default for Budget {
+impl Default for SearchBudget {
     fn default() -> Self {
         let Options { states, bytes, .. } = Options::default();
         Self { states, bytes, seconds: f64::INFINITY }
     }
 }
 
-/// Finds all final states of `test` under `model`, until `stopped` says true.
+/// Finds all final states of `test` under `model`, until `stopped` returns true.
 ///
 /// # Errors
 ///
-/// Why they are not known.
+/// Returns the reason if the final states are not known.
 pub fn run(
     test: &Test,
-    model: Model,
-    budget: &Budget,
+    model: LitmusModel,
+    budget: &SearchBudget,
     stopped: &dyn Fn() -> bool,
-) -> Result<Final, Undecided> {
+) -> Result<Final, UndecidedReason> {
     let image = assemble(test)?;
     let memory_model = match model {
-        Model::Tso => MemoryModel::Tso,
-        Model::Sc => MemoryModel::Sc,
+        LitmusModel::Tso => MemoryModel::Tso,
+        LitmusModel::Sc => MemoryModel::Sc,
     };
     let config = Config { memory_model, ..Config::default() };
     let machine = Machine::new(&image.segments, &[(image.stub, Hypercall::Return)], config)
-        .map_err(Refused::Machine)?;
+        .map_err(AssembleError::Machine)?;
     let mut searched = Searched { machine, image, test, ends: BTreeSet::new() };
     let options = Options {
         states: budget.states,
@@ -130,62 +130,62 @@ pub fn run(
         Verdict::Pass => {}
         Verdict::Violated { what: What::Bad(wrong), .. } => return Err(searched.told(&wrong)),
         Verdict::Violated { what: What::Deadlock | What::Livelock, .. } => {
-            return Err(Undecided::Endless);
+            return Err(UndecidedReason::Endless);
         }
         Verdict::Undecided { why, .. } => {
             return Err(match why {
-                Why::Gap(gap, _) => Undecided::Gap {
+                Why::Gap(gap, _) => UndecidedReason::Gap {
                     thread: gap.agent.cpu(),
                     what: not_modelled(gap.what),
                     instruction: gap.instruction,
                 },
-                Why::States => Undecided::Budget("states"),
-                Why::Bytes => Undecided::Budget("memory"),
-                Why::Time => Undecided::Budget("time"),
-                Why::Interrupted => Undecided::Interrupted,
+                Why::States => UndecidedReason::SearchBudget("states"),
+                Why::Bytes => UndecidedReason::SearchBudget("memory"),
+                Why::Time => UndecidedReason::SearchBudget("time"),
+                Why::Interrupted => UndecidedReason::Interrupted,
             });
         }
     }
-    Ok(Final { states: told(test, searched.ends), searched: found.stats.states })
+    Ok(Final { states: printed_states(test, searched.ends), searched: found.stats.states })
 }
 
-/// Of the final states, those that pass the filter, and of them what is printed.
-fn told(test: &Test, ends: BTreeSet<State>) -> Vec<State> {
+/// Returns the printed values of the final states that pass the filter.
+fn printed_states(test: &Test, ends: BTreeSet<FinalState>) -> Vec<FinalState> {
     let kept = ends
         .into_iter()
         .filter(|state| test.filter.as_ref().is_none_or(|filter| test.holds(filter, state)));
-    let printed: BTreeSet<State> = kept.map(|state| state[..test.printed].to_vec()).collect();
+    let printed: BTreeSet<FinalState> = kept.map(|state| state[..test.printed].to_vec()).collect();
     printed.into_iter().collect()
 }
 
-/// What ends a search without states.
+/// An event that ends a search without final states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Wrong {
     Fault(Bad),
-    Outside(Outside),
+    StrayAccess(StrayAccess),
 }
 
-/// An access that no location has all bytes of.
+/// An access that is not contained in a single location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Outside {
+struct StrayAccess {
     thread: u8,
     rip: u64,
     va: u64,
     size: u8,
 }
 
-/// Looks at the accesses of a test's own instructions; keeps the first that leaves its location.
-struct Bounds<'a> {
+/// Checks the accesses of a test's own instructions, and keeps the first one that leaves its location.
+struct AccessMonitor<'a> {
     test: &'a Test,
     own: &'a [Range<u64>],
-    outside: Option<Outside>,
+    outside: Option<StrayAccess>,
 }
 
-impl Watch for Bounds<'_> {
+impl Watch for AccessMonitor<'_> {
     const ON: bool = true;
 
     fn seen(&mut self, seen: Seen) {
-        // A store was seen when it entered the store buffer.
+        // A store has been checked already when it entered the store buffer.
         let (Access::Load { va, size, .. } | Access::Store { va, size, .. }) = seen.access else {
             return;
         };
@@ -195,7 +195,7 @@ impl Watch for Bounds<'_> {
         let within =
             |location: &Location| location.extent.start <= va && end <= location.extent.end;
         if is_own && !self.test.locations.iter().any(within) {
-            self.outside.get_or_insert(Outside { thread, rip: seen.rip, va, size });
+            self.outside.get_or_insert(StrayAccess { thread, rip: seen.rip, va, size });
         }
     }
 
@@ -205,18 +205,18 @@ impl Watch for Bounds<'_> {
 /// A test as the search sees it.
 struct Searched<'t> {
     machine: Machine,
-    image: Image,
+    image: AssembledTest,
     test: &'t Test,
-    /// Final states seen in this round.
-    ends: BTreeSet<State>,
+    /// Final states reached in this round.
+    ends: BTreeSet<FinalState>,
 }
 
 impl Searched<'_> {
-    fn final_state(&self, state: &machine::State) -> State {
+    fn final_state(&self, state: &machine::State) -> FinalState {
         let value = |(number, observable): (usize, &crate::test::Observable)| {
             let va = match observable.place {
-                Place::Register(..) => result_address(number),
-                Place::Location(location) => self.test.locations[location].address,
+                ObservedPlace::Register(..) => result_address(number),
+                ObservedPlace::Location(location) => self.test.locations[location].address,
             };
             let value = self.machine.peek(state, va, 8).expect("data is mapped");
             observable.shape.cut(value)
@@ -224,23 +224,23 @@ impl Searched<'_> {
         self.test.observables.iter().enumerate().map(value).collect()
     }
 
-    /// Runs `step` on the machine, and looks at its accesses.
+    /// Runs `step` on the machine, and checks its accesses.
     fn bounded<T>(
         &mut self,
-        step: impl FnOnce(&mut Machine, &mut Bounds<'_>) -> Result<T, Halt>,
+        step: impl FnOnce(&mut Machine, &mut AccessMonitor<'_>) -> Result<T, Halt>,
     ) -> Result<T, Stop<Wrong, Gap>> {
-        let mut bounds = Bounds { test: self.test, own: &self.image.own, outside: None };
+        let mut bounds = AccessMonitor { test: self.test, own: &self.image.own, outside: None };
         let result = step(&mut self.machine, &mut bounds).map_err(stop)?;
         match bounds.outside {
-            Some(outside) => Err(Stop::Violation(Wrong::Outside(outside))),
+            Some(outside) => Err(Stop::Violation(Wrong::StrayAccess(outside))),
             None => Ok(result),
         }
     }
 
-    fn told(&self, wrong: &Wrong) -> Undecided {
+    fn told(&self, wrong: &Wrong) -> UndecidedReason {
         let rip = match wrong {
             Wrong::Fault(bad) => bad.rip,
-            Wrong::Outside(outside) => outside.rip,
+            Wrong::StrayAccess(outside) => outside.rip,
         };
         let text = self.machine.disassembly(rip);
         let instruction = text.unwrap_or_else(|| format!("the instruction at {rip:#x}"));
@@ -248,14 +248,14 @@ impl Searched<'_> {
             Wrong::Fault(bad) => {
                 let (vector, va) = match &bad.what {
                     machine::Violation::Fault(fault) => (fault.vector, fault.va),
-                    _ => unreachable!("a test calls nothing and runs nothing alone"),
+                    _ => unreachable!("a test makes no hypercalls and runs nothing alone"),
                 };
-                Undecided::Fault { thread: bad.agent.cpu(), instruction, vector, va }
+                UndecidedReason::Fault { thread: bad.agent.cpu(), instruction, vector, va }
             }
-            Wrong::Outside(Outside { thread, va, size, .. }) => {
+            Wrong::StrayAccess(StrayAccess { thread, va, size, .. }) => {
                 let bytes = if *size == 1 { "1 byte".into() } else { format!("{size} bytes") };
                 let place = self.test.place(*va).unwrap_or_else(|| format!("{va:#x}"));
-                Undecided::Outside { thread: *thread, instruction, bytes, place }
+                UndecidedReason::StrayAccess { thread: *thread, instruction, bytes, place }
             }
         }
     }
@@ -306,7 +306,7 @@ impl Workload for Searched<'_> {
     }
 }
 
-/// A test calls nothing, so it cannot call anything in the wrong way.
+/// Returns the text of a gap. A test makes no hypercalls, so it cannot misuse one.
 fn not_modelled(what: GapKind) -> String {
     match what {
         GapKind::NotModelled(what) => what,
@@ -319,6 +319,6 @@ fn stop(halt: Halt) -> Stop<Wrong, Gap> {
         Halt::Bad(bad) => Stop::Violation(Wrong::Fault(bad)),
         Halt::Gap(gap) => Stop::Unmodelled(gap),
         Halt::Discarded => Stop::Discarded,
-        Halt::CutOff { .. } => unreachable!("nothing in a litmus test runs by itself"),
+        Halt::CutOff { .. } => unreachable!("nothing in a litmus test runs alone"),
     }
 }

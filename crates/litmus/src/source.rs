@@ -1,22 +1,22 @@
-//! The text of a test: comments, positions, tokens, and what is wrong with it.
+//! The text of a test: comments, positions, tokens, and errors.
 
 use std::fmt;
 use std::ops::Range;
 
-/// What is wrong with a test, and where.
+/// A syntax error in a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
-    /// The file as it was named.
+    /// The file, as named by the caller.
     pub file: String,
-    /// From 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// In characters, from 1.
+    /// Column in characters, from 1.
     pub column: usize,
-    /// What.
+    /// The message.
     pub message: String,
     /// The line itself.
     pub text: String,
-    /// Characters that are meant; at least 1.
+    /// Number of marked characters; at least 1.
     pub length: usize,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for ParseError {
         let ParseError { file, line, column, message, text, length } = self;
         let number = line.to_string();
         let margin = " ".repeat(number.len());
-        // Tabs keep their width under the line that has them.
+        // Tabs keep their width under the line that contains them.
         let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
         let indent: String = text.chars().take(column - 1).map(blank).collect();
         writeln!(f, "{file}:{line}:{column}: {message}")?;
@@ -37,25 +37,25 @@ impl fmt::Display for ParseError {
     }
 }
 
-/// A file with its comments taken out.
-pub(crate) struct Source<'t> {
+/// The text of a file without its comments.
+pub(crate) struct SourceText<'t> {
     file: &'t str,
     text: &'t str,
-    /// As long as `text`, with spaces in place of comments.
+    /// The text with spaces instead of comments, as long as `text`.
     pub(crate) clean: String,
-    /// What is inside `(*` and `*)`.
+    /// The ranges between `(*` and `*)`.
     pub(crate) comments: Vec<Range<usize>>,
 }
 
-impl<'t> Source<'t> {
-    /// Only for errors.
-    pub(crate) fn unread(file: &'t str, text: &'t str) -> Source<'t> {
-        Source { file, text, clean: String::new(), comments: Vec::new() }
+impl<'t> SourceText<'t> {
+    /// Returns a text that is used only for errors.
+    pub(crate) fn unread(file: &'t str, text: &'t str) -> SourceText<'t> {
+        SourceText { file, text, clean: String::new(), comments: Vec::new() }
     }
 
-    /// Takes out the comments, which nest.
-    pub(crate) fn new(file: &'t str, text: &'t str) -> Result<Source<'t>, ParseError> {
-        let mut source = Source::unread(file, text);
+    /// Removes the comments, which nest.
+    pub(crate) fn new(file: &'t str, text: &'t str) -> Result<SourceText<'t>, ParseError> {
+        let mut source = SourceText::unread(file, text);
         let mut clean = text.as_bytes().to_vec();
         let mut open: Vec<usize> = Vec::new();
         let mut at = 0;
@@ -71,10 +71,10 @@ impl<'t> Source<'t> {
                 }
                 Some(b"*)") => {
                     if open.pop().is_none() {
-                        return Err(source.error(at..at + 2, "this ends no comment"));
+                        return Err(source.error(at..at + 2, "there is no comment to end here"));
                     }
                 }
-                // The text that documents a test stands alone on its lines.
+                // The text that documents a test is alone on its lines.
                 Some(_)
                     if open.is_empty() && text.as_bytes()[at] == b'"' && starts_line(text, at) =>
                 {
@@ -96,8 +96,8 @@ impl<'t> Source<'t> {
         Ok(source)
     }
 
-    /// Takes out blocks from a line `<<` to a line `>>`: commands to the tools that came before herd,
-    /// which old collections of tests still have behind the condition.
+    /// Removes blocks from a line `<<` to a line `>>`: commands for the tools that preceded herd,
+    /// which old collections of tests still have after the condition.
     fn take_out_commands(&mut self) -> Result<(), ParseError> {
         let mut clean = std::mem::take(&mut self.clean).into_bytes();
         let (mut at, mut open) = (0, None);
@@ -115,13 +115,15 @@ impl<'t> Source<'t> {
             at = end;
         }
         if let Some(line) = open {
-            return Err(self.error(line, "this block of commands has no end: a line `>>`"));
+            return Err(
+                self.error(line, "this block of commands has no end; end it with a line `>>`")
+            );
         }
         self.clean = String::from_utf8(clean).expect("whole lines were replaced by spaces");
         Ok(())
     }
 
-    /// An error at some bytes of the text.
+    /// Returns an error at some bytes of the text.
     pub(crate) fn error(&self, at: Range<usize>, message: impl Into<String>) -> ParseError {
         let start = self.floor(at.start);
         let line_start = self.text[..start].rfind('\n').map_or(0, |end| end + 1);
@@ -137,7 +139,7 @@ impl<'t> Source<'t> {
         }
     }
 
-    /// What stands at some bytes.
+    /// Returns the text at some bytes.
     pub(crate) fn slice(&self, at: Range<usize>) -> &'t str {
         &self.text[at]
     }
@@ -147,8 +149,8 @@ impl<'t> Source<'t> {
         (0..=at).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0)
     }
 
-    /// The tokens from byte `from` on.
-    pub(crate) fn tokens(&self, from: usize) -> Result<Vec<Token>, ParseError> {
+    /// Returns the tokens from byte `from` on.
+    pub(crate) fn tokens(&self, from: usize) -> Result<Vec<SpannedToken>, ParseError> {
         let mut tokens = Vec::new();
         let mut at = from;
         while let Some(c) = self.clean[at..].chars().next() {
@@ -161,7 +163,7 @@ impl<'t> Source<'t> {
                 let end = at + c.len_utf8();
                 return Err(self.error(at..end, format!("`{c}` has no meaning here")));
             }
-            tokens.push(Token { at: at..at + length });
+            tokens.push(SpannedToken { at: at..at + length });
             at += length;
         }
         Ok(tokens)
@@ -177,13 +179,13 @@ fn starts_line(text: &str, at: usize) -> bool {
         && text[..at].rsplit('\n').next().is_some_and(|before| before.trim().is_empty())
 }
 
-/// A word, a number or a sign.
+/// A token (a word, a number or a sign) and its position.
 #[derive(Clone, Debug)]
-pub(crate) struct Token {
+pub(crate) struct SpannedToken {
     pub(crate) at: Range<usize>,
 }
 
-/// Signs of more than one character first.
+/// Signs, with those of more than one character first.
 const SIGNS: [&str; 30] = [
     "/\\", "\\/", "=>", "==", "!=", "<>", ":>", "{", "}", "(", ")", "[", "]", ",", ";", ":", "|",
     "=", "*", "&", "~", "$", "%", "+", "-", "<", ">", "@", "#", "!",
@@ -198,7 +200,7 @@ fn length_of_token(text: &str) -> usize {
     SIGNS.iter().find(|sign| text.starts_with(**sign)).map_or(0, |sign| sign.len())
 }
 
-/// A number as C writes it, without its sign.
+/// Parses a number without a sign, in C's syntax.
 pub(crate) fn number(word: &str) -> Option<u64> {
     let lower = word.to_ascii_lowercase();
     if let Some(digits) = lower.strip_prefix("0x") {

@@ -1,10 +1,10 @@
-//! Final states as text, both ways.
+//! Prints and reads final states.
 
 use crate::source::number;
-use crate::test::{DATA, Location, Observable, Place, State, Test};
+use crate::test::{DATA, FinalState, Location, Observable, ObservedPlace, Test};
 
 impl Test {
-    /// A state as herd prints it: `0:rax=0; [x]=1;`.
+    /// Returns a state as herd prints it: `0:rax=0; [x]=1;`.
     pub fn line(&self, state: &[u64]) -> String {
         let values = self.observables[..self.printed].iter().zip(state);
         let mut line = String::new();
@@ -25,24 +25,24 @@ impl Test {
         line
     }
 
-    /// The lines of states, in the order in which they are printed.
-    pub fn lines(&self, states: &[State]) -> Vec<String> {
+    /// Returns the lines of states, in the order in which they are printed.
+    pub fn lines(&self, states: &[FinalState]) -> Vec<String> {
         let mut lines: Vec<String> = states.iter().map(|state| self.line(state)).collect();
         lines.sort();
         lines
     }
 
-    /// A value as it is printed: a number, or the location at that address.
+    /// Returns a value as it is printed: a number, or the location at that address.
     pub fn value(&self, observable: &Observable, value: u64) -> String {
         let address = || self.place(value).filter(|_| observable.shape.address);
         address().unwrap_or_else(|| observable.shape.number(value).to_string())
     }
 
-    /// An address as seen from the nearest location below it: `x`, `t[1]`, `x+4`.
+    /// Returns an address relative to the nearest location below it: `x`, `t[1]`, `x+4`.
     pub(crate) fn place(&self, address: u64) -> Option<String> {
         let below = |known: &&Location| known.address <= address;
         let nearest = self.locations.iter().filter(below).max_by_key(|known| known.address)?;
-        // The first element of an array is where the array is.
+        // The first element of an array has the array's address.
         let name = nearest.name.strip_suffix("[0]").unwrap_or(&nearest.name);
         match address - nearest.address {
             0 => Some(name.to_owned()),
@@ -52,18 +52,18 @@ impl Test {
     }
 }
 
-/// Reads lines of states of one test, whoever wrote them.
-pub(crate) struct Reader<'t> {
+/// Reads lines of states of one test, from any tool.
+pub(crate) struct StateReader<'t> {
     test: &'t Test,
 }
 
-impl<'t> Reader<'t> {
-    pub(crate) fn new(test: &'t Test) -> Reader<'t> {
-        Reader { test }
+impl<'t> StateReader<'t> {
+    pub(crate) fn new(test: &'t Test) -> StateReader<'t> {
+        StateReader { test }
     }
 
-    /// A state from its line; brackets, blanks, case, signs and the order do not matter.
-    pub(crate) fn read(&self, line: &str) -> Result<State, String> {
+    /// Reads a state from its line; brackets, blanks, case, signs and the order do not matter.
+    pub(crate) fn read(&self, line: &str) -> Result<FinalState, String> {
         let printed = &self.test.observables[..self.test.printed];
         let mut state: Vec<Option<u64>> = vec![None; printed.len()];
         for part in line.split(';').map(str::trim).filter(|part| !part.is_empty()) {
@@ -73,7 +73,7 @@ impl<'t> Reader<'t> {
             let at = printed
                 .iter()
                 .position(|observable| self.is_named(observable, name))
-                .ok_or_else(|| format!("`{name}` is not observed by this test"))?;
+                .ok_or_else(|| format!("this test does not observe `{name}`"))?;
             let elements = value.strip_prefix('{').and_then(|value| value.strip_suffix('}'));
             let count = printed[at].element.map_or(1, |(_, of)| of);
             let values: Vec<&str> = match elements {
@@ -81,13 +81,13 @@ impl<'t> Reader<'t> {
                 None => vec![value],
             };
             if elements.is_some() != printed[at].element.is_some() || values.len() != count {
-                return Err(format!("`{name}` has not {count} values here"));
+                return Err(format!("`{name}` does not have {count} values here"));
             }
             for (value, at) in values.into_iter().zip(at..) {
                 let (shape, read) = (printed[at].shape, self.value(value)?);
                 if !shape.holds(read) {
                     return Err(format!(
-                        "{value} does not fit into the {} bytes of `{name}`",
+                        "{value} does not fit in the {} bytes of `{name}`",
                         shape.bytes
                     ));
                 }
@@ -103,14 +103,14 @@ impl<'t> Reader<'t> {
 
     fn is_named(&self, observable: &Observable, name: &str) -> bool {
         match observable.place {
-            Place::Location(_) => {
+            ObservedPlace::Location(_) => {
                 let bare = |name: &str| {
                     let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
                     inner.map_or_else(|| name.to_owned(), str::to_owned)
                 };
                 bare(&observable.name) == bare(name)
             }
-            Place::Register(..) => {
+            ObservedPlace::Register(..) => {
                 let plain = name.to_ascii_lowercase().replace(['%', ' '], "");
                 let plain = plain.strip_prefix('p').unwrap_or(&plain);
                 plain == observable.name.to_ascii_lowercase()

@@ -1,4 +1,4 @@
-//! What a litmus test is, once it is read.
+//! The types of a litmus test.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,22 +6,22 @@ use std::ops::Range;
 use abi::layout::IMAGE_BASE;
 use iced_x86::{Instruction, Register};
 
-/// Most threads of a test.
+/// Maximum number of threads of a test.
 pub const MAX_THREADS: usize = abi::layout::MAX_CPUS;
-/// Most locations of a test; each element of an array is one.
+/// Maximum number of locations of a test; each element of an array counts as one.
 pub const MAX_LOCATIONS: usize = 512;
 
-/// Code is below this offset into the image, locations from it on.
+/// Offset of locations in the image; code is below it.
 pub(crate) const DATA_OFFSET: u64 = 1 << 16;
-/// Bytes for locations.
+/// Size of the locations in bytes.
 const DATA_BYTES: u64 = 1 << 14;
-/// Result words come after the locations.
+/// Offset of the result words, after the locations.
 pub(crate) const RESULT_OFFSET: u64 = DATA_OFFSET + DATA_BYTES;
 
 /// The addresses of all locations that a test could have.
 pub(crate) const DATA: Range<u64> = IMAGE_BASE + DATA_OFFSET..IMAGE_BASE + RESULT_OFFSET;
 
-/// The address of the word that keeps the final value of a register.
+/// Returns the address of the word that keeps the final value of a register.
 pub(crate) fn result_address(observable: usize) -> u64 {
     DATA.end + 8 * small(observable)
 }
@@ -30,7 +30,7 @@ fn small(number: usize) -> u64 {
     u64::try_from(number).expect("at most 64 bits")
 }
 
-/// Of how many final states a condition can hold: of none, of some, of all.
+/// The observations: a condition holds in none, in some or in all final states.
 pub const OBSERVATIONS: [&str; 3] = ["Never", "Sometimes", "Always"];
 
 /// A litmus test.
@@ -39,28 +39,28 @@ pub struct Test {
     /// Its name.
     pub name: String,
     /// The threads, from P0 on; one to [`MAX_THREADS`].
-    pub threads: Vec<Thread>,
+    pub threads: Vec<TestThread>,
     /// The memory.
     pub locations: Vec<Location>,
-    /// What a final state tells, in the order in which it is printed; then what only the filter needs.
+    /// The observables of a final state, in the order of printing; then those that only the filter needs.
     pub observables: Vec<Observable>,
-    /// How many of the observables are printed.
+    /// Number of observables that are printed.
     pub printed: usize,
-    /// Final states without this are left out.
+    /// Condition for a final state to be printed.
     pub filter: Option<Formula>,
-    /// How the condition is meant.
+    /// Quantifier of the condition.
     pub quantifier: Quantifier,
     /// The condition.
     pub condition: Formula,
-    /// The sets of final states that the file gives.
+    /// The sets of final states that the file lists.
     pub expected: Vec<Expected>,
-    /// What the file says will be observed under x86-TSO: one of [`OBSERVATIONS`].
+    /// The observation that the file expects under x86-TSO: one of [`OBSERVATIONS`].
     pub result: Option<&'static str>,
 }
 
-/// What one CPU runs.
+/// The program of one CPU.
 #[derive(Clone, Debug)]
-pub struct Thread {
+pub struct TestThread {
     /// Full-width registers that do not start as zero.
     pub registers: Vec<(Register, u64)>,
     /// Instructions. The address of number *i* is *i* + 1, and so are the targets of branches.
@@ -74,10 +74,10 @@ pub struct Location {
     pub name: String,
     /// Its address.
     pub address: u64,
-    /// The addresses of the variable, or of the whole array: what an access may touch. It begins a word,
-    /// and the word after its last one belongs to no location.
+    /// The addresses of the variable, or of the whole array, within which an access must stay. It
+    /// starts at a word, and the word after its last one belongs to no location.
     pub extent: Range<u64>,
-    /// How its value is printed.
+    /// Width and sign with which its value is printed.
     pub shape: Shape,
     /// Initial value.
     pub initial: u64,
@@ -86,26 +86,26 @@ pub struct Location {
 /// Width and sign of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shape {
-    /// Bytes: 1, 2, 4 or 8.
+    /// Width in bytes: 1, 2, 4 or 8.
     pub bytes: u8,
-    /// Two's complement.
+    /// `true` for two's complement.
     pub signed: bool,
-    /// An address of a location is kept whole.
+    /// `true` if the address of a location is kept whole.
     pub address: bool,
 }
 
 impl Shape {
-    /// What has no declared type: an `int`, unless it holds an address.
+    /// The shape of a value without a declared type: an `int`, unless it holds an address.
     pub const UNTYPED: Shape = Shape { bytes: 4, signed: true, address: true };
-    /// A pointer.
+    /// The shape of a pointer.
     pub(crate) const POINTER: Shape = Shape { bytes: 8, signed: true, address: true };
 
-    /// A signed value of `bytes` bytes.
+    /// Returns the shape of a signed value of `bytes` bytes.
     pub(crate) const fn signed(bytes: u8) -> Shape {
         Shape { bytes, signed: true, address: bytes == 8 }
     }
 
-    /// The bits of `value` that count.
+    /// Truncates `value` to the width, unless it is an address that is kept whole.
     pub fn cut(self, value: u64) -> u64 {
         if self.address && DATA.contains(&value) {
             return value;
@@ -113,7 +113,7 @@ impl Shape {
         value & (u64::MAX >> (64 - 8 * u32::from(self.bytes)))
     }
 
-    /// Does `value`, in two's complement, fit, with a sign or without?
+    /// Returns whether `value`, in two's complement, fits as a signed or unsigned number.
     pub(crate) fn holds(self, value: u64) -> bool {
         let bits = 8 * u32::from(self.bytes);
         bits == 64
@@ -122,7 +122,7 @@ impl Shape {
             || self.address && DATA.contains(&value)
     }
 
-    /// `value`, which is [cut](Self::cut), as a number.
+    /// Returns `value`, which has been [cut](Self::cut), as a number.
     pub(crate) fn number(self, value: u64) -> i128 {
         let sign = 1 << (8 * u32::from(self.bytes) - 1);
         let number = i128::from(value);
@@ -131,46 +131,46 @@ impl Shape {
     }
 }
 
-/// What a final state can tell the value of.
+/// A register or a location whose final value can be observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// A register, in full width, of a thread.
+pub enum ObservedPlace {
+    /// A full-width register of a thread.
     Register(u8, Register),
-    /// A location, by number.
+    /// A location, by its number.
     Location(usize),
 }
 
-/// Something whose final value is told.
+/// A place whose final value is observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observable {
-    /// What.
-    pub place: Place,
+    /// The register or location.
+    pub place: ObservedPlace,
     /// Width and sign.
     pub shape: Shape,
-    /// As it is printed: `0:rax`, `[x]`; an element of an array whose elements are all told has the
+    /// The printed name: `0:rax`, `[x]`; for an element of an array that is printed whole, the
     /// array's.
     pub name: String,
-    /// Of an array whose elements are all told: which of how many this is.
+    /// For an element of an array that is printed whole: its number, and the number of elements.
     pub element: Option<(usize, usize)>,
 }
 
-/// How a condition is meant.
+/// The quantifier of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantifier {
     /// Some final state satisfies it.
     Exists,
-    /// None does.
+    /// No final state satisfies it.
     NotExists,
-    /// Each does.
+    /// Each final state satisfies it.
     Forall,
 }
 
 /// A proposition on a final state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Formula {
-    /// Holds.
+    /// The true proposition.
     True,
-    /// Does not hold.
+    /// The false proposition.
     False,
     /// The observable with this number has this value.
     Equal(usize, Term),
@@ -184,7 +184,7 @@ pub enum Formula {
     Implies(Box<Formula>, Box<Formula>),
 }
 
-/// What an observable is compared with.
+/// The right-hand side of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Term {
     /// A number, cut to the width of the observable.
@@ -195,39 +195,39 @@ pub enum Term {
     Observable(usize),
 }
 
-/// A set of final states that the file gives, in a comment.
+/// A set of final states that the file lists in a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// Under which memory models.
-    pub models: Vec<Model>,
+    /// The memory models under which they are final states.
+    pub models: Vec<LitmusModel>,
     /// The states.
-    pub states: Vec<State>,
+    pub states: Vec<FinalState>,
 }
 
 /// The values of the observables, each cut to its width.
-pub type State = Vec<u64>;
+pub type FinalState = Vec<u64>;
 
-/// In which order stores become visible.
+/// The memory model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Model {
+pub enum LitmusModel {
     /// x86-TSO.
     Tso,
     /// Sequential consistency.
     Sc,
 }
 
-impl Model {
-    /// As it is written: `tso`, `sc`.
+impl LitmusModel {
+    /// Returns its name: `tso` or `sc`.
     pub fn name(self) -> &'static str {
         match self {
-            Model::Tso => "tso",
-            Model::Sc => "sc",
+            LitmusModel::Tso => "tso",
+            LitmusModel::Sc => "sc",
         }
     }
 }
 
 impl Test {
-    /// The initial memory: all words that locations have, by address.
+    /// Returns the initial memory: all words of locations, by address.
     pub fn words(&self) -> BTreeMap<u64, u64> {
         let mut words = BTreeMap::new();
         for location in &self.locations {
@@ -240,7 +240,7 @@ impl Test {
         words
     }
 
-    /// Does `formula` hold in a state with a value for every observable?
+    /// Returns whether `formula` holds in a state with a value for every observable.
     pub fn holds(&self, formula: &Formula, state: &[u64]) -> bool {
         match formula {
             Formula::True => true,

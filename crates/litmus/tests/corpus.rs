@@ -1,5 +1,5 @@
-//! The tests in `tests/litmus`: the final states that they give are what the oracle allows, and what the
-//! machine reaches.
+//! The tests in `tests/litmus`: the final states that they list are those that the oracle allows,
+//! and those that the machine reaches.
 //!
 //! `cargo xtask bless litmus` writes the states into the files. They come from the
 //! oracle, never from the machine.
@@ -11,11 +11,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use litmus::{Expected, Model, Report, State, Test, parse};
+use litmus::{Expected, FinalState, LitmusModel, Report, Test, parse};
 
-/// What the literature says of a few: SDM vol. 3 §8.2.3 (the examples), Owens, Sarkar, Sewell, TPHOLs
+/// Published results of some tests: SDM vol. 3 §8.2.3 (the examples), Owens, Sarkar, Sewell, TPHOLs
 /// 2009, and Sewell et al., CACM 53(7), 2010 (n4b to n7, amd3, SB, IRIW and the like), and for cycles
-/// the rule that x86-TSO only ever delays a store after a load that nothing fences from it.
+/// the rule that x86-TSO can only delay a store past a later load without a fence between them.
 const PUBLISHED: [(&str, &str); 47] = [
     ("example-8-1", "Never"),
     ("example-8-2", "Never"),
@@ -93,11 +93,11 @@ fn read(path: &Path, text: &str) -> Test {
     parse(&path.display().to_string(), text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The comments that a file should have.
+/// Returns the comments that a file should have.
 fn comments(test: &Test) -> String {
-    let states = |model| oracle::outcomes(test, model).into_iter().collect::<Vec<State>>();
-    let (tso, sc) = (states(Model::Tso), states(Model::Sc));
-    let comment = |models: &str, states: &[State]| {
+    let states = |model| oracle::outcomes(test, model).into_iter().collect::<Vec<FinalState>>();
+    let (tso, sc) = (states(LitmusModel::Tso), states(LitmusModel::Sc));
+    let comment = |models: &str, states: &[FinalState]| {
         let mut text = format!("(* States {} {models}\n", states.len());
         for line in test.lines(states) {
             writeln!(text, "   {line}").expect("a text");
@@ -111,7 +111,7 @@ fn comments(test: &Test) -> String {
 }
 
 #[test]
-fn files_give_the_states_that_the_oracle_allows() {
+fn files_list_the_states_that_the_oracle_allows() {
     let mut wrong = Vec::new();
     let corpus = corpus();
     assert!(corpus.len() >= 200, "only {} tests", corpus.len());
@@ -125,14 +125,14 @@ fn files_give_the_states_that_the_oracle_allows() {
 }
 
 #[test]
-fn the_machine_ends_in_the_states_that_files_give() {
+fn the_machine_ends_in_the_states_that_files_list() {
     for (path, text) in corpus() {
         let test = read(&path, &text);
         let models = test.expected.iter().flat_map(|expected| &expected.models).count();
         assert_eq!(models, 2, "{}: under both models", path.display());
         for Expected { models, states } in &test.expected {
             for model in models {
-                let found = litmus::run(&test, *model, &litmus::Budget::default(), &|| false);
+                let found = litmus::run(&test, *model, &litmus::SearchBudget::default(), &|| false);
                 let found = found.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
                 let (lines, expected) = (test.lines(&found.states), test.lines(states));
                 assert_eq!(lines, expected, "{} under {}", path.display(), model.name());
@@ -142,13 +142,14 @@ fn the_machine_ends_in_the_states_that_files_give() {
 }
 
 #[test]
-fn files_say_what_the_literature_says() {
+fn files_agree_with_published_results() {
     let mut observed = BTreeMap::new();
     for (path, text) in corpus() {
         let test = read(&path, &text);
         assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(&*test.name));
         let mut expected = test.expected.iter();
-        let tso = expected.find(|expected| expected.models.contains(&Model::Tso)).expect("states");
+        let tso =
+            expected.find(|expected| expected.models.contains(&LitmusModel::Tso)).expect("states");
         let observation = Report::new(&test, &tso.states).observation();
         let before = observed.insert(test.name.clone(), observation);
         assert_eq!(before, None, "two tests are named {}", test.name);
@@ -159,12 +160,12 @@ fn files_say_what_the_literature_says() {
 }
 
 #[test]
-fn the_oracle_tells_the_models_apart() {
+fn the_oracle_distinguishes_the_models() {
     let corpus = corpus();
     let (path, text) =
         corpus.iter().find(|(path, _)| path.ends_with("two-threads/SB+po+po.litmus")).expect("SB");
     let test = read(path, text);
     let both_zero = vec![0, 0];
-    assert!(oracle::outcomes(&test, Model::Tso).contains(&both_zero));
-    assert!(!oracle::outcomes(&test, Model::Sc).contains(&both_zero));
+    assert!(oracle::outcomes(&test, LitmusModel::Tso).contains(&both_zero));
+    assert!(!oracle::outcomes(&test, LitmusModel::Sc).contains(&both_zero));
 }

@@ -1,6 +1,6 @@
-//! What is wrong with the tests in `tests/litmus-errors`, and where: `NAME.txt` beside each.
+//! Errors about the tests in `tests/litmus-errors`, compared with `NAME.txt` beside each.
 //!
-//! `cargo xtask bless litmus-errors` writes what is said now.
+//! `cargo xtask bless litmus-errors` writes the present errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use litmus::parse;
 
 #[test]
-fn errors_say_what_and_where() {
+fn errors_have_a_message_and_a_position() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/litmus-errors");
     let entries = fs::read_dir(folder).expect("a folder of tests");
     let paths = entries.map(|entry| entry.expect("an entry").path());
@@ -19,7 +19,7 @@ fn errors_say_what_and_where() {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let text = fs::read_to_string(&path).expect("readable");
         let said = match parse(&name, &text) {
-            Ok(_) => panic!("{name}: nothing is wrong with it"),
+            Ok(_) => panic!("{name}: it has no error"),
             Err(error) => format!("{error}\n"),
         };
         let file = path.with_extension("txt");

@@ -1,4 +1,4 @@
-//! Generated programs: the machine ends in the states that the oracle allows, and in no other.
+//! Generated programs: the machine ends in the states that the oracle allows, and in no others.
 //!
 //! `PROPTEST_CASES=100000 cargo test -p litmus --test random` runs more of them.
 
@@ -7,10 +7,10 @@ mod oracle;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use litmus::{Model, State, parse};
+use litmus::{FinalState, LitmusModel, parse};
 use proptest::prelude::*;
 
-/// Most instructions of a program: the oracle takes exponential time.
+/// Maximum number of instructions of a program: the oracle takes exponential time.
 const INSTRUCTIONS: usize = 8;
 
 /// An access of one width, to one element of an array of two.
@@ -21,11 +21,11 @@ enum Mixed {
     Add(usize, u8),
     Exchange(usize, u8),
     Fence,
-    /// Means nothing to memory.
+    /// Has no effect on memory.
     Flush(usize),
-    /// A load if the last one returned 0, by CMOVZ: it loads in any case.
+    /// A move by CMOVZ if the last load returned 0; the load happens in any case.
     Move(usize, u8),
-    /// A store of a flag: whether the last load returned 0.
+    /// A store of the flag whether the last load returned 0.
     Set(usize, usize),
 }
 
@@ -44,19 +44,19 @@ fn mixed() -> impl Strategy<Value = Mixed> {
     ]
 }
 
-/// Two threads: own stores of another width than own loads make the oracle's candidates many.
+/// Generates two threads only: stores and loads of different widths give the oracle many candidates.
 fn mixed_programs() -> impl Strategy<Value = Vec<Vec<Mixed>>> {
     prop::collection::vec(prop::collection::vec(mixed(), 1..=3), 2..=2)
 }
 
-/// The name of register number `at` in this width.
+/// Returns the name of register number `at` in this width.
 fn register(at: usize, bytes: u8) -> &'static str {
     const NAMES: [[&str; 4]; 3] =
         [["bl", "bx", "ebx", "rbx"], ["cl", "cx", "ecx", "rcx"], ["dl", "dx", "edx", "rdx"]];
     NAMES[at][usize::try_from(bytes.ilog2()).expect("small")]
 }
 
-/// The program with 8-byte variables, of which accesses touch the lower bytes.
+/// Returns the program with 8-byte variables, of which accesses touch only the lower bytes.
 fn mixed_text(threads: &[Vec<Mixed>]) -> String {
     const PLACES: [&str; 2] = ["x", "y"];
     let suffix = |bytes: u8| match bytes {
@@ -116,7 +116,7 @@ fn mixed_text(threads: &[Vec<Mixed>]) -> String {
 }
 
 #[derive(Clone, Debug)]
-enum Op {
+enum RandomOp {
     Load(usize),
     Store(usize, u8),
     Fence,
@@ -125,31 +125,31 @@ enum Op {
     /// Not atomic: a load and a store.
     Increment(usize),
     CompareExchange(usize, u8),
-    /// A store of what was loaded before.
+    /// A store of a value that was loaded before.
     Forward(usize),
 }
 
-fn op() -> impl Strategy<Value = Op> {
+fn op() -> impl Strategy<Value = RandomOp> {
     let place = 0..3usize;
     prop_oneof![
-        5 => place.clone().prop_map(Op::Load),
-        5 => (place.clone(), 1..4u8).prop_map(|(at, value)| Op::Store(at, value)),
-        2 => Just(Op::Fence),
-        1 => (place.clone(), 1..4u8).prop_map(|(at, value)| Op::Exchange(at, value)),
-        1 => place.clone().prop_map(Op::Add),
-        1 => place.clone().prop_map(Op::Increment),
-        1 => (place.clone(), 0..3u8).prop_map(|(at, value)| Op::CompareExchange(at, value)),
-        1 => place.prop_map(Op::Forward),
+        5 => place.clone().prop_map(RandomOp::Load),
+        5 => (place.clone(), 1..4u8).prop_map(|(at, value)| RandomOp::Store(at, value)),
+        2 => Just(RandomOp::Fence),
+        1 => (place.clone(), 1..4u8).prop_map(|(at, value)| RandomOp::Exchange(at, value)),
+        1 => place.clone().prop_map(RandomOp::Add),
+        1 => place.clone().prop_map(RandomOp::Increment),
+        1 => (place.clone(), 0..3u8).prop_map(|(at, value)| RandomOp::CompareExchange(at, value)),
+        1 => place.prop_map(RandomOp::Forward),
     ]
 }
 
-fn programs() -> impl Strategy<Value = Vec<Vec<Op>>> {
+fn programs() -> impl Strategy<Value = Vec<Vec<RandomOp>>> {
     let thread = prop::collection::vec(op(), 1..=4);
     prop::collection::vec(thread, 2..=4).prop_map(|mut threads| {
         let mut left = INSTRUCTIONS;
         let others = threads.len();
         for (at, thread) in threads.iter_mut().enumerate() {
-            // At least one for each that follows.
+            // Leaves at least one instruction for each thread that follows.
             thread.truncate(left.saturating_sub(others - at - 1).max(1));
             left = left.saturating_sub(thread.len());
         }
@@ -157,8 +157,8 @@ fn programs() -> impl Strategy<Value = Vec<Vec<Op>>> {
     })
 }
 
-/// The program as a test that observes every register and every location.
-fn text(threads: &[Vec<Op>]) -> String {
+/// Returns the program as a test that observes every register and every location.
+fn text(threads: &[Vec<RandomOp>]) -> String {
     const PLACES: [&str; 3] = ["x", "y", "z"];
     const REGISTERS: [&str; 4] = ["rbx", "rcx", "rdx", "rsi"];
     let mut columns: Vec<Vec<String>> = Vec::new();
@@ -168,29 +168,34 @@ fn text(threads: &[Vec<Op>]) -> String {
         let mut last = "rdi";
         for (op, register) in ops.iter().zip(REGISTERS) {
             let into = match op {
-                Op::Store(..) | Op::Fence | Op::Increment(_) | Op::Forward(_) => None,
-                Op::CompareExchange(..) => Some("rax"),
+                RandomOp::Store(..)
+                | RandomOp::Fence
+                | RandomOp::Increment(_)
+                | RandomOp::Forward(_) => None,
+                RandomOp::CompareExchange(..) => Some("rax"),
                 _ => Some(register),
             };
             match op {
-                Op::Load(at) => lines.push(format!("movq ({}),%{register}", PLACES[*at])),
-                Op::Store(at, value) => lines.push(format!("movq ${value},({})", PLACES[*at])),
-                Op::Fence => lines.push("mfence".into()),
-                Op::Exchange(at, value) => {
+                RandomOp::Load(at) => lines.push(format!("movq ({}),%{register}", PLACES[*at])),
+                RandomOp::Store(at, value) => {
+                    lines.push(format!("movq ${value},({})", PLACES[*at]))
+                }
+                RandomOp::Fence => lines.push("mfence".into()),
+                RandomOp::Exchange(at, value) => {
                     lines.push(format!("movq ${value},%{register}"));
                     lines.push(format!("xchgq %{register},({})", PLACES[*at]));
                 }
-                Op::Add(at) => {
+                RandomOp::Add(at) => {
                     lines.push(format!("movq $1,%{register}"));
                     lines.push(format!("lock xaddq %{register},({})", PLACES[*at]));
                 }
-                Op::Increment(at) => lines.push(format!("incq ({})", PLACES[*at])),
-                Op::CompareExchange(at, value) => {
+                RandomOp::Increment(at) => lines.push(format!("incq ({})", PLACES[*at])),
+                RandomOp::CompareExchange(at, value) => {
                     lines.push(format!("movq ${value},%rax"));
                     lines.push(format!("movq $5,%{register}"));
                     lines.push(format!("lock cmpxchgq %{register},({})", PLACES[*at]));
                 }
-                Op::Forward(at) => lines.push(format!("movq %{last},({})", PLACES[*at])),
+                RandomOp::Forward(at) => lines.push(format!("movq %{last},({})", PLACES[*at])),
             }
             if let Some(register) = into {
                 last = register;
@@ -202,7 +207,7 @@ fn text(threads: &[Vec<Op>]) -> String {
     test_text("{ x=0; y=0; z=0; }", &columns, &format!("{observed}x; y; z;"))
 }
 
-/// The test with these columns.
+/// Returns the text of a test with these columns.
 fn test_text(initial: &str, columns: &[Vec<String>], observed: &str) -> String {
     let mut text = format!("X86_64 generated\n{initial}\n");
     let heads: Vec<String> = (0..columns.len()).map(|thread| format!("P{thread}")).collect();
@@ -216,14 +221,14 @@ fn test_text(initial: &str, columns: &[Vec<String>], observed: &str) -> String {
     text
 }
 
-fn agree(text: &str, model: Model) -> Result<(), TestCaseError> {
+fn agree(text: &str, model: LitmusModel) -> Result<(), TestCaseError> {
     let test = parse("generated", text).map_err(|error| TestCaseError::fail(error.to_string()))?;
-    let found = litmus::run(&test, model, &litmus::Budget::default(), &|| false)
+    let found = litmus::run(&test, model, &litmus::SearchBudget::default(), &|| false)
         .map_err(|why| TestCaseError::fail(format!("{why}\n{text}")))?;
-    let found: BTreeSet<State> = found.states.into_iter().collect();
+    let found: BTreeSet<FinalState> = found.states.into_iter().collect();
     let allowed = oracle::outcomes(&test, model);
-    let lines = |states: Vec<&State>| {
-        test.lines(&states.into_iter().cloned().collect::<Vec<State>>()).join("\n")
+    let lines = |states: Vec<&FinalState>| {
+        test.lines(&states.into_iter().cloned().collect::<Vec<FinalState>>()).join("\n")
     };
     let extra = lines(found.difference(&allowed).collect());
     let missing = lines(allowed.difference(&found).collect());
@@ -244,21 +249,21 @@ proptest! {
 
     #[test]
     fn under_tso_the_axioms_allow_what_the_machine_does(threads in programs()) {
-        agree(&text(&threads), Model::Tso)?;
+        agree(&text(&threads), LitmusModel::Tso)?;
     }
 
     #[test]
     fn under_sc_interleavings_end_as_the_machine_does(threads in programs()) {
-        agree(&text(&threads), Model::Sc)?;
+        agree(&text(&threads), LitmusModel::Sc)?;
     }
 
     #[test]
     fn widths_mix_as_the_axioms_allow(threads in mixed_programs()) {
-        agree(&mixed_text(&threads), Model::Tso)?;
+        agree(&mixed_text(&threads), LitmusModel::Tso)?;
     }
 
     #[test]
     fn widths_mix_as_interleavings_do(threads in mixed_programs()) {
-        agree(&mixed_text(&threads), Model::Sc)?;
+        agree(&mixed_text(&threads), LitmusModel::Sc)?;
     }
 }

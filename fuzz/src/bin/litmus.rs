@@ -2,11 +2,11 @@
 
 #![no_main]
 
-use litmus::{Budget, Model};
+use litmus::{LitmusModel, SearchBudget};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let Ok(test) = litmus::parse("fuzz", text) else { return };
-    let budget = Budget { states: 300, bytes: 64 << 20, ..Budget::default() };
+    let budget = SearchBudget { states: 300, bytes: 64 << 20, ..SearchBudget::default() };
     // A test that cannot be decided is as good as one that can.
-    let _ = litmus::run(&test, Model::Tso, &budget, &|| false);
+    let _ = litmus::run(&test, LitmusModel::Tso, &budget, &|| false);
 });

@@ -32,16 +32,16 @@ fn outcome(scenario: &str, finds_something: bool) -> Outcome {
     }
 }
 
-fn store() -> (tempfile::TempDir, Store) {
+fn store() -> (tempfile::TempDir, ResultStore) {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::new(folder.path().join("lamprey"));
+    let store = ResultStore::new(folder.path().join("lamprey"));
     (folder, store)
 }
 
 #[test]
-fn what_is_kept_is_found_by_trail_by_path_and_by_scenario() {
+fn a_result_is_found_by_trail_by_path_and_by_scenario() {
     let (_folder, store) = store();
-    store.keep(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
+    store.save(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
     let (path, text) = store.find_trail("a.b-12ab").expect("there");
     assert_eq!(text, "the trail\n");
     assert_eq!(store.find_trail("a.b-12ab.trail").expect("there").1, text);
@@ -61,8 +61,8 @@ fn what_is_kept_is_found_by_trail_by_path_and_by_scenario() {
 #[test]
 fn a_trail_outlives_the_result_after_it() {
     let (_folder, store) = store();
-    store.keep(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
-    store.keep(&outcome("a::b", false), None).expect("kept");
+    store.save(&outcome("a::b", true), Some(("a.b-12ab", "the trail\n"))).expect("kept");
+    store.save(&outcome("a::b", false), None).expect("kept");
     assert_eq!(store.find("a::b").expect("there").outcome.verdict, Verdict::Pass);
     assert_eq!(store.find("a.b-12ab").expect("there").outcome.verdict, Verdict::Fail);
     let none = store.find_trail("a::b").expect_err("its result has none").to_string();
@@ -75,20 +75,20 @@ fn a_trail_outlives_the_result_after_it() {
 fn the_newest_finding_is_the_last_one() {
     let (_folder, store) = store();
     for name in ["b", "c", "a"] {
-        store.keep(&outcome(name, true), None).expect("kept");
+        store.save(&outcome(name, true), None).expect("kept");
         std::thread::sleep(std::time::Duration::from_millis(3));
     }
-    store.keep(&outcome("d", false), None).expect("kept");
+    store.save(&outcome("d", false), None).expect("kept");
     assert_eq!(store.newest_finding().expect("one").outcome.scenario, "a");
 }
 
 #[test]
-fn a_name_that_means_nothing_or_several_is_told() {
+fn a_name_of_no_result_or_of_several_is_an_error() {
     let (_folder, store) = store();
     let nothing = store.find("x").expect_err("nothing").to_string();
-    assert!(nothing.ends_with("`check` keeps them"), "{nothing}");
+    assert!(nothing.ends_with("`check` saves them"), "{nothing}");
     for name in ["a::one", "a::two"] {
-        store.keep(&outcome(name, true), None).expect("kept");
+        store.save(&outcome(name, true), None).expect("kept");
     }
     assert!(
         matches!(store.find("a::"), Err(StoreError::Several { names, .. }) if names.len() == 2)
@@ -109,7 +109,7 @@ fn no_name_leads_out_of_the_store() {
 #[test]
 fn a_broken_record_is_told_by_its_path() {
     let (_folder, store) = store();
-    store.keep(&outcome("a", true), Some(("a-1", "t"))).expect("kept");
+    store.save(&outcome("a", true), Some(("a-1", "t"))).expect("kept");
     fs::write(store.trails().join("a-1.json"), "{}").expect("written");
     let error = store.find("a-1").expect_err("broken").to_string();
     assert!(error.contains("a-1.json") && error.contains("version null"), "{error}");
@@ -119,7 +119,7 @@ fn a_broken_record_is_told_by_its_path() {
 fn no_other_result_is_shown_in_place_of_a_broken_one() {
     let (_folder, store) = store();
     for name in ["x::wrong", "x::wrong_too", "y"] {
-        store.keep(&outcome(name, true), None).expect("kept");
+        store.save(&outcome(name, true), None).expect("kept");
     }
     std::thread::sleep(std::time::Duration::from_millis(3));
     fs::write(store.last().join("x.wrong.json"), "{").expect("written");
@@ -130,26 +130,25 @@ fn no_other_result_is_shown_in_place_of_a_broken_one() {
     assert!(
         store.newest_finding().expect_err("the newest is broken").to_string().contains("x.wrong")
     );
-    // What it does not concern is found.
+    // The broken file does not affect other names.
     for name in ["x::wrong_too", "y"] {
         assert_eq!(store.find(name).expect("there").outcome.scenario, name);
     }
     std::thread::sleep(std::time::Duration::from_millis(3));
-    store.keep(&outcome("y", true), None).expect("kept");
+    store.save(&outcome("y", true), None).expect("kept");
     assert_eq!(store.newest_finding().expect("one").outcome.scenario, "y");
 }
 
 #[test]
-fn a_trail_in_another_place_is_not_taken_for_the_one_that_is_kept() {
+fn a_trail_elsewhere_is_not_taken_for_a_saved_one() {
     let (folder, store) = store();
-    let text = "lamprey-trail 1\nscenario a::b\nimage a 00\ncpu 0\n";
-    store.keep(&outcome("a::b", true), Some(("a.b-12ab", text))).expect("kept");
+    let text = "lamprey-trail 1\nscenario a::b\nimage a 0123456789abcdef\ncpu 0\n";
+    store.save(&outcome("a::b", true), Some(("a.b-12ab", text))).expect("kept");
     let copy = folder.path().join("a.b-12ab.trail");
     fs::write(&copy, text).expect("written");
     let copy = copy.to_str().expect("UTF-8");
     let error = store.find(copy).expect_err("not kept").to_string();
-    let told =
-        format!("{copy}: no result is kept of a trail in this place; `lamprey replay {copy}` runs");
+    let told = format!("{copy}: no result is saved for this trail; `lamprey replay {copy}` runs");
     assert!(error.starts_with(&told), "{error}");
     let error = store.find("/").expect_err("a folder").to_string();
     assert!(error.contains("it is a folder"), "{error}");
@@ -159,8 +158,8 @@ fn a_trail_in_another_place_is_not_taken_for_the_one_that_is_kept() {
 }
 
 #[test]
-fn where_nothing_can_be_written_the_reason_is_told() {
-    let store = Store::new("/dev/null/x".into());
-    let error = store.keep(&outcome("a", true), None).expect_err("no folder").to_string();
+fn an_unwritable_folder_is_reported_with_the_reason() {
+    let store = ResultStore::new("/dev/null/x".into());
+    let error = store.save(&outcome("a", true), None).expect_err("no folder").to_string();
     assert!(error.starts_with("/dev/null/x/last/a.json: cannot be written: "), "{error}");
 }

@@ -1,16 +1,16 @@
-//! Operands as AT&T writes them: `$1`, `%eax`, `8(%rsi,%rcx,4)`, and herd's `(x)`.
+//! Operands in AT&T syntax: `$1`, `%eax`, `8(%rsi,%rcx,4)`, and herd's `(x)`.
 
 use iced_x86::Register;
 
 use super::Parser;
-use super::code::Told;
+use super::code::ParsedOperand;
 use super::operands;
 use crate::source::ParseError;
 
 impl Parser<'_, '_> {
-    pub(super) fn att_operand(&mut self, thread: usize) -> Result<Told, ParseError> {
+    pub(super) fn att_operand(&mut self, thread: usize) -> Result<ParsedOperand, ParseError> {
         match self.peek() {
-            "%" => Ok(Told::register(self.register()?)),
+            "%" => Ok(ParsedOperand::register(self.register()?)),
             "$" => {
                 self.at += 1;
                 let word = self.peek();
@@ -21,7 +21,7 @@ impl Parser<'_, '_> {
                 } else {
                     self.number("after `$`")?
                 };
-                Ok(Told::immediate(value))
+                Ok(ParsedOperand::immediate(value))
             }
             "(" | "[" => self.memory(thread, 0, None),
             word if Self::is_name(word) => {
@@ -40,7 +40,7 @@ impl Parser<'_, '_> {
                 let value = self.number("as an operand")?;
                 match self.peek() {
                     "(" | "[" => self.memory(thread, value, None),
-                    _ => Ok(Told::immediate(value)),
+                    _ => Ok(ParsedOperand::immediate(value)),
                 }
             }
         }
@@ -51,13 +51,13 @@ impl Parser<'_, '_> {
         self.bare_register()
     }
 
-    /// What is in the brackets of a memory operand: `x`, `%rip`, or base, index and scale.
+    /// Parses the brackets of a memory operand: `x`, `%rip`, or base, index and scale.
     fn memory(
         &mut self,
         thread: usize,
         displacement: u64,
         mut location: Option<usize>,
-    ) -> Result<Told, ParseError> {
+    ) -> Result<ParsedOperand, ParseError> {
         let first = self.at;
         let close = if self.next() == "(" { ")" } else { "]" };
         let (mut base, mut index, mut scale) = (Register::None, Register::None, 1);

@@ -4,50 +4,60 @@ use std::collections::HashMap;
 
 use iced_x86::{Code, Instruction, MemoryOperand, Mnemonic, Register};
 
-use super::operands::{self, NO_RSP, Name, Operand};
+use super::operands::{self, AsmOperand, NO_RSP, Name};
 use super::{Dialect, Parser, thread_number};
 use crate::source::{ParseError, number};
-use crate::test::{DATA, MAX_THREADS, Shape, Thread};
+use crate::test::{DATA, MAX_THREADS, Shape, TestThread};
 
 const SEGMENTS: [&str; 6] = ["cs", "ds", "es", "fs", "gs", "ss"];
 
-/// What is said of an instruction that has the destination first in herd, last in AT&T's order.
-const TWO_ORDERS: &str = "herd has the destination of this instruction first, AT&T last, and with two \
-                          registers the order cannot be told; write the test for X86, where the \
+/// Error about an instruction that has the destination first in herd, but last in AT&T order.
+const TWO_ORDERS: &str = "herd has the destination of this instruction first, AT&T has it last, and with two \
+                          registers the order is ambiguous; write the test for X86, where the \
                           destination always comes first, or use memory";
 
 /// Labels of a thread, and the branches to them.
 #[derive(Default)]
 struct Labels<'t> {
-    /// The instruction that follows the label.
+    /// The number of the instruction after each label.
     places: HashMap<&'t str, usize>,
-    /// Branch, its label, and the token that names it.
+    /// Each branch, its label, and the token that names it.
     uses: Vec<(usize, &'t str, usize)>,
-    /// Returns, which are branches to the end.
+    /// The RET instructions, which are branches to the end.
     returns: Vec<usize>,
 }
 
-/// An operand and what is known of it beside its form.
-pub(super) struct Told {
-    pub(super) operand: Operand,
-    /// Width in bytes, of a register.
+/// A parsed operand, with its width and the memory it accesses, as far as known.
+pub(super) struct ParsedOperand {
+    pub(super) operand: AsmOperand,
+    /// Width in bytes, for a register.
     pub(super) bytes: Option<u8>,
     /// The location it accesses, as far as that is known.
     pub(super) location: Option<usize>,
-    /// The address it accesses, if no register has part in it.
+    /// The address it accesses, if the address involves no register.
     pub(super) address: Option<u64>,
 }
 
-impl Told {
-    pub(super) fn immediate(value: u64) -> Told {
+impl ParsedOperand {
+    pub(super) fn immediate(value: u64) -> ParsedOperand {
         // The bits of a number and of its two's complement are the same.
         let value = i64::from_ne_bytes(value.to_ne_bytes());
-        Told { operand: Operand::Immediate(value), bytes: None, location: None, address: None }
+        ParsedOperand {
+            operand: AsmOperand::Immediate(value),
+            bytes: None,
+            location: None,
+            address: None,
+        }
     }
 
-    pub(super) fn register(register: Register) -> Told {
+    pub(super) fn register(register: Register) -> ParsedOperand {
         let bytes = u8::try_from(register.size()).ok();
-        Told { operand: Operand::Register(register), bytes, location: None, address: None }
+        ParsedOperand {
+            operand: AsmOperand::Register(register),
+            bytes,
+            location: None,
+            address: None,
+        }
     }
 }
 
@@ -81,17 +91,17 @@ impl<'t> Parser<'_, 't> {
         Ok(())
     }
 
-    /// A file that was cut has nothing behind the threads, and would hold.
+    /// Refuses a truncated file, which has nothing after the threads and would satisfy its empty condition.
     pub(super) fn is_whole(&self) -> Result<(), ParseError> {
         if self.peek().is_empty() && self.threads.iter().all(|thread| thread.code.is_empty()) {
             let message =
-                "the test has neither instructions nor a condition: the file seems to be cut off";
+                "the test has neither instructions nor a condition: the file seems to be truncated";
             return Err(self.error(message));
         }
         Ok(())
     }
 
-    /// `P0 | P1 ;`
+    /// Parses the row `P0 | P1 ;` and returns the number of threads.
     fn columns(&mut self) -> Result<usize, ParseError> {
         let mut columns = 0;
         self.accept(";");
@@ -113,14 +123,16 @@ impl<'t> Parser<'_, 't> {
         self.expect(";", "after the threads")?;
         if self.threads.len() > columns {
             let unknown = self.threads.len() - 1;
-            let message = format!("the initial state names P{unknown}, which is not here");
+            let message =
+                format!("the initial state names P{unknown}, but the program has no such thread");
             return Err(self.source.error(self.since(first), message));
         }
-        self.threads.resize_with(columns, || Thread { registers: Vec::new(), code: Vec::new() });
+        self.threads
+            .resize_with(columns, || TestThread { registers: Vec::new(), code: Vec::new() });
         Ok(columns)
     }
 
-    /// Labels, then at most one instruction.
+    /// Parses a cell: labels, then at most one instruction.
     fn cell(&mut self, thread: usize, labels: &mut Labels<'t>) -> Result<(), ParseError> {
         while self.ahead(1) == ":" {
             let label = self.peek();
@@ -211,8 +223,8 @@ impl<'t> Parser<'_, 't> {
         Ok(operands::branch(code))
     }
 
-    /// The operand of a NOP of several bytes, which is not accessed (SDM vol. 2 NOP): compilers' own are
-    /// written in many ways.
+    /// Skips the operand of a multi-byte NOP, which is not accessed (SDM vol. 2 NOP). Compilers write it
+    /// in many ways.
     fn operand_of_nop(&mut self) -> Result<(), ParseError> {
         while !matches!(self.peek(), "|" | ";" | "") {
             let word = self.peek();
@@ -228,28 +240,28 @@ impl<'t> Parser<'_, 't> {
         Ok(())
     }
 
-    /// CLFLUSH, CLFLUSHOPT, CLWB: a NOP. They change no byte that any processor can read, so that only
+    /// Parses CLFLUSH, CLFLUSHOPT or CLWB as a NOP. They change no byte that any processor can read, so only
     /// their order against other accesses could be noticed. CLFLUSH is ordered with respect to stores,
     /// LOCKed instructions and fences (SDM vol. 2 CLFLUSH), which are in this order anyway, and nothing
     /// makes a later load wait for it: the manual lets loads pass it. CLFLUSHOPT and CLWB promise less.
     fn flush(&mut self, thread: usize, first: usize) -> Result<Instruction, ParseError> {
         let told = self.operand(thread)?;
-        if !matches!(told.operand, Operand::Memory(_)) {
-            let message = "what is flushed is in memory: `(x)`";
+        if !matches!(told.operand, AsmOperand::Memory(_)) {
+            let message = "a flush needs a memory operand: `(x)`";
             return Err(self.source.error(self.since(first), message));
         }
         self.touches(&told, 1, first)?;
         Ok(operands::plain(Code::Nopd))
     }
 
-    fn operand(&mut self, thread: usize) -> Result<Told, ParseError> {
+    fn operand(&mut self, thread: usize) -> Result<ParsedOperand, ParseError> {
         match self.dialect {
             Dialect::Att => self.att_operand(thread),
             Dialect::Intel => self.intel_operand(thread),
         }
     }
 
-    /// An instruction with operands.
+    /// Parses an instruction with operands.
     fn sized(
         &mut self,
         mnemonic: Mnemonic,
@@ -265,7 +277,7 @@ impl<'t> Parser<'_, 't> {
         self.destination_first(mnemonic, &mut told, first)?;
         let width = suffix.or_else(|| self.width(mnemonic, &told));
         let Some(bytes) = width else {
-            let message = "the width is not known; write it as a suffix: b, w, l or q";
+            let message = "the width is unknown; write it as a suffix: b, w, l or q";
             return Err(self.source.error(here, message));
         };
         if bytes > 4 && self.dialect == Dialect::Intel {
@@ -281,41 +293,42 @@ impl<'t> Parser<'_, 't> {
         } else {
             told.iter().try_for_each(|told| self.touches(told, bytes, first))?;
         }
-        let operands: Vec<Operand> = told.into_iter().map(|told| told.operand).collect();
+        let operands: Vec<AsmOperand> = told.into_iter().map(|told| told.operand).collect();
         operands::instruction(mnemonic, bytes, &operands).ok_or_else(|| {
             let bits = 8 * u32::from(bytes);
             let message = format!("no {bits}-bit form of this instruction takes these operands");
-            let reversed: Vec<Operand> = operands.into_iter().rev().collect();
+            let reversed: Vec<AsmOperand> = operands.into_iter().rev().collect();
             let is_other = operands::instruction(mnemonic, bytes, &reversed).is_some();
             let hint = if is_other { self.other_order() } else { "" };
             self.source.error(here, message + hint)
         })
     }
 
-    /// What is said of an instruction that is one in the other dialect.
+    /// Returns a hint for an instruction that is valid in the other dialect.
     pub(super) fn other_order(&self) -> &'static str {
         match self.dialect {
             Dialect::Att => {
-                "; a test for `X86_64` is in AT&T's order, the destination last: one in Intel's begins with \
+                "; a test for `X86_64` is in AT&T order, with the destination last: one in Intel order starts with \
                  `X86 NAME`"
             }
             Dialect::Intel => {
-                "; a test for `X86` is in Intel's order, the destination first: one in AT&T's begins with \
+                "; a test for `X86` is in Intel order, with the destination first: one in AT&T order starts with \
                  `X86_64 NAME`"
             }
         }
     }
 
-    /// Puts the operands into the order of the manual. AT&T's is the reverse; of CMPXCHG and CMOVC herd
-    /// has the manual's for `X86_64`, too, so both are read where a memory operand tells them apart.
+    /// Puts the operands into the order of the manual. AT&T order is the reverse; for CMPXCHG and
+    /// CMOVC herd uses the manual's order for `X86_64`, too, so both orders are accepted if a
+    /// memory operand distinguishes them.
     fn destination_first(
         &self,
         mnemonic: Mnemonic,
-        told: &mut [Told],
+        told: &mut [ParsedOperand],
         first: usize,
     ) -> Result<(), ParseError> {
-        use Operand::{Memory, Register};
-        let swapped = |operands: &[Told], register_first: bool| match operands {
+        use AsmOperand::{Memory, Register};
+        let swapped = |operands: &[ParsedOperand], register_first: bool| match operands {
             [one, two] if register_first => {
                 matches!((&one.operand, &two.operand), (Memory(_), Register(_)))
             }
@@ -327,14 +340,14 @@ impl<'t> Parser<'_, 't> {
         let is_move = operands::is_conditional_move(mnemonic);
         if self.dialect == Dialect::Att {
             match mnemonic {
-                // Herd's own form of it.
+                // Herd's own order.
                 Mnemonic::Cmovb if registers => return Ok(()),
                 _ if registers && (is_move || mnemonic == Mnemonic::Cmpxchg) => {
                     return Err(self.source.error(self.since(first), TWO_ORDERS));
                 }
                 _ => told.reverse(),
             }
-            // Only one order has a form.
+            // Only one order is a valid form.
             if is_move && swapped(told, true)
                 || mnemonic == Mnemonic::Cmpxchg && swapped(told, false)
             {
@@ -348,12 +361,12 @@ impl<'t> Parser<'_, 't> {
         Ok(())
     }
 
-    /// The width of an instruction without a suffix, whose operands are given.
-    fn width(&self, mnemonic: Mnemonic, told: &[Told]) -> Option<u8> {
+    /// Returns the width of an instruction without a suffix, by its operands.
+    fn width(&self, mnemonic: Mnemonic, told: &[ParsedOperand]) -> Option<u8> {
         if operands::is_set(mnemonic) {
             return Some(1);
         }
-        // The count of a shift has no say.
+        // The count of a shift does not determine the width.
         let told = if operands::is_shift(mnemonic) { &told[..1] } else { told };
         let register = told.iter().find_map(|told| told.bytes);
         register.or_else(|| {
@@ -364,9 +377,9 @@ impl<'t> Parser<'_, 't> {
         })
     }
 
-    /// Takes note of an access of `bytes` bytes, which must stay within its location.
-    fn touches(&mut self, told: &Told, bytes: u8, first: usize) -> Result<(), ParseError> {
-        if !matches!(told.operand, Operand::Memory(_)) {
+    /// Records an access of `bytes` bytes, which must stay within its location.
+    fn touches(&mut self, told: &ParsedOperand, bytes: u8, first: usize) -> Result<(), ParseError> {
+        if !matches!(told.operand, AsmOperand::Memory(_)) {
             return Ok(());
         }
         if let Some(location) = told.location {
@@ -390,7 +403,7 @@ impl<'t> Parser<'_, 't> {
         Err(self.source.error(self.since(first), message))
     }
 
-    /// A register by its name alone.
+    /// Parses a register by its name, without prefix.
     pub(super) fn bare_register(&mut self) -> Result<Register, ParseError> {
         let word = self.peek();
         let register = operands::register(&word.to_ascii_lowercase())
@@ -417,7 +430,7 @@ impl<'t> Parser<'_, 't> {
         Ok(scale)
     }
 
-    /// The memory operand with these registers, which begins at token `first`.
+    /// Returns the memory operand with these registers, which starts at token `first`.
     pub(super) fn memory_operand(
         &self,
         thread: usize,
@@ -425,7 +438,7 @@ impl<'t> Parser<'_, 't> {
         (base, index, scale): (Register, Register, u32),
         location: Option<usize>,
         displacement: u64,
-    ) -> Result<Told, ParseError> {
+    ) -> Result<ParsedOperand, ParseError> {
         if [base, index].iter().any(|register| *register != Register::None && !register.is_gpr64())
         {
             let message = "addresses are 64 bits wide: base and index must be, too";
@@ -451,6 +464,6 @@ impl<'t> Parser<'_, 't> {
         };
         let location = location.or_else(|| known(base)).or_else(|| known(index));
         let address = is_fixed.then_some(address);
-        Ok(Told { operand: Operand::Memory(memory), bytes: None, location, address })
+        Ok(ParsedOperand { operand: AsmOperand::Memory(memory), bytes: None, location, address })
     }
 }

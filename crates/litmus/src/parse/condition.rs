@@ -1,28 +1,28 @@
-//! What is asked: `locations`, `filter`, and the condition.
+//! Parses `locations`, `filter`, and the condition.
 
 use super::Parser;
 use crate::source::ParseError;
-use crate::test::{Formula, OBSERVATIONS, Observable, Place, Quantifier, Shape, Term};
+use crate::test::{Formula, OBSERVATIONS, Observable, ObservedPlace, Quantifier, Shape, Term};
 
-/// The end of a test.
+/// The sections after the program.
 pub(super) struct Condition {
     pub(super) observables: Vec<Observable>,
     pub(super) printed: usize,
     pub(super) filter: Option<Formula>,
     pub(super) quantifier: Quantifier,
     pub(super) formula: Formula,
-    /// What `with tso: …` says will be observed.
+    /// The observation that `with tso: …` expects.
     pub(super) result: Option<&'static str>,
 }
 
-/// How deep a condition may nest: herd's own have a few levels.
+/// Maximum depth of a condition: those of herd's tests have a few levels.
 const MAX_DEPTH: usize = 200;
 
 /// Observables in the order in which formulas name them.
-type Named = Vec<Observable>;
+type NamedObservables = Vec<Observable>;
 
 impl Parser<'_, '_> {
-    /// Does one of the sections after the program begin here?
+    /// Returns whether one of the sections after the program starts here.
     pub(super) fn is_condition(&self) -> bool {
         match self.peek() {
             "exists" | "forall" | "locations" | "filter" | "final" | "observed" | "~" | "" => true,
@@ -32,7 +32,7 @@ impl Parser<'_, '_> {
     }
 
     pub(super) fn condition(&mut self) -> Result<Condition, ParseError> {
-        let mut named = Named::new();
+        let mut named = NamedObservables::new();
         if self.accept("locations") {
             self.expect("[", "after `locations`")?;
             while !self.accept("]") {
@@ -47,7 +47,7 @@ impl Parser<'_, '_> {
                 }
             }
         }
-        let mut filtered = Named::new();
+        let mut filtered = NamedObservables::new();
         let filter = match self.accept("filter") {
             true => Some(self.formula(&mut filtered, 0)?),
             false => None,
@@ -69,7 +69,7 @@ impl Parser<'_, '_> {
         Ok(Condition { observables: named, printed, filter, quantifier, formula, result })
     }
 
-    /// The type after a location whose value is asked for: `0:rax int64_t;`, `p*;`.
+    /// Parses the type after an observed place: `0:rax int64_t;`, `p*;`.
     fn shape_after(&mut self, first: usize, all: &mut [Observable]) -> Result<(), ParseError> {
         let shape = match self.peek() {
             "*" => Shape::POINTER,
@@ -80,7 +80,7 @@ impl Parser<'_, '_> {
         self.at += 1;
         self.accept("*");
         match all {
-            [Observable { place: Place::Register(..), shape: known, .. }] => *known = shape,
+            [Observable { place: ObservedPlace::Register(..), shape: known, .. }] => *known = shape,
             _ => {
                 let message = "the type of a location is declared in the initial state";
                 return Err(self.source.error(self.since(first), message));
@@ -89,7 +89,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// herd's `with tso: ~exists; cc: exists;`, which says what is known under which model.
+    /// Parses herd's `with tso: ~exists; cc: exists;`, the known results under memory models.
     fn kinds(&mut self) -> Result<Option<&'static str>, ParseError> {
         let mut result = None;
         if !self.accept("with") {
@@ -100,7 +100,7 @@ impl Parser<'_, '_> {
             let model = self.next();
             self.expect(":", "after the model")?;
             let known = match self.next() {
-                // Some state, which may be one of several or the only one.
+                // Some state satisfies it, possibly all.
                 "exists" => None,
                 "forall" => Some(always),
                 "~" | "not" if self.accept("exists") => Some(never),
@@ -113,15 +113,18 @@ impl Parser<'_, '_> {
                 result = known;
             }
             if !self.accept(";") && !self.peek().is_empty() {
-                return Err(self.wanted("`;`", "after what is known under a model"));
+                return Err(self.wanted("`;`", "after the result under a model"));
             }
         }
         Ok(result)
     }
 
-    fn quantified(&mut self, named: &mut Named) -> Result<(Quantifier, Formula), ParseError> {
+    fn quantified(
+        &mut self,
+        named: &mut NamedObservables,
+    ) -> Result<(Quantifier, Formula), ParseError> {
         let quantifier = match self.next() {
-            // As herd has it: without a condition all is well.
+            // As in herd, a missing condition is true.
             "" => {
                 self.at -= 1;
                 return Ok((Quantifier::Forall, Formula::True));
@@ -131,16 +134,20 @@ impl Parser<'_, '_> {
             "~" | "not" if self.accept("exists") => Quantifier::NotExists,
             other => {
                 self.at -= 1;
-                let words = "a condition begins with `exists`, `~exists` or `forall`";
-                return Err(self.error(format!("{words}; `{other}` stands here")));
+                let words = "a condition starts with `exists`, `~exists` or `forall`";
+                return Err(self.error(format!("{words}; found `{other}`")));
             }
         };
         Ok((quantifier, self.formula(named, 0)?))
     }
 
-    /// `\/` binds least, then `/\`, then `=>`, then `~`: as in herd's grammar (`lib/stateParser.mly`).
-    /// `depth` is how many formulas surround this one.
-    fn formula(&mut self, named: &mut Named, depth: usize) -> Result<Formula, ParseError> {
+    /// Parses a formula. `\/` binds least, then `/\`, then `=>`, then `~`, as in herd's grammar
+    /// (`lib/stateParser.mly`). `depth` is the number of formulas around this one.
+    fn formula(
+        &mut self,
+        named: &mut NamedObservables,
+        depth: usize,
+    ) -> Result<Formula, ParseError> {
         if depth > MAX_DEPTH {
             return Err(self.error(format!("more than {MAX_DEPTH} levels of a condition")));
         }
@@ -151,7 +158,11 @@ impl Parser<'_, '_> {
         Ok(if parts.len() == 1 { parts.remove(0) } else { Formula::Or(parts) })
     }
 
-    fn conjunction(&mut self, named: &mut Named, depth: usize) -> Result<Formula, ParseError> {
+    fn conjunction(
+        &mut self,
+        named: &mut NamedObservables,
+        depth: usize,
+    ) -> Result<Formula, ParseError> {
         let mut parts = vec![self.implication(named, depth)?];
         while self.accept("/\\") {
             parts.push(self.implication(named, depth)?);
@@ -159,7 +170,11 @@ impl Parser<'_, '_> {
         Ok(if parts.len() == 1 { parts.remove(0) } else { Formula::And(parts) })
     }
 
-    fn implication(&mut self, named: &mut Named, depth: usize) -> Result<Formula, ParseError> {
+    fn implication(
+        &mut self,
+        named: &mut NamedObservables,
+        depth: usize,
+    ) -> Result<Formula, ParseError> {
         let mut parts = vec![self.negation(named, depth)?];
         while self.accept("=>") {
             parts.push(self.negation(named, depth)?);
@@ -167,7 +182,7 @@ impl Parser<'_, '_> {
                 return Err(self.error(format!("more than {MAX_DEPTH} levels of a condition")));
             }
         }
-        // To the right.
+        // Implication associates to the right.
         let mut formula = parts.pop().expect("there is one");
         while let Some(left) = parts.pop() {
             formula = Formula::Implies(Box::new(left), Box::new(formula));
@@ -175,7 +190,11 @@ impl Parser<'_, '_> {
         Ok(formula)
     }
 
-    fn negation(&mut self, named: &mut Named, depth: usize) -> Result<Formula, ParseError> {
+    fn negation(
+        &mut self,
+        named: &mut NamedObservables,
+        depth: usize,
+    ) -> Result<Formula, ParseError> {
         let mut negations = 0;
         while matches!(self.peek(), "~" | "not") {
             self.at += 1;
@@ -185,7 +204,7 @@ impl Parser<'_, '_> {
             "(" => {
                 self.at += 1;
                 let inner = self.formula(named, depth + 1)?;
-                self.expect(")", "to close what `(` opened")?;
+                self.expect(")", "to match `(`")?;
                 inner
             }
             "true" => {
@@ -207,13 +226,13 @@ impl Parser<'_, '_> {
         Ok(formula)
     }
 
-    fn atom(&mut self, named: &mut Named) -> Result<Formula, ParseError> {
+    fn atom(&mut self, named: &mut NamedObservables) -> Result<Formula, ParseError> {
         let left = self.observable()?;
         let left = number_of(named, left);
         let equal = match self.peek() {
             "=" | "==" => true,
             "!=" | "<>" => false,
-            _ => return Err(self.wanted("`=`", "after what is compared")),
+            _ => return Err(self.wanted("`=`", "after the compared value")),
         };
         self.at += 1;
         self.accept("&");
@@ -239,8 +258,8 @@ impl Parser<'_, '_> {
     }
 }
 
-/// The number of an observable in `named`, where it is put if it is not there.
-fn number_of(named: &mut Named, observable: Observable) -> usize {
+/// Returns the number of an observable in `named`, and adds it if it is missing.
+fn number_of(named: &mut NamedObservables, observable: Observable) -> usize {
     let known = named.iter().position(|known| {
         let key = |one: &Observable| (one.place, one.shape, one.element);
         key(known) == key(&observable)
@@ -251,14 +270,14 @@ fn number_of(named: &mut Named, observable: Observable) -> usize {
     })
 }
 
-/// Sorts: registers by thread and name, then locations by name. What each old number has become.
-fn printing_order(named: &mut Named) -> Vec<usize> {
+/// Sorts registers by thread and name, then locations by name. Returns the new number of each old one.
+fn printing_order(named: &mut NamedObservables) -> Vec<usize> {
     let before = named.clone();
     named.sort_by_cached_key(|observable| {
         let Observable { name, element, .. } = observable;
         match observable.place {
-            Place::Register(thread, _) => (thread, name.clone(), None),
-            Place::Location(_) => (u8::MAX, name.clone(), *element),
+            ObservedPlace::Register(thread, _) => (thread, name.clone(), None),
+            ObservedPlace::Location(_) => (u8::MAX, name.clone(), *element),
         }
     });
     let place = |old: &Observable| named.iter().position(|new| new == old).expect("only sorted");

@@ -1,16 +1,16 @@
-//! What a file says will come out, in comments that herd does not read.
+//! Parses the expected states and results of a file, in comments that herd does not read.
 //!
-//! `(* States 2 tso sc` begins one with final states: their number, and the memory models for which they
-//! are all there are; then one state per line, as herd prints it. A line `Result: Never` in any comment is
-//! the habit of Linux's litmus tests (`tools/memory-model/litmus-tests/README`).
+//! `(* States 2 tso sc` starts a comment with final states: their number, and the memory models for which they
+//! are complete; then one state per line, as herd prints it. A line `Result: Never` in any comment follows
+//! the convention of Linux's litmus tests (`tools/memory-model/litmus-tests/README`).
 
 use std::ops::Range;
 
-use crate::source::{ParseError, Source};
-use crate::states::Reader;
-use crate::test::{Expected, Model, OBSERVATIONS, Test};
+use crate::source::{ParseError, SourceText};
+use crate::states::StateReader;
+use crate::test::{Expected, LitmusModel, OBSERVATIONS, Test};
 
-pub(super) fn expected(source: &Source<'_>, test: &Test) -> Result<Vec<Expected>, ParseError> {
+pub(super) fn expected(source: &SourceText<'_>, test: &Test) -> Result<Vec<Expected>, ParseError> {
     let mut all: Vec<Expected> = Vec::new();
     for at in &source.comments {
         let mut lines = lines(source, at);
@@ -27,7 +27,7 @@ pub(super) fn expected(source: &Source<'_>, test: &Test) -> Result<Vec<Expected>
             let message = format!("the states under {} are given twice", model.name());
             return Err(source.error(rest, message));
         }
-        let reader = Reader::new(test);
+        let reader = StateReader::new(test);
         let mut states = Vec::new();
         for line in lines.filter(|line| !source.slice(line.clone()).is_empty()) {
             let state = reader.read(source.slice(line.clone()));
@@ -36,7 +36,7 @@ pub(super) fn expected(source: &Source<'_>, test: &Test) -> Result<Vec<Expected>
         states.sort();
         states.dedup();
         if states.len() != count {
-            let message = format!("{count} states are announced, {} are given", states.len());
+            let message = format!("{count} states are announced, but {} are given", states.len());
             return Err(source.error(rest, message));
         }
         all.push(Expected { models, states });
@@ -44,14 +44,16 @@ pub(super) fn expected(source: &Source<'_>, test: &Test) -> Result<Vec<Expected>
     Ok(all)
 }
 
-/// The word after `Result:`.
-pub(super) fn result(source: &Source<'_>) -> Result<Option<&'static str>, ParseError> {
+/// Returns the word after `Result:`.
+pub(super) fn result(source: &SourceText<'_>) -> Result<Option<&'static str>, ParseError> {
     let mut found = None;
     for line in source.comments.iter().flat_map(|at| lines(source, at)) {
         let text = source.slice(line.clone()).trim_start_matches(['*', ' ']);
         let Some(word) = text.strip_prefix("Result:").map(str::trim) else { continue };
         let Some(known) = OBSERVATIONS.into_iter().find(|known| *known == word) else {
-            return Err(source.error(line, "`Result:` is followed by Never, Sometimes or Always"));
+            return Err(
+                source.error(line, "`Result:` must be followed by Never, Sometimes or Always")
+            );
         };
         if found.replace(known).is_some() {
             return Err(source.error(line, "a second `Result:`"));
@@ -60,8 +62,11 @@ pub(super) fn result(source: &Source<'_>) -> Result<Option<&'static str>, ParseE
     Ok(found)
 }
 
-/// The lines of a comment without the blanks around them.
-fn lines<'s>(source: &'s Source<'_>, at: &Range<usize>) -> impl Iterator<Item = Range<usize>> + 's {
+/// Returns the lines of a comment without the blanks around them.
+fn lines<'s>(
+    source: &'s SourceText<'_>,
+    at: &Range<usize>,
+) -> impl Iterator<Item = Range<usize>> + 's {
     let mut start = at.start;
     source.slice(at.clone()).split_inclusive('\n').map(move |line| {
         let begin = start + line.len() - line.trim_start().len();
@@ -71,21 +76,25 @@ fn lines<'s>(source: &'s Source<'_>, at: &Range<usize>) -> impl Iterator<Item = 
     })
 }
 
-/// Of `4 tso sc` the number and the models.
-fn heading(words: &str) -> Result<(usize, Vec<Model>), String> {
+/// Parses the number and the models of `4 tso sc`.
+fn heading(words: &str) -> Result<(usize, Vec<LitmusModel>), String> {
     let mut words = words.split_whitespace();
     let count = words.next().and_then(|count| count.parse().ok());
-    let count = count.ok_or("`States` is followed by their number")?;
+    let count = count.ok_or("`States` must be followed by their number")?;
     let mut models = Vec::new();
     for word in words {
         models.push(match word {
-            "tso" => Model::Tso,
-            "sc" => Model::Sc,
-            _ => return Err(format!("there is no memory model `{word}`; there are tso and sc")),
+            "tso" => LitmusModel::Tso,
+            "sc" => LitmusModel::Sc,
+            _ => {
+                return Err(format!(
+                    "there is no memory model `{word}`; the models are tso and sc"
+                ));
+            }
         });
     }
     if models.is_empty() {
-        return Err("for which memory models? write tso, sc or both".into());
+        return Err("the memory models are missing; write tso, sc or both".into());
     }
     Ok((count, models))
 }

@@ -1,16 +1,16 @@
-//! The initial state: `{ x=1; uint32_t y; 0:rsi=x; int64_t 1:rax=-1; }`.
+//! Parses the initial state: `{ x=1; uint32_t y; 0:rsi=x; int64_t 1:rax=-1; }`.
 
 use iced_x86::Register;
 
 use super::{Dialect, Parser, operands};
 use crate::source::{ParseError, number};
-use crate::test::{MAX_LOCATIONS, Shape, Thread};
+use crate::test::{MAX_LOCATIONS, Shape, TestThread};
 
-/// Most elements of an array.
+/// Maximum number of elements of an array.
 const MAX_COUNT: u64 = 512;
 const _: () = assert!(MAX_LOCATIONS == 512, "each element is a location");
 
-/// Width and sign of a C type.
+/// Returns width and sign of a C type.
 pub(super) fn shape(name: &str) -> Option<Shape> {
     let (bytes, signed) = match name {
         "char" | "int8_t" => (1, true),
@@ -42,8 +42,8 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// A location has its address as soon as it is named, which may be before its declaration, so arrays
-    /// are looked for first.
+    /// Finds the arrays first. A location gets its address as soon as it is named, which may be before its
+    /// declaration.
     fn reserve_arrays(&mut self) {
         let mut depth = 0u32;
         for at in 0.. {
@@ -104,7 +104,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// `[3]` or `[3]={1,2,3}`, after type and name.
+    /// Parses `[3]` or `[3]={1,2,3}`, after type and name.
     fn array(
         &mut self,
         location: usize,
@@ -151,7 +151,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// The type before a name, if there is one.
+    /// Parses the type before a name, if there is one.
     fn declared_shape(&mut self) -> Result<Option<Shape>, ParseError> {
         if self.accept("*") {
             return Ok(Some(Shape::POINTER));
@@ -181,9 +181,9 @@ impl Parser<'_, '_> {
         if let Some(shape) = declared {
             self.typed.push((name.clone(), shape));
         }
-        // Threads are counted when the program is read.
+        // The number of threads is checked when the program is read.
         while self.threads.len() <= usize::from(thread) {
-            self.threads.push(Thread { registers: Vec::new(), code: Vec::new() });
+            self.threads.push(TestThread { registers: Vec::new(), code: Vec::new() });
         }
         if self.accept("=") {
             let known = &self.threads[usize::from(thread)].registers;
@@ -192,7 +192,7 @@ impl Parser<'_, '_> {
             }
             let value_at = self.at;
             let (value, points_to) = self.initial_value()?;
-            // Of an untyped register an `int` is told, but the test may use all of it.
+            // An untyped register is printed as an `int`, but the test may use all of it.
             let shape = match self.dialect {
                 Dialect::Att if shape == Shape::UNTYPED => Shape::signed(8),
                 _ => shape,
@@ -212,7 +212,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// A number, or the address of a location; and which location.
+    /// Parses a number or the address of a location; also returns the location.
     fn initial_value(&mut self) -> Result<(u64, Option<usize>), ParseError> {
         self.accept("&");
         let word = self.peek();

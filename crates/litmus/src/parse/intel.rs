@@ -3,12 +3,12 @@
 use iced_x86::Register;
 
 use super::Parser;
-use super::code::Told;
+use super::code::ParsedOperand;
 use super::operands;
 use crate::source::ParseError;
 
 impl Parser<'_, '_> {
-    pub(super) fn intel_operand(&mut self, thread: usize) -> Result<Told, ParseError> {
+    pub(super) fn intel_operand(&mut self, thread: usize) -> Result<ParsedOperand, ParseError> {
         match self.peek() {
             "[" | "(" => self.intel_memory(thread),
             "%" => {
@@ -20,7 +20,7 @@ impl Parser<'_, '_> {
                 if operands::register(&word.to_ascii_lowercase()).is_none() {
                     return Err(self.error(format!("a location is written `[{word}]`")));
                 }
-                Ok(Told::register(self.bare_register()?))
+                Ok(ParsedOperand::register(self.bare_register()?))
             }
             _ => {
                 self.accept("$");
@@ -29,13 +29,13 @@ impl Parser<'_, '_> {
                                    X86_64";
                     return Err(self.error(message));
                 }
-                Ok(Told::immediate(self.number("as an operand")?))
+                Ok(ParsedOperand::immediate(self.number("as an operand")?))
             }
         }
     }
 
-    /// Sums of a location, a base, an index with its scale, and numbers.
-    fn intel_memory(&mut self, thread: usize) -> Result<Told, ParseError> {
+    /// Parses the sum of a location, a base, an index with its scale, and numbers.
+    fn intel_memory(&mut self, thread: usize) -> Result<ParsedOperand, ParseError> {
         let first = self.at;
         let close = if self.next() == "(" { ")" } else { "]" };
         let (mut base, mut index, mut scale) = (Register::None, Register::None, 1);
@@ -81,7 +81,7 @@ impl Parser<'_, '_> {
         self.memory_operand(thread, first, (base, index, scale), location, displacement)
     }
 
-    /// Between two parts of an address; a minus is left to the number that follows.
+    /// Parses the sign between two parts of an address; a minus is left for the number that follows.
     fn sum(&mut self, close: &str) -> Result<(), ParseError> {
         match self.peek() {
             "-" => Ok(()),
@@ -90,7 +90,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// The register of an address, which has 64 bits here, as addresses have.
+    /// Parses the register of an address, and returns its 64-bit form.
     fn address_register(&mut self) -> Result<Register, ParseError> {
         let at = self.at;
         let register = self.bare_register()?;

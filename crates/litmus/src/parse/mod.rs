@@ -1,7 +1,7 @@
-//! From the text of a test to a [`Test`]: header, initial state, program, condition.
+//! Parses the text of a test into a [`Test`]: header, initial state, program, condition.
 //!
-//! The formats are those of herd7 for `X86_64` and `X86`. Whatever this reader does not know is an error
-//! with its place; nothing is skipped but comments, the documentation of a test and its `Key=Value` lines.
+//! The formats are those of herd7 for `X86_64` and `X86`. Anything that this parser does not know is an error
+//! with its position; it skips only comments, the documentation of a test and its `Key=Value` lines.
 
 mod att;
 mod code;
@@ -15,18 +15,18 @@ use std::ops::Range;
 
 use iced_x86::Register;
 
-use crate::source::{ParseError, Source, Token, number};
+use crate::source::{ParseError, SourceText, SpannedToken, number};
 use crate::test::{
-    DATA, Location, MAX_LOCATIONS, MAX_THREADS, Observable, Place, Shape, Test, Thread,
+    DATA, Location, MAX_LOCATIONS, MAX_THREADS, Observable, ObservedPlace, Shape, Test, TestThread,
 };
 
-/// What is said where a test begins otherwise.
-const BEGINS: &str = "a test begins with `X86_64 NAME` or `X86 NAME`";
+/// Hint about the start of a test.
+const BEGINS: &str = "a test starts with `X86_64 NAME` or `X86 NAME`";
 
-/// Most bytes of a test: published ones have a few thousand.
+/// Maximum size of a test in bytes: published ones have a few thousand.
 const MAX_BYTES: usize = 1 << 20;
 
-/// How instructions are written.
+/// The syntax of instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dialect {
     /// `X86_64`: AT&T, the destination last.
@@ -35,19 +35,17 @@ enum Dialect {
     Intel,
 }
 
-/// Reads a test; `file` is what errors call it.
+/// Reads a test; `file` is its name in errors.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong with it.
+/// Returns the first syntax error.
 pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
     architecture(file, text)?;
-    let source = Source::new(file, text)?;
+    let source = SourceText::new(file, text)?;
     if text.len() > MAX_BYTES {
-        let message = format!(
-            "the file has {} bytes, and a litmus test at most {MAX_BYTES}; is this one?",
-            text.len()
-        );
+        let message =
+            format!("the file has {} bytes, but a litmus test has at most {MAX_BYTES}", text.len());
         return Err(source.error(0..0, message));
     }
     let (dialect, name, body) = header(&source)?;
@@ -75,8 +73,8 @@ pub fn parse(file: &str, text: &str) -> Result<Test, ParseError> {
     Ok(test)
 }
 
-/// Sees to it that a test which is not for one of these architectures is refused for that, before a comment is
-/// looked for: tests in C have `(*x`, which begins none.
+/// Refuses a test that is for another architecture, before comments are searched: tests in C
+/// contain `(*x`, which does not start a comment.
 fn architecture(file: &str, text: &str) -> Result<(), ParseError> {
     let start = text.find(|c: char| !c.is_whitespace()).unwrap_or(text.len());
     let rest = &text[start..];
@@ -85,14 +83,14 @@ fn architecture(file: &str, text: &str) -> Result<(), ParseError> {
         return Ok(());
     }
     let message = format!(
-        "{BEGINS}, this one with `C`: C has no machine code of its own; compile it, and write the test with \
-         the instructions that come of it"
+        "{BEGINS}, but this one with `C`: C has no machine code of its own; compile it, and write the test with \
+         the compiled instructions"
     );
-    Err(Source::unread(file, text).error(start..start + 1, message))
+    Err(SourceText::unread(file, text).error(start..start + 1, message))
 }
 
-/// How instructions are written, the name of the test, and where the initial state begins.
-fn header(source: &Source<'_>) -> Result<(Dialect, String, usize), ParseError> {
+/// Returns the syntax, the name of the test, and the start of the initial state.
+fn header(source: &SourceText<'_>) -> Result<(Dialect, String, usize), ParseError> {
     let clean = &source.clean;
     let start = clean.find(|c: char| !c.is_whitespace()).unwrap_or(clean.len());
     let end = clean[start..].find('\n').map_or(clean.len(), |length| start + length);
@@ -105,7 +103,7 @@ fn header(source: &Source<'_>) -> Result<(Dialect, String, usize), ParseError> {
             return Err(source.error(start..start, format!("the file is empty; {BEGINS}")));
         }
         other => {
-            let message = format!("{BEGINS}, this one with `{other}`");
+            let message = format!("{BEGINS}, but this one with `{other}`");
             return Err(source.error(start..start + other.len(), message));
         }
     };
@@ -137,14 +135,14 @@ struct Declared {
     count: Option<usize>,
     /// Bytes of the widest access.
     widest: u8,
-    /// As given, an element each; 0 otherwise.
+    /// The initial value of each element; 0 if not given.
     initial: Vec<u64>,
-    /// It is named in the initial state with a value.
+    /// `true` if the initial state gives a value.
     has_value: bool,
 }
 
 impl Declared {
-    /// The variable, or the elements.
+    /// Returns the variable, or the elements.
     fn cells(self) -> impl Iterator<Item = Location> {
         let (shape, extent) = (self.shape(), self.address..self.address + self.bytes());
         (0..self.count.unwrap_or(1)).map(move |at| Location {
@@ -160,44 +158,44 @@ impl Declared {
         self.shape.unwrap_or(Shape::UNTYPED)
     }
 
-    /// How much an access may touch. What has no declared type is an `int` of which a test that accesses
-    /// more wants more, and may hold an address.
+    /// Returns the size in bytes. A location without a declared type is an `int`, but is wider if
+    /// the test accesses more of it, or if it may hold an address.
     fn bytes(&self) -> u64 {
         let holds_address = self.initial.iter().any(|value| DATA.contains(value));
         match (self.shape, self.count) {
             (Some(shape), count) => offset(count.unwrap_or(1), shape.bytes),
-            // A test reaches it by addresses alone, or not at all.
+            // The test reaches it only by addresses, or not at all.
             (None, _) if holds_address || self.widest == 0 => 8,
             (None, _) => u64::from(self.widest.max(Shape::UNTYPED.bytes)),
         }
     }
 }
 
-/// The offset of element `at` in an array.
+/// Returns the offset of element `at` in an array.
 fn offset(at: usize, bytes: u8) -> u64 {
     u64::try_from(at).expect("few elements") * u64::from(bytes)
 }
 
-/// Reads tokens.
+/// A parser over the tokens of a test.
 struct Parser<'s, 't> {
     dialect: Dialect,
-    source: &'s Source<'t>,
-    tokens: Vec<Token>,
+    source: &'s SourceText<'t>,
+    tokens: Vec<SpannedToken>,
     at: usize,
     locations: Vec<Declared>,
-    /// Bytes of the arrays that the initial state declares.
+    /// Sizes in bytes of the arrays that the initial state declares.
     arrays: Vec<(&'t str, u64)>,
-    /// Where the next location begins.
+    /// Address of the next location.
     free: u64,
-    threads: Vec<Thread>,
-    /// Registers with a declared type, as they are printed.
+    threads: Vec<TestThread>,
+    /// Registers with a declared type, by their printed names.
     typed: Vec<(String, Shape)>,
     /// Registers that start with the address of a location.
     pointers: Vec<(u8, Register, usize)>,
 }
 
 impl<'s, 't> Parser<'s, 't> {
-    fn new(source: &'s Source<'t>, tokens: Vec<Token>, dialect: Dialect) -> Self {
+    fn new(source: &'s SourceText<'t>, tokens: Vec<SpannedToken>, dialect: Dialect) -> Self {
         Parser {
             dialect,
             source,
@@ -212,7 +210,7 @@ impl<'s, 't> Parser<'s, 't> {
         }
     }
 
-    /// The bytes of the next token; at the end of the text, its end.
+    /// Returns the range of the next token, or at the end of the text an empty range there.
     fn span(&self) -> Range<usize> {
         match self.tokens.get(self.at) {
             Some(token) => token.at.clone(),
@@ -223,7 +221,7 @@ impl<'s, 't> Parser<'s, 't> {
         }
     }
 
-    /// From the first byte of token number `first` to the last of the one just read.
+    /// Returns the range from the first byte of token number `first` to the last of the one just read.
     fn since(&self, first: usize) -> Range<usize> {
         let last = self.at.saturating_sub(1).max(first);
         match (self.tokens.get(first), self.tokens.get(last)) {
@@ -232,7 +230,7 @@ impl<'s, 't> Parser<'s, 't> {
         }
     }
 
-    /// The next token; empty at the end.
+    /// Returns the next token; empty at the end.
     fn peek(&self) -> &'t str {
         self.ahead(0)
     }
@@ -261,16 +259,16 @@ impl<'s, 't> Parser<'s, 't> {
         }
     }
 
-    /// An error at the next token.
+    /// Returns an error at the next token.
     fn error(&self, message: impl Into<String>) -> ParseError {
         self.source.error(self.span(), message)
     }
 
-    /// The next token is not what belongs here.
+    /// Returns an error for a missing token at the next one.
     fn wanted(&self, what: &str, place: &str) -> ParseError {
         match self.peek() {
             "" => self.error(format!("{what} is missing {place}; the text ends here")),
-            other => self.error(format!("{what} is missing {place}; `{other}` stands here")),
+            other => self.error(format!("{what} is missing {place}; found `{other}`")),
         }
     }
 
@@ -278,7 +276,7 @@ impl<'s, 't> Parser<'s, 't> {
         word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
     }
 
-    /// A number with its sign.
+    /// Parses a number with its sign.
     fn number(&mut self, place: &str) -> Result<u64, ParseError> {
         let negative = self.accept("-");
         if !negative {
@@ -296,14 +294,14 @@ impl<'s, 't> Parser<'s, 't> {
         }
     }
 
-    /// The number of the location `name`, which is new if it was not named before.
+    /// Returns the number of the location `name`, and creates the location if it was not named before.
     fn location(&mut self, name: &str) -> Result<usize, ParseError> {
         if let Some(known) = self.locations.iter().position(|known| known.name == name) {
             return Ok(known);
         }
         let array = self.arrays.iter().find(|known| known.0 == name);
         let bytes = array.map_or(8, |known| known.1.next_multiple_of(8));
-        // The word after it belongs to nothing, so that an access across its end is seen.
+        // The word after it belongs to no location, so that an access across its end is noticed.
         let (address, free) = (self.free, self.free + bytes + 8);
         if self.locations.len() == MAX_LOCATIONS || free > DATA.end {
             let room = DATA.end - DATA.start;
@@ -323,12 +321,12 @@ impl<'s, 't> Parser<'s, 't> {
         Ok(self.locations.len() - 1)
     }
 
-    /// The number, among all variables and elements of arrays, of the first of `location`.
+    /// Returns the number, among all variables and elements of arrays, of the first one of `location`.
     fn first_cell(&self, location: usize) -> usize {
         self.locations[..location].iter().map(|known| known.count.unwrap_or(1)).sum()
     }
 
-    /// The number of a location that the initial state or the program names.
+    /// Returns the number of a location that the initial state or the program names.
     fn known_location(&mut self, name: &str) -> Result<usize, ParseError> {
         let known = self.locations.iter().position(|known| known.name == name);
         known.ok_or_else(|| {
@@ -336,7 +334,7 @@ impl<'s, 't> Parser<'s, 't> {
         })
     }
 
-    /// That what `name` stands for can have this value, which begins at token `first`.
+    /// Checks that `name` can have this value, which starts at token `first`.
     fn fits(&self, value: u64, shape: Shape, name: &str, first: usize) -> Result<(), ParseError> {
         if shape.holds(value) {
             return Ok(());
@@ -351,12 +349,13 @@ impl<'s, 't> Parser<'s, 't> {
         Err(self.source.error(self.since(first), message))
     }
 
-    /// Does a register of a thread come next: `0:rax`, `P0:rax`?
+    /// Returns whether the next token starts a register of a thread: `0:rax`, `P0:rax`.
     fn is_register(&self) -> bool {
         self.ahead(1) == ":" && thread_number(self.peek()).is_some()
     }
 
-    /// `0:rax`: thread, full-width register, shape of what is named, and how it is printed.
+    /// Parses `0:rax`: returns the thread, the full-width register, the shape of the named part,
+    /// and the printed name.
     fn register_of_thread(&mut self) -> Result<(u8, Register, Shape, String), ParseError> {
         let thread = thread_number(self.peek()).ok_or_else(|| self.wanted("a thread", "here"))?;
         if usize::from(thread) >= MAX_THREADS {
@@ -372,10 +371,12 @@ impl<'s, 't> Parser<'s, 't> {
         self.exists(register)?;
         if matches!(register, Register::AH | Register::BH | Register::CH | Register::DH) {
             let whole = name.replace('h', "x");
-            return Err(self.error(format!("`{name}` is the second byte of r{whole}: name that")));
+            return Err(
+                self.error(format!("`{name}` is the second byte of r{whole}; name r{whole}"))
+            );
         }
         self.at += 1;
-        // herd knows whole registers, and takes them for an `int`.
+        // Herd knows only whole registers, and treats them as an `int`.
         let whole = match self.dialect {
             Dialect::Att => 8,
             Dialect::Intel => 4,
@@ -391,7 +392,7 @@ impl<'s, 't> Parser<'s, 't> {
         Ok((thread, register.full_register(), shape, format!("{thread}:{name}")))
     }
 
-    /// That a test of this kind can name `register`, the next token.
+    /// Checks that a test of this architecture can name `register`, the next token.
     fn exists(&self, register: Register) -> Result<(), ParseError> {
         let is_new = register.full_register().number() >= 8 || register.size() > 4;
         let is_new = is_new || matches!(register, Register::SPL | Register::BPL);
@@ -403,7 +404,7 @@ impl<'s, 't> Parser<'s, 't> {
         Ok(())
     }
 
-    /// Registers or locations whose final values are asked for: one, or the elements of an array.
+    /// Parses observables: one register or location, or the elements of an array.
     fn observables(&mut self) -> Result<Vec<Observable>, ParseError> {
         if self.is_register() {
             return Ok(vec![self.observable_register()?]);
@@ -422,7 +423,7 @@ impl<'s, 't> Parser<'s, 't> {
         }
         if !self.accept("[") {
             let of = |at| Observable {
-                place: Place::Location(first + at),
+                place: ObservedPlace::Location(first + at),
                 shape,
                 name: if count.is_some() { word.to_owned() } else { format!("[{word}]") },
                 element: count.map(|count| (at, count)),
@@ -440,18 +441,18 @@ impl<'s, 't> Parser<'s, 't> {
             return Err(self.source.error(self.since(number), message));
         };
         self.expect("]", "after the number of the element")?;
-        let place = Place::Location(first + at);
+        let place = ObservedPlace::Location(first + at);
         Ok(vec![Observable { place, shape, name: format!("{word}[{at}]"), element: None }])
     }
 
-    /// A single register or location.
+    /// Parses a single register or location.
     fn observable(&mut self) -> Result<Observable, ParseError> {
         let first = self.at;
         let mut all = self.observables()?;
         match all.len() {
             1 => Ok(Observable { element: None, ..all.remove(0) }),
             _ => {
-                let message = "a whole array is not compared; name an element: `t[0]`";
+                let message = "a whole array cannot be compared; name an element: `t[0]`";
                 Err(self.source.error(self.since(first), message))
             }
         }
@@ -466,11 +467,16 @@ impl<'s, 't> Parser<'s, 't> {
         }
         let typed = self.typed.iter().find(|known| known.0 == name);
         let shape = typed.map_or(shape, |known| known.1);
-        Ok(Observable { place: Place::Register(thread, register), shape, name, element: None })
+        Ok(Observable {
+            place: ObservedPlace::Register(thread, register),
+            shape,
+            name,
+            element: None,
+        })
     }
 }
 
-/// `0` or `P0`.
+/// Parses `0` or `P0`.
 fn thread_number(word: &str) -> Option<u8> {
     let digits = word.strip_prefix(['P', 'p']).unwrap_or(word);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

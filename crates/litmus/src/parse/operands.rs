@@ -1,4 +1,4 @@
-//! Instructions by name and operands: which of iced's forms is meant.
+//! Finds iced's form of an instruction by name and operands.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use iced_x86::{Code, Instruction, MemoryOperand, Mnemonic, OpCodeOperandKind, Register};
 
 pub(super) const NO_RSP: &str =
-    "rsp is the stack of the modelled machine; a test may use every other register";
+    "rsp is the stack pointer of the modelled machine; a test may use every other register";
 
-/// Instructions with operands; they take the suffixes `b`, `w`, `l`, `q`.
+/// Instructions with operands; they accept the suffixes `b`, `w`, `l`, `q`.
 const SIZED: [(&str, Mnemonic); 23] = [
     ("mov", Mnemonic::Mov),
     ("add", Mnemonic::Add),
@@ -35,7 +35,7 @@ const SIZED: [(&str, Mnemonic); 23] = [
     ("ror", Mnemonic::Ror),
 ];
 
-/// What comes after `set` and `cmov`, with its synonyms.
+/// Suffixes of `set` and `cmov`, with synonyms.
 const CONDITIONS: [(&[&str], Mnemonic, Mnemonic); 16] = [
     (&["o"], Mnemonic::Seto, Mnemonic::Cmovo),
     (&["no"], Mnemonic::Setno, Mnemonic::Cmovno),
@@ -76,7 +76,7 @@ const PLAIN: [(&str, Code); 5] = [
     ("endbr64", Code::Endbr64),
 ];
 
-/// Branches; `jlt` and `jgt` are herd's.
+/// Branches; `jlt` and `jgt` are herd's names.
 const BRANCHES: [(&str, Code); 33] = [
     ("jmp", Code::Jmp_rel32_64),
     ("jo", Code::Jo_rel32_64),
@@ -113,10 +113,10 @@ const BRANCHES: [(&str, Code); 33] = [
     ("jng", Code::Jle_rel32_64),
 ];
 
-/// What a name says.
+/// The meaning of an instruction's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
-    /// Takes operands of this many bytes; none if the operands say how many.
+    /// Takes operands of this many bytes; `None` if the operands determine the width.
     Sized(Mnemonic, Option<u8>),
     /// Takes no operands.
     Plain(Code),
@@ -124,13 +124,13 @@ pub(super) enum Name {
     Branch(Code),
     /// Ends the thread.
     Return,
-    /// May have an operand, which means nothing.
+    /// May have an operand, which has no effect.
     Nop,
     /// Writes a cache line back to memory, or drops it.
     Flush,
 }
 
-/// What the lower-case `name` says, if it is known.
+/// Returns the meaning of the lower-case `name`, if it is known.
 pub(super) fn name(name: &str) -> Option<Name> {
     fn find<T: Copy>(list: &[(&str, T)], name: &str) -> Option<T> {
         list.iter().find(|(known, _)| *known == name).map(|(_, what)| *what)
@@ -164,7 +164,7 @@ pub(super) fn name(name: &str) -> Option<Name> {
     find(&SIZED, stem).map(|mnemonic| Name::Sized(mnemonic, Some(bytes)))
 }
 
-/// `setnb`, `cmovc`; CMOVcc with a suffix, too, where that is not part of a condition.
+/// Parses names like `setnb` and `cmovc`; also CMOVcc with a suffix that is not part of a condition.
 fn conditional(name: &str) -> Option<Name> {
     let find = |condition: &str| CONDITIONS.iter().find(|(names, ..)| names.contains(&condition));
     if let Some(condition) = name.strip_prefix("set") {
@@ -184,7 +184,7 @@ fn conditional(name: &str) -> Option<Name> {
     find(stem).map(|(_, _, cmov)| Name::Sized(*cmov, Some(bytes)))
 }
 
-/// A general-purpose register by its lower-case name.
+/// Returns a general-purpose register by its lower-case name.
 pub(super) fn register(name: &str) -> Option<Register> {
     static REGISTERS: OnceLock<HashMap<String, Register>> = OnceLock::new();
     let registers = REGISTERS.get_or_init(|| {
@@ -203,14 +203,14 @@ pub(super) fn register(name: &str) -> Option<Register> {
 
 /// An operand of an instruction.
 #[derive(Clone, Debug)]
-pub(super) enum Operand {
+pub(super) enum AsmOperand {
     Register(Register),
     Immediate(i64),
     Memory(MemoryOperand),
 }
 
-impl Operand {
-    /// Is it of this kind, if it is `bytes` bytes wide?
+impl AsmOperand {
+    /// Returns whether it is of this kind, if it is `bytes` bytes wide.
     fn fits(&self, kind: OpCodeOperandKind, bytes: u8) -> bool {
         use OpCodeOperandKind as Kind;
         let (register, memory, width) = match kind {
@@ -226,12 +226,12 @@ impl Operand {
             _ => (false, false, bytes),
         };
         match *self {
-            Operand::Register(given) if kind == Kind::cl => given == Register::CL,
-            Operand::Register(given) => {
+            AsmOperand::Register(given) if kind == Kind::cl => given == Register::CL,
+            AsmOperand::Register(given) => {
                 register && width == bytes && given.size() == usize::from(bytes)
             }
-            Operand::Memory(_) => memory && width == bytes,
-            Operand::Immediate(value) => match kind {
+            AsmOperand::Memory(_) => memory && width == bytes,
+            AsmOperand::Immediate(value) => match kind {
                 Kind::imm8 => (-0x80..0x100).contains(&value),
                 Kind::imm8sex16 | Kind::imm8sex32 | Kind::imm8sex64 => {
                     (-0x80..0x80).contains(&value)
@@ -246,7 +246,7 @@ impl Operand {
     }
 }
 
-/// The forms of each instruction in 64-bit mode, without those that name a fixed register.
+/// Returns the forms of an instruction in 64-bit mode, without those that name a fixed register.
 fn forms(mnemonic: Mnemonic) -> &'static [Code] {
     static FORMS: OnceLock<HashMap<Mnemonic, Vec<Code>>> = OnceLock::new();
     let forms = FORMS.get_or_init(|| {
@@ -265,11 +265,11 @@ fn forms(mnemonic: Mnemonic) -> &'static [Code] {
     forms.get(&mnemonic).map_or(&[], Vec::as_slice)
 }
 
-/// The instruction with these operands, destination first, each `bytes` bytes wide.
+/// Returns the instruction with these operands, destination first, each `bytes` bytes wide.
 pub(super) fn instruction(
     mnemonic: Mnemonic,
     bytes: u8,
-    operands: &[Operand],
+    operands: &[AsmOperand],
 ) -> Option<Instruction> {
     forms(mnemonic).iter().find_map(|code| {
         let kinds = code.op_code().op_kinds();
@@ -279,15 +279,15 @@ pub(super) fn instruction(
     })
 }
 
-fn with(code: Code, operands: &[Operand]) -> Option<Instruction> {
-    use Operand::{Immediate, Memory, Register};
+fn with(code: Code, operands: &[AsmOperand]) -> Option<Instruction> {
+    use AsmOperand::{Immediate, Memory, Register};
     let made = match *operands {
         [Register(one)] => Instruction::with1(code, one),
         [Memory(one)] => Instruction::with1(code, one),
         [Register(to), Register(from)] => Instruction::with2(code, to, from),
         [Register(to), Memory(from)] => Instruction::with2(code, to, from),
         [Memory(to), Register(from)] => Instruction::with2(code, to, from),
-        // Iced takes a number by its sign: one that only fits unsigned is given so.
+        // Iced checks immediates by sign: one that fits only unsigned is passed as unsigned.
         [Register(to), Immediate(value)] => Instruction::with2(code, to, value)
             .or_else(|_| Instruction::with2(code, to, u64::from_ne_bytes(value.to_ne_bytes()))),
         [Memory(to), Immediate(value)] => match i32::try_from(value) {
@@ -303,12 +303,12 @@ fn with(code: Code, operands: &[Operand]) -> Option<Instruction> {
     made.ok()
 }
 
-/// A branch, whose target is set later.
+/// Returns a branch, whose target is set later.
 pub(super) fn branch(code: Code) -> Instruction {
     Instruction::with_branch(code, 0).expect("a form of a branch")
 }
 
-/// The instruction without operands.
+/// Returns the instruction without operands.
 pub(super) fn plain(code: Code) -> Instruction {
     Instruction::with(code)
 }

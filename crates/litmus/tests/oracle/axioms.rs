@@ -7,29 +7,30 @@
 //! - *global order*: program order but for plain store to load, MFENCE, what LOCK implies, external
 //!   reads-from, coherence and from-reads have no cycle.
 //!
-//! Accesses of different widths meet in *cells*, the stretches of a word that no access takes apart:
-//! reads-from is chosen for each cell, coherence orders all stores to a word. Of reads that need bytes of
-//! an own store and others, too, those papers say nothing. Here such a read comes after the store in
-//! the global order, as on processors whose forwarding fails: it is a choice (`docs/litmus.md`).
+//! Accesses of different widths meet in *cells*, the parts of a word that no access divides
+//! further: reads-from is chosen for each cell, and coherence orders all stores to a word. The
+//! papers say nothing about reads that need some bytes from an own store and others from elsewhere.
+//! Here such a read comes after the store in the global order, as on processors when forwarding
+//! fails: this is a choice (`docs/litmus.md`).
 
 use std::collections::BTreeSet;
 
 use super::Memory;
-use super::traces::{Event, Kind, Trace};
+use super::traces::{Trace, TraceEvent, TraceEventKind};
 
-/// An event with its place.
-struct Node {
+/// An event with its thread and its position.
+struct EventNode {
     thread: usize,
-    event: Event,
+    event: TraceEvent,
 }
 
-/// The memories that valid executions of these traces end with.
+/// Returns the memories that valid executions of these traces end with.
 pub(crate) fn final_memories(candidate: &[&Trace], start: &Memory) -> BTreeSet<Memory> {
-    let nodes: Vec<Node> = candidate
+    let nodes: Vec<EventNode> = candidate
         .iter()
         .enumerate()
         .flat_map(|(thread, trace)| {
-            trace.events.iter().map(move |event| Node { thread, event: *event })
+            trace.events.iter().map(move |event| EventNode { thread, event: *event })
         })
         .collect();
     assert!(nodes.len() <= 64, "too many events for the oracle");
@@ -50,10 +51,10 @@ pub(crate) fn final_memories(candidate: &[&Trace], start: &Memory) -> BTreeSet<M
     ends
 }
 
-/// The cells of all words: word and mask.
-fn cells(nodes: &[Node]) -> Vec<(u64, u64)> {
+/// Returns the cells of all words, each as word and mask.
+fn cells(nodes: &[EventNode]) -> Vec<(u64, u64)> {
     let mut cells: Vec<(u64, u64)> = Vec::new();
-    for node in nodes.iter().filter(|node| node.event.kind != Kind::Fence) {
+    for node in nodes.iter().filter(|node| node.event.kind != TraceEventKind::Fence) {
         let (word, (mask, _)) = (node.event.word(), node.event.bits());
         let mut rest = mask;
         let mut split = Vec::new();
@@ -73,42 +74,42 @@ fn cells(nodes: &[Node]) -> Vec<(u64, u64)> {
     cells
 }
 
-/// Where a read's cell takes its value from: a store, or the initial memory.
-type Source = Option<usize>;
+/// The source of the value of a read's cell: a store, or the initial memory.
+type ReadSource = Option<usize>;
 
 struct Execution {
-    nodes: Vec<Node>,
+    nodes: Vec<EventNode>,
     cells: Vec<(u64, u64)>,
 }
 
 impl Execution {
     fn covers(&self, node: usize, cell: usize) -> bool {
         let (event, (word, mask)) = (&self.nodes[node].event, self.cells[cell]);
-        event.kind != Kind::Fence && event.word() == word && event.bits().0 & mask != 0
+        event.kind != TraceEventKind::Fence && event.word() == word && event.bits().0 & mask != 0
     }
 
-    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = usize> + '_ {
+    fn of_kind(&self, kind: TraceEventKind) -> impl Iterator<Item = usize> + '_ {
         (0..self.nodes.len()).filter(move |node| self.nodes[*node].event.kind == kind)
     }
 
-    /// Every read with every cell of it.
+    /// Returns every read with each of its cells.
     fn reads(&self) -> Vec<(usize, usize)> {
         let cells = |read| (0..self.cells.len()).map(move |cell| (read, cell));
-        let all = self.of_kind(Kind::Read).flat_map(cells);
+        let all = self.of_kind(TraceEventKind::Read).flat_map(cells);
         all.filter(|(read, cell)| self.covers(*read, *cell)).collect()
     }
 
-    /// Where each could take its value from; nothing if one can take it from nowhere.
-    fn sources(&self, reads: &[(usize, usize)], start: &Memory) -> Option<Vec<Vec<Source>>> {
+    /// Returns the possible sources of each value; `None` if some value has no source.
+    fn sources(&self, reads: &[(usize, usize)], start: &Memory) -> Option<Vec<Vec<ReadSource>>> {
         let mut all = Vec::new();
         for (read, cell) in reads {
             let (word, mask) = self.cells[*cell];
             let value = self.nodes[*read].event.bits().1 & mask;
-            let mut sources: Vec<Source> = self
-                .of_kind(Kind::Write)
+            let mut sources: Vec<ReadSource> = self
+                .of_kind(TraceEventKind::Write)
                 .filter(|store| self.covers(*store, *cell))
                 .filter(|store| self.nodes[*store].event.bits().1 & mask == value)
-                // A load never returns what its own thread stores later.
+                // A load never returns a value that its own thread stores later.
                 .filter(|store| {
                     self.nodes[*store].thread != self.nodes[*read].thread || store < read
                 })
@@ -125,28 +126,33 @@ impl Execution {
         Some(all)
     }
 
-    /// Calls `hear` with each choice of one order of stores per word, each with program order.
+    /// Calls `visit` with each choice of one order of stores per word that respects program order.
     fn each_coherence(
         &self,
         words: &[u64],
         orders: &mut Vec<Vec<usize>>,
-        hear: &mut dyn FnMut(&[Vec<usize>]),
+        visit: &mut dyn FnMut(&[Vec<usize>]),
     ) {
-        let Some(word) = words.get(orders.len()) else { return hear(orders) };
+        let Some(word) = words.get(orders.len()) else { return visit(orders) };
         let stores: Vec<usize> = self
-            .of_kind(Kind::Write)
+            .of_kind(TraceEventKind::Write)
             .filter(|store| self.nodes[*store].event.word() == *word)
             .collect();
         self.each_order(&stores, &mut Vec::new(), &mut |order| {
             orders.push(order.to_vec());
-            self.each_coherence(words, orders, hear);
+            self.each_coherence(words, orders, visit);
             orders.pop();
         });
     }
 
-    fn each_order(&self, stores: &[usize], order: &mut Vec<usize>, hear: &mut dyn FnMut(&[usize])) {
+    fn each_order(
+        &self,
+        stores: &[usize],
+        order: &mut Vec<usize>,
+        visit: &mut dyn FnMut(&[usize]),
+    ) {
         if order.len() == stores.len() {
-            return hear(order);
+            return visit(order);
         }
         for &store in stores.iter().filter(|store| !order.contains(store)).collect::<Vec<_>>() {
             let earlier = stores.iter().any(|other| {
@@ -156,7 +162,7 @@ impl Execution {
             });
             if !earlier {
                 order.push(store);
-                self.each_order(stores, order, hear);
+                self.each_order(stores, order, visit);
                 order.pop();
             }
         }
@@ -173,13 +179,13 @@ impl Execution {
         memory
     }
 
-    /// Is there a reads-from that makes the execution valid?
+    /// Returns whether some reads-from makes the execution valid.
     fn has_reads_from(
         &self,
         orders: &[Vec<usize>],
         reads: &[(usize, usize)],
-        sources: &[Vec<Source>],
-        chosen: &mut Vec<Source>,
+        sources: &[Vec<ReadSource>],
+        chosen: &mut Vec<ReadSource>,
     ) -> bool {
         if chosen.len() == reads.len() {
             return self.is_valid(orders, reads, chosen);
@@ -192,9 +198,14 @@ impl Execution {
         })
     }
 
-    fn is_valid(&self, orders: &[Vec<usize>], reads: &[(usize, usize)], chosen: &[Source]) -> bool {
-        let mut coherence = Graph::new(self.nodes.len());
-        let mut global = Graph::new(self.nodes.len());
+    fn is_valid(
+        &self,
+        orders: &[Vec<usize>],
+        reads: &[(usize, usize)],
+        chosen: &[ReadSource],
+    ) -> bool {
+        let mut coherence = Relation::new(self.nodes.len());
+        let mut global = Relation::new(self.nodes.len());
         for order in orders {
             for pair in order.windows(2) {
                 coherence.add(pair[0], pair[1]);
@@ -221,12 +232,12 @@ impl Execution {
         coherence.is_acyclic() && global.is_acyclic()
     }
 
-    /// The stores to a cell that come after `source` in coherence order.
+    /// Returns the stores to a cell that come after `source` in coherence order.
     fn after<'a>(
         &'a self,
         orders: &'a [Vec<usize>],
         cell: usize,
-        source: Source,
+        source: ReadSource,
     ) -> impl Iterator<Item = usize> + Clone + 'a {
         let order = orders.iter().find(|order| order.iter().any(|store| self.covers(*store, cell)));
         let order: &[usize] = order.map_or(&[], Vec::as_slice);
@@ -236,7 +247,7 @@ impl Execution {
         order[start..].iter().copied().filter(move |store| self.covers(*store, cell))
     }
 
-    /// Is `store` the second half of the LOCKed instruction that `read` begins?
+    /// Returns whether `store` is the second half of the LOCKed instruction that `read` starts.
     fn is_own_half(&self, read: usize, store: usize) -> bool {
         let (first, second) = (&self.nodes[read], &self.nodes[store]);
         store == read + 1
@@ -245,21 +256,23 @@ impl Execution {
             && first.thread == second.thread
     }
 
-    /// Does another store come before the second half?
+    /// Returns whether another store comes before the second half.
     fn breaks_atomicity(&self, read: usize, mut later: impl Iterator<Item = usize>) -> bool {
-        let has_half = self.nodes.get(read + 1).is_some_and(|next| next.event.kind == Kind::Write)
-            && self.is_own_half(read, read + 1);
+        let has_half =
+            self.nodes.get(read + 1).is_some_and(|next| next.event.kind == TraceEventKind::Write)
+                && self.is_own_half(read, read + 1);
         has_half && later.next() != Some(read + 1)
     }
 
-    /// Does the youngest own store that comes before this read and overlaps it lack some of its bytes?
+    /// Returns whether the youngest own store that comes before this read and overlaps it lacks
+    /// some of its bytes.
     fn waits(&self, read: usize) -> bool {
-        let Node { thread, event } = &self.nodes[read];
+        let EventNode { thread, event } = &self.nodes[read];
         let bytes = event.bits().0;
         let overlaps = |store: &usize| {
             let other = &self.nodes[*store];
             other.thread == *thread
-                && other.event.kind == Kind::Write
+                && other.event.kind == TraceEventKind::Write
                 && other.event.word() == event.word()
                 && other.event.bits().0 & bytes != 0
         };
@@ -267,7 +280,7 @@ impl Execution {
         youngest.is_some_and(|store| bytes & !self.nodes[store].event.bits().0 != 0)
     }
 
-    fn add_program_order(&self, coherence: &mut Graph, global: &mut Graph) {
+    fn add_program_order(&self, coherence: &mut Relation, global: &mut Relation) {
         for first in 0..self.nodes.len() {
             let mut fenced = false;
             for second in first + 1..self.nodes.len() {
@@ -275,8 +288,10 @@ impl Execution {
                 if one.thread != two.thread {
                     break;
                 }
-                fenced |= two.event.kind == Kind::Fence;
-                if one.event.kind == Kind::Fence || two.event.kind == Kind::Fence {
+                fenced |= two.event.kind == TraceEventKind::Fence;
+                if one.event.kind == TraceEventKind::Fence
+                    || two.event.kind == TraceEventKind::Fence
+                {
                     continue;
                 }
                 let meet = one.event.word() == two.event.word()
@@ -284,8 +299,8 @@ impl Execution {
                 if meet {
                     coherence.add(first, second);
                 }
-                let delayed = one.event.kind == Kind::Write
-                    && two.event.kind == Kind::Read
+                let delayed = one.event.kind == TraceEventKind::Write
+                    && two.event.kind == TraceEventKind::Read
                     && !(meet && self.waits(second));
                 if !delayed || fenced || one.event.locked || two.event.locked {
                     global.add(first, second);
@@ -296,18 +311,18 @@ impl Execution {
 }
 
 /// A relation on at most 64 events.
-struct Graph(Vec<u64>);
+struct Relation(Vec<u64>);
 
-impl Graph {
-    fn new(size: usize) -> Graph {
-        Graph(vec![0; size])
+impl Relation {
+    fn new(size: usize) -> Relation {
+        Relation(vec![0; size])
     }
 
     fn add(&mut self, from: usize, to: usize) {
         self.0[from] |= 1 << to;
     }
 
-    /// Takes away events without successors until none is left.
+    /// Returns whether removing events without successors leaves none.
     fn is_acyclic(&self) -> bool {
         let mut left: u64 = (0..self.0.len()).fold(0, |all, node| all | 1 << node);
         loop {

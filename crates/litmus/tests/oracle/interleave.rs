@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Memory;
-use super::traces::{Kind, Trace};
+use super::traces::{Trace, TraceEventKind};
 
-/// The memories that interleavings of these traces end with, in which every load returns its value.
+/// Returns the memories that interleavings of these traces end with, in which every load returns its value.
 pub(crate) fn final_memories(candidate: &[&Trace], start: &Memory) -> BTreeSet<Memory> {
     let mut ends = BTreeSet::new();
     let mut seen = BTreeSet::new();
@@ -33,23 +33,25 @@ pub(crate) fn final_memories(candidate: &[&Trace], start: &Memory) -> BTreeSet<M
     ends
 }
 
-/// The next event of a trace, or both halves of a LOCKed one. False if a load does not return its value.
+/// Takes the next event of a trace, or both halves of a LOCKed one. Returns false if a load does
+/// not return its value.
 fn step(trace: &Trace, place: &mut usize, memory: &mut Memory) -> bool {
     loop {
         let event = trace.events[*place];
         *place += 1;
         let (mask, bits) = event.bits();
         match event.kind {
-            Kind::Fence => {}
-            Kind::Read if memory[&event.word()] & mask != bits => return false,
-            Kind::Read => {}
-            Kind::Write => {
+            TraceEventKind::Fence => {}
+            TraceEventKind::Read if memory[&event.word()] & mask != bits => return false,
+            TraceEventKind::Read => {}
+            TraceEventKind::Write => {
                 let word = memory.get_mut(&event.word()).expect("a location");
                 *word = *word & !mask | bits;
             }
         }
-        let store_follows = trace.events.get(*place).is_some_and(|next| next.kind == Kind::Write);
-        if !(event.kind == Kind::Read && event.locked && store_follows) {
+        let store_follows =
+            trace.events.get(*place).is_some_and(|next| next.kind == TraceEventKind::Write);
+        if !(event.kind == TraceEventKind::Read && event.locked && store_follows) {
             return true;
         }
     }

@@ -1,14 +1,14 @@
-//! The oracle: which final states a memory model allows, by other means than the machine.
+//! The oracle: the final states that a memory model allows, computed independently of the machine.
 //!
-//! Each thread runs alone on the interpreter, with every value that its loads could return; that gives
+//! Each thread runs alone on the interpreter, with every value that its loads could return; this gives
 //! its possible *traces*. One trace of each thread makes a candidate execution, and
 //!
 //! - under x86-TSO the axioms say whether a choice of reads-from and coherence order makes it valid
-//!   (Owens, Sarkar, Sewell, "A Better x86 Memory Model: x86-TSO", TPHOLs 2009; in the form of
+//!   (Owens, Sarkar, Sewell, "A Better x86 Memory LitmusModel: x86-TSO", TPHOLs 2009; in the form of
 //!   Alglave, Maranget, Tautschnig, "Herding Cats", TOPLAS 2014);
 //! - under sequential consistency it is valid if some interleaving of the traces returns those values.
 //!
-//! No store buffer and no search of the machine takes part.
+//! The oracle uses neither the store buffers nor the search of the machine.
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 
@@ -18,19 +18,19 @@ mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use litmus::{Model, Place, State, Test};
+use litmus::{FinalState, LitmusModel, ObservedPlace, Test};
 use traces::Trace;
 
-/// All final states of `test` that `model` allows.
-pub(crate) fn outcomes(test: &Test, model: Model) -> BTreeSet<State> {
+/// Returns all final states of `test` that `model` allows.
+pub(crate) fn outcomes(test: &Test, model: LitmusModel) -> BTreeSet<FinalState> {
     let threads = traces::traces(test);
     let start: Memory = test.words();
     let mut all = BTreeSet::new();
     let mut chosen: Vec<&Trace> = Vec::new();
     candidates(&threads, &mut chosen, &mut |candidate| {
         let found = match model {
-            Model::Tso => axioms::final_memories(candidate, &start),
-            Model::Sc => interleave::final_memories(candidate, &start),
+            LitmusModel::Tso => axioms::final_memories(candidate, &start),
+            LitmusModel::Sc => interleave::final_memories(candidate, &start),
         };
         all.extend(found.iter().map(|memory| state(test, candidate, memory)));
     });
@@ -43,26 +43,26 @@ pub(crate) fn outcomes(test: &Test, model: Model) -> BTreeSet<State> {
 /// Values of 8-byte words by address.
 pub(crate) type Memory = BTreeMap<u64, u64>;
 
-/// Calls `hear` with each choice of one trace per thread.
+/// Calls `visit` with each choice of one trace per thread.
 fn candidates<'t>(
     threads: &'t [Vec<Trace>],
     chosen: &mut Vec<&'t Trace>,
-    hear: &mut dyn FnMut(&[&'t Trace]),
+    visit: &mut dyn FnMut(&[&'t Trace]),
 ) {
-    let Some(traces) = threads.get(chosen.len()) else { return hear(chosen) };
+    let Some(traces) = threads.get(chosen.len()) else { return visit(chosen) };
     for trace in traces {
         chosen.push(trace);
-        candidates(threads, chosen, hear);
+        candidates(threads, chosen, visit);
         chosen.pop();
     }
 }
 
-fn state(test: &Test, candidate: &[&Trace], memory: &Memory) -> State {
+fn state(test: &Test, candidate: &[&Trace], memory: &Memory) -> FinalState {
     let value = |place| match place {
-        Place::Register(thread, register) => {
+        ObservedPlace::Register(thread, register) => {
             candidate[usize::from(thread)].registers[register.number()]
         }
-        Place::Location(location) => {
+        ObservedPlace::Location(location) => {
             let address = test.locations[location].address;
             memory[&(address & !7)] >> (8 * (address % 8))
         }

@@ -1,37 +1,37 @@
-//! What a thread does by itself, for every value that its loads could return.
+//! Traces of a single thread, for every value that its loads could return.
 
 use std::collections::BTreeSet;
 
 use iced_x86::{Encoder, OpKind};
-use litmus::{Test, Thread};
+use litmus::{Test, TestThread};
 use x86::{At, Env, Fault, Fence, Lowered, Op, Regs};
 
 /// More instructions than a test without loops executes.
 const INSTRUCTIONS: usize = 200;
-/// Instruction *i* of a thread is here plus 16 *i*.
+/// Base address of instructions: instruction *i* of a thread is at this plus 16 *i*.
 const CODE: u64 = 0x1000;
 
 /// An access or a fence, in program order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Event {
-    pub(crate) kind: Kind,
+pub(crate) struct TraceEvent {
+    pub(crate) kind: TraceEventKind,
     pub(crate) va: u64,
     pub(crate) size: u8,
     pub(crate) value: u64,
-    /// Part of a LOCKed instruction.
+    /// `true` for a part of a LOCKed instruction.
     pub(crate) locked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum TraceEventKind {
     Read,
     Write,
     /// MFENCE.
     Fence,
 }
 
-impl Event {
-    /// The bits of its word that it touches, and their values.
+impl TraceEvent {
+    /// Returns the bits of its word that it touches, and their values.
     pub(crate) fn bits(&self) -> (u64, u64) {
         let shift = 8 * (self.va % 8);
         let mask = u64::MAX >> (64 - 8 * u32::from(self.size));
@@ -43,14 +43,14 @@ impl Event {
     }
 }
 
-/// One way a thread can go.
+/// A possible run of one thread.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Trace {
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<TraceEvent>,
     pub(crate) registers: [u64; 16],
 }
 
-/// All traces of each thread.
+/// Returns all traces of each thread.
 pub(crate) fn traces(test: &Test) -> Vec<Vec<Trace>> {
     let mut stores: BTreeSet<(u64, u8, u64)> =
         test.words().into_iter().map(|(word, value)| (word, 8, value)).collect();
@@ -65,7 +65,7 @@ pub(crate) fn traces(test: &Test) -> Vec<Vec<Trace>> {
             .collect();
         let events = all.iter().flatten().flat_map(|trace| &trace.events);
         let written: Vec<(u64, u8, u64)> = events
-            .filter(|event| event.kind == Kind::Write)
+            .filter(|event| event.kind == TraceEventKind::Write)
             .map(|event| (event.va, event.size, event.value))
             .collect();
         let before = stores.len();
@@ -73,7 +73,7 @@ pub(crate) fn traces(test: &Test) -> Vec<Vec<Trace>> {
         // A value passes through each store at most once.
         let longest = |traces: &Vec<Trace>| {
             let stores = |trace: &Trace| {
-                trace.events.iter().filter(|event| event.kind == Kind::Write).count()
+                trace.events.iter().filter(|event| event.kind == TraceEventKind::Write).count()
             };
             traces.iter().map(stores).max().unwrap_or(0)
         };
@@ -85,8 +85,8 @@ pub(crate) fn traces(test: &Test) -> Vec<Vec<Trace>> {
     }
 }
 
-/// Instructions and their addresses.
-fn program(thread: &Thread) -> Vec<(Op, u64)> {
+/// Returns the instructions of a thread and their addresses.
+fn program(thread: &TestThread) -> Vec<(Op, u64)> {
     let place = |number: u64| CODE + 16 * (number - 1);
     let instructions = (1..).zip(&thread.code).map(|(number, instruction)| {
         let mut instruction = *instruction;
@@ -98,37 +98,38 @@ fn program(thread: &Thread) -> Vec<(Op, u64)> {
         match x86::lower(&encoder.take_buffer(), place(number)) {
             Lowered::Op(op) => (op, place(number)),
             Lowered::Unsupported { text, .. } => panic!("{text} is not in the interpreter"),
-            Lowered::Incomplete => panic!("an instruction that is cut off"),
+            Lowered::Incomplete => panic!("a truncated instruction"),
         }
     });
     instructions.collect()
 }
 
 fn of_thread(
-    thread: &Thread,
+    thread: &TestThread,
     program: &[(Op, u64)],
     stores: &BTreeSet<(u64, u8, u64)>,
 ) -> Vec<Trace> {
     let mut done = Vec::new();
     let mut open: Vec<Vec<u64>> = vec![Vec::new()];
     while let Some(loads) = open.pop() {
-        let mut run = Run { loads: &loads, next: 0, events: Vec::new() };
+        let mut run = ThreadRun { loads: &loads, next: 0, events: Vec::new() };
         match run.go(thread, program) {
             Ok(registers) => done.push(Trace { events: run.events, registers }),
-            Err(Stop::Load(at)) => {
+            Err(ThreadStop::Load(at)) => {
                 for value in values(at, stores) {
                     let mut loads = loads.clone();
                     loads.push(value);
                     open.push(loads);
                 }
             }
-            Err(Stop::Fault(fault)) => panic!("a test must not fault: {fault:?}"),
+            Err(ThreadStop::Fault(fault)) => panic!("a test must not fault: {fault:?}"),
         }
     }
     done
 }
 
-/// What a load could return: of each stretch of bytes that accesses take apart, what any store put there.
+/// Returns the values that a load could return: for each part of its bytes that no access divides,
+/// the value of any store.
 fn values(at: At, stores: &BTreeSet<(u64, u8, u64)>) -> BTreeSet<u64> {
     let end = at.va + u64::from(at.size);
     let over: Vec<_> =
@@ -152,27 +153,27 @@ fn values(at: At, stores: &BTreeSet<(u64, u8, u64)>) -> BTreeSet<u64> {
     all
 }
 
-enum Stop {
+enum ThreadStop {
     /// A load whose value is not chosen yet.
     Load(At),
     Fault(Fault),
 }
 
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Stop {
-        Stop::Fault(fault)
+impl From<Fault> for ThreadStop {
+    fn from(fault: Fault) -> ThreadStop {
+        ThreadStop::Fault(fault)
     }
 }
 
-/// A thread that runs by itself.
-struct Run<'a> {
+/// A thread that runs alone.
+struct ThreadRun<'a> {
     loads: &'a [u64],
     next: usize,
-    events: Vec<Event>,
+    events: Vec<TraceEvent>,
 }
 
-impl Run<'_> {
-    fn go(&mut self, thread: &Thread, program: &[(Op, u64)]) -> Result<[u64; 16], Stop> {
+impl ThreadRun<'_> {
+    fn go(&mut self, thread: &TestThread, program: &[(Op, u64)]) -> Result<[u64; 16], ThreadStop> {
         let mut regs = Regs {
             gpr: [0; 16],
             rip: CODE,
@@ -192,42 +193,43 @@ impl Run<'_> {
             x86::exec(op, &mut regs, self)?;
             let jumped = regs.rip.checked_sub(CODE).filter(|offset| offset % 16 == 0);
             at = match jumped {
-                // An instruction has less than 16 bytes, so what does not jump ends in between.
+                // An instruction has less than 16 bytes, so one that does not jump ends in between.
                 Some(offset) => usize::try_from(offset / 16).expect("few instructions"),
                 None => at + 1,
             };
         }
-        panic!("a loop is not for this oracle");
+        panic!("this oracle cannot run loops");
     }
 }
 
-impl Env for Run<'_> {
-    type Stop = Stop;
+impl Env for ThreadRun<'_> {
+    type Stop = ThreadStop;
 
     /// No litmus test has an instruction for this.
-    fn unmodelled(&mut self, what: String) -> Stop {
+    fn unmodelled(&mut self, what: String) -> ThreadStop {
         unreachable!("{what}")
     }
 
-    fn load(&mut self, at: At) -> Result<u64, Stop> {
-        let value = *self.loads.get(self.next).ok_or(Stop::Load(at))?;
+    fn load(&mut self, at: At) -> Result<u64, ThreadStop> {
+        let value = *self.loads.get(self.next).ok_or(ThreadStop::Load(at))?;
         self.next += 1;
         let At { va, size, locked, .. } = at;
-        self.events.push(Event { kind: Kind::Read, va, size, value, locked });
+        self.events.push(TraceEvent { kind: TraceEventKind::Read, va, size, value, locked });
         Ok(value)
     }
 
-    fn store(&mut self, at: At, value: u64) -> Result<(), Stop> {
+    fn store(&mut self, at: At, value: u64) -> Result<(), ThreadStop> {
         let At { va, size, locked, .. } = at;
         let value = value & (u64::MAX >> (64 - 8 * u32::from(size)));
-        self.events.push(Event { kind: Kind::Write, va, size, value, locked });
+        self.events.push(TraceEvent { kind: TraceEventKind::Write, va, size, value, locked });
         Ok(())
     }
 
-    fn fence(&mut self, fence: Fence) -> Result<(), Stop> {
+    fn fence(&mut self, fence: Fence) -> Result<(), ThreadStop> {
         // SFENCE and LFENCE order nothing more than x86-TSO orders anyway.
         if fence == Fence::Mfence {
-            let fence = Event { kind: Kind::Fence, va: 0, size: 8, value: 0, locked: false };
+            let fence =
+                TraceEvent { kind: TraceEventKind::Fence, va: 0, size: 8, value: 0, locked: false };
             self.events.push(fence);
         }
         Ok(())

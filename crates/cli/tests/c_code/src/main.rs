@@ -8,7 +8,7 @@ unsafe extern "C" {
     fn store_half(half: *mut u32);
 }
 
-/// Two CPUs count in C, without a lock.
+/// Two CPUs increment a counter in C, without a lock.
 #[lamprey::scenario]
 fn lost_update() {
     let hits = lamprey::new(AtomicU64::new(0));
@@ -25,7 +25,7 @@ fn lost_update() {
     });
 }
 
-/// C stores half of what has a name.
+/// C stores to one half of a named word.
 #[lamprey::scenario]
 fn half_store() {
     let word = lamprey::new(AtomicU64::new(0));

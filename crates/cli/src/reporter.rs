@@ -1,62 +1,66 @@
-//! The report of a check, as it grows.
+//! The report of a check, outcome by outcome.
 
 use outcome::{Outcome, Verdict};
 use report::{Context, Options, Text};
 
 use crate::args::Format;
 
-/// A form of the report.
-pub(crate) struct Teller {
+/// Renders a report in one format, piece by piece.
+pub(crate) struct Reporter {
     format: Format,
     options: Options,
     quiet: bool,
     name_width: usize,
-    /// Is what was told last a story of several lines?
-    after_story: bool,
+    /// `true` if the last outcome was rendered in several lines.
+    after_columns: bool,
     begun: bool,
 }
 
 /// A piece of a report.
 pub(crate) enum Piece {
-    /// May be coloured.
+    /// Text that may be coloured.
     Text(Text),
-    /// Must not be.
+    /// Text that must not be coloured.
     Plain(String),
 }
 
-impl Teller {
+impl Reporter {
     pub(crate) fn new(format: Format, options: &Options, quiet: bool, name_width: usize) -> Self {
         let options = options.clone();
-        Self { format, options, quiet, name_width, after_story: false, begun: false }
+        Self { format, options, quiet, name_width, after_columns: false, begun: false }
     }
 
-    /// What is to be said of one outcome.
-    pub(crate) fn tell(&mut self, outcome: &Outcome, context: &Context) -> Vec<Piece> {
+    /// Renders one outcome.
+    pub(crate) fn outcome(&mut self, outcome: &Outcome, context: &Context) -> Vec<Piece> {
         if self.format == Format::Json {
             return vec![Piece::Plain(format!("{}\n", report::json(outcome, context)))];
         }
-        let story = !self.quiet && outcome.finding.is_some();
-        let text = match story {
+        let in_columns = !self.quiet && outcome.finding.is_some();
+        let text = match in_columns {
             true => report::columns(outcome, &brief(outcome, context), &self.options),
             false => report::verdict_line(outcome, self.name_width, &self.options),
         };
-        let blank = self.begun && (story || self.after_story);
-        (self.begun, self.after_story) = (true, story);
+        let blank = self.begun && (in_columns || self.after_columns);
+        (self.begun, self.after_columns) = (true, in_columns);
         let blank = blank.then(|| Piece::Plain("\n".into()));
         blank.into_iter().chain([Piece::Text(text)]).collect()
     }
 
-    /// What is to be said at the end.
+    /// Renders the end of the report.
     pub(crate) fn end(&self, outcomes: &[Outcome], seconds: f64) -> Vec<Piece> {
         if self.quiet || self.format == Format::Json || outcomes.is_empty() {
             return Vec::new();
         }
         let summary = report::summary(outcomes, Some(seconds), &self.options);
-        vec![Piece::Plain("\n".into()), Piece::Text(summary), Piece::Plain(to_look_at(outcomes))]
+        vec![
+            Piece::Plain("\n".into()),
+            Piece::Text(summary),
+            Piece::Plain(needing_attention(outcomes)),
+        ]
     }
 }
 
-/// A bug that was found as declared is nothing to act on: how to run it again is enough.
+/// Leaves out the second command for a bug that was found as declared, which needs no action.
 fn brief(outcome: &Outcome, context: &Context) -> Context {
     let mut context = context.clone();
     if outcome.verdict == Verdict::Found {
@@ -65,8 +69,8 @@ fn brief(outcome: &Outcome, context: &Context) -> Context {
     context
 }
 
-/// Names of what is not as it should be, once more: what was said of them may be pages above.
-fn to_look_at(outcomes: &[Outcome]) -> String {
+/// Returns the names of scenarios that need attention once more: their reports may be pages above.
+fn needing_attention(outcomes: &[Outcome]) -> String {
     let wrong = |outcome: &&Outcome| {
         matches!(outcome.verdict, Verdict::Fail | Verdict::Lost | Verdict::Undecided)
     };
@@ -76,7 +80,7 @@ fn to_look_at(outcomes: &[Outcome]) -> String {
     if outcomes.len() > 1 { lines.collect() } else { String::new() }
 }
 
-/// The report as a file has it.
+/// Returns the report without colour, as a file has it.
 pub(crate) fn plain(pieces: &[Piece]) -> String {
     pieces.iter().map(Piece::to_string).collect()
 }
