@@ -19,7 +19,7 @@ const QUANTUM: u32 = 256;
 const CPUS_MAX: u8 = 8;
 const MEMORY_MAX: u64 = 3 << 30;
 
-/// What a machine is like, and how it runs.
+/// Size of a machine, and its schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Number of CPUs, 1 to 8.
@@ -46,13 +46,13 @@ impl Default for Settings {
 pub struct Load<'a> {
     /// Physical address of the first.
     pub pa: u64,
-    /// What is there.
+    /// The bytes.
     pub bytes: &'a [u8],
     /// Bytes in memory, at least as many; the rest is zero.
     pub size: u64,
 }
 
-/// Where CPUs start.
+/// The place where CPUs start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
     /// RIP.
@@ -61,7 +61,7 @@ pub struct Start {
     pub cr3: u64,
 }
 
-/// What happens during a run.
+/// An event of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// Bytes on the serial line.
@@ -88,7 +88,7 @@ pub enum Event<'a> {
     Turn,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The guest wrote this to port F4H.
@@ -99,7 +99,7 @@ pub enum Ended {
         cpu: u8,
         /// RIP.
         rip: u64,
-        /// What led to it, in order.
+        /// The faults that led to it, in order.
         faults: Vec<String>,
     },
     /// Every CPU is halted, and nothing that waits can wake one.
@@ -112,7 +112,7 @@ pub enum Ended {
         cpu: u8,
         /// RIP.
         rip: u64,
-        /// What is not modelled.
+        /// The thing that is not modelled.
         what: String,
         /// The instruction, if there is one.
         instruction: Option<String>,
@@ -121,7 +121,7 @@ pub enum Ended {
     Stopped,
 }
 
-/// What a CPU did in its place.
+/// Result of a CPU's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Did {
     /// An instruction or a delivery.

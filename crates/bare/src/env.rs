@@ -1,4 +1,4 @@
-//! What an instruction asks for.
+//! The answers to what an instruction asks for.
 
 use interrupts::descriptor::{self, Descriptor};
 use interrupts::{Shadow, frame, x2apic};
@@ -271,7 +271,7 @@ impl Env for View<'_> {
 }
 
 impl View<'_> {
-    /// What SS becomes; `found` is its descriptor unless `selector` is null.
+    /// Returns what SS becomes; `found` is its descriptor unless `selector` is null.
     fn loaded_stack(&mut self, selector: u16, found: Option<Descriptor>) -> Result<Loaded, Stop> {
         if let Some(found) = found {
             self.mark(selector, found, Descriptor::ACCESSED)?;
@@ -279,7 +279,7 @@ impl View<'_> {
         Ok(Loaded { selector, level: None })
     }
 
-    /// What DS, ES, FS or GS becomes, and its base. A null selector makes the base 0, as on Intel's
+    /// Returns what DS, ES, FS or GS becomes, and its base. A null selector makes the base 0, as on Intel's
     /// processors.
     fn data_segment(&mut self, selector: u16) -> Result<(Loaded, u64), Stop> {
         if descriptor::is_null(selector) {

@@ -68,7 +68,7 @@ impl View<'_> {
         self.translate(&Request { va, kind: Kind::Execute, user, ac: false })
     }
 
-    /// What is in memory from `pa` to the end of the page, at most as long as an instruction.
+    /// Returns the bytes from `pa` to the end of the page, at most as many as an instruction has.
     fn bytes(&self, pa: u64) -> Vec<u8> {
         let length = (4096 - index(pa % 4096)).min(MAX_LEN);
         (pa..).take(length).map(|pa| low8(self.ram.load(pa, 1))).collect()

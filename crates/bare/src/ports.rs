@@ -6,7 +6,7 @@ use x86::Refusal;
 const COM1: u16 = 0x3f8;
 /// A byte or more to this port ends the run, as with QEMU's isa-debug-exit.
 const DEBUG_EXIT: u16 = 0xf4;
-/// Where firmware writes its progress; nobody listens.
+/// The port where firmware writes its progress; nobody listens.
 const POST: u16 = 0x80;
 
 /// LCR: the first two ports are the divisor.
@@ -19,7 +19,7 @@ const EMPTY: u8 = 3 << 5;
 pub(crate) struct Ports {
     /// Bytes sent and not yet taken.
     pub(crate) sent: Vec<u8>,
-    /// What was written to the port that ends the run.
+    /// The value written to the port that ends the run.
     pub(crate) exit: Option<u32>,
     /// Divisor, low and high; then LCR, MCR and scratch.
     divisor: [u8; 2],

@@ -28,7 +28,7 @@ impl Ram {
         Ram { words: Memory::new(size), size, code: vec![None; index(size / 4096)] }
     }
 
-    /// Are there `size` bytes from `pa` on?
+    /// Tells whether there are `size` bytes from `pa` on.
     pub(crate) fn holds(&self, pa: u64, size: u64) -> bool {
         pa.checked_add(size).is_some_and(|end| end <= self.size)
     }

@@ -15,7 +15,7 @@ use crate::ram::Ram;
 /// Most stores in a buffer; one more makes the oldest visible. A processor has room for so many at least.
 const BUFFERED: usize = 16;
 
-/// What stops an instruction.
+/// The reason why an instruction stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     Fault(Fault),
@@ -62,7 +62,7 @@ impl By {
     }
 }
 
-/// Where the bytes of an access are: up to a page's end, and what is left on the next page.
+/// The places of an access: up to a page's end, and what is left on the next page.
 #[derive(Clone, Copy, Debug)]
 struct Places {
     parts: [(u64, u8); 2],

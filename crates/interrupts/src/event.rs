@@ -38,7 +38,7 @@ pub enum Stack {
     Task(u32),
 }
 
-/// Where a handler starts, but for its address.
+/// Level and stack with which a handler starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its privilege level.

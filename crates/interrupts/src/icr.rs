@@ -9,7 +9,7 @@ pub(crate) const DEFINED: u64 = !0xfff3_3000;
 /// The destination that every local APIC is meant by, physical or logical (SDM vol. 3 §10.12.9).
 const BROADCAST: u32 = u32::MAX;
 
-/// What is sent (SDM vol. 3 §10.6.1, delivery mode).
+/// The kind of message (SDM vol. 3 §10.6.1, delivery mode).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryMode {
     /// An interrupt of the command's vector.
@@ -73,12 +73,12 @@ pub fn logical_id(id: u32) -> u32 {
 pub struct Command {
     /// The vector; without meaning for most other modes than fixed.
     pub vector: u8,
-    /// What is sent.
+    /// The kind of message.
     pub mode: DeliveryMode,
     /// The trigger-mode bit. The level bit is not decoded: with edge triggering it has no effect on fixed
     /// interrupts and NMIs, and kernels write both values.
     pub level_triggered: bool,
-    /// Who it is for.
+    /// The local APICs that are meant.
     pub destination: Destination,
 }
 

@@ -1,4 +1,4 @@
-//! What is in service, and the priority that gives the processor (SDM vol. 3 §10.8.3 to §10.8.5).
+//! Interrupts in service, and the processor priority that follows (SDM vol. 3 §10.8.3 to §10.8.5).
 
 use crate::vectors::{Vectors, class};
 

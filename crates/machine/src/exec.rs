@@ -340,7 +340,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         self.part_word(Part::Buffer)
     }
 
-    /// Is there anything in the store buffer that this code has to mind?
+    /// Tells whether the store buffer holds anything that this code has to mind.
     #[inline]
     pub(crate) fn has_stores(&self) -> bool {
         !self.system.buffer.is_empty() && !self.fixed.alone
@@ -446,7 +446,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         Stop::Yield
     }
 
-    /// Has an earlier step made the next access of this instruction?
+    /// Tells whether an earlier step has made the next access of this instruction.
     pub(crate) fn is_latched(&self) -> bool {
         self.insn.done.len() < self.system.latch.len()
     }
@@ -462,7 +462,7 @@ impl<'a, A: Accesses, W: Watch> Exec<'a, A, W> {
         self.fixed.paged && word.location().is_some_and(|location| self.is_entry(location))
     }
 
-    /// Is an address of code canonical?
+    /// Tells whether an address of code is canonical.
     pub(crate) fn is_canonical(&self, va: u64) -> bool {
         mmu::lam::canonical(va, self.system.paging().la57())
     }

@@ -40,7 +40,7 @@ pub struct Store {
     pub location: u64,
     /// 1 to 8 bytes.
     pub size: u8,
-    /// What is stored; bytes beyond `size` do not matter.
+    /// The bytes, the lowest first; bytes beyond `size` do not matter.
     pub value: u64,
     /// It was made through page tables: its frame must not be freed before it is visible.
     pub paged: bool,
@@ -80,7 +80,7 @@ pub enum Forward {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Buffer {
     stores: VecDeque<Store>,
-    /// How many of them, from the oldest on, are before an MFENCE.
+    /// The number of stores, from the oldest on, that are before an MFENCE.
     fenced: usize,
 }
 

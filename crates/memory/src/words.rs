@@ -39,13 +39,13 @@ pub struct Memory {
     blank: Arc<Blank>,
 }
 
-/// What all untouched memory shares; zero words need no look when the fingerprint is checked.
+/// The nodes that all untouched memory shares; zero words need no look when the fingerprint is checked.
 #[derive(Clone, Debug)]
 struct Blank {
     leaf: Arc<Leaf>,
     middle: Arc<Middle>,
     upper: Arc<Upper>,
-    /// What stacks share that nothing was stored to.
+    /// The nodes that stacks share to which nothing was stored.
     dead: Option<(Arc<Leaf>, Arc<Middle>)>,
     /// The words of the stacks, if bytes of these can be dead.
     stacks: Vec<Range<u64>>,
@@ -248,7 +248,7 @@ pub fn mix(word: u64, value: u64) -> u128 {
     (u128::from(high) << 64) | u128::from(low)
 }
 
-/// What the dead bytes of a word of a stack add to the fingerprint; nothing if all are dead.
+/// Returns what the dead bytes of a word of a stack add to the fingerprint; nothing if all are dead.
 #[inline]
 fn liveness(word: u64, dead: u8) -> u128 {
     mix(word + LIVENESS, u64::from(!dead))

@@ -6,7 +6,7 @@ use mmu::bits::PHYSICAL_BITS;
 const BASIC: u32 = 0xb;
 /// The highest extended leaf.
 const EXTENDED: u32 = 0x8000_0008;
-/// What leaves 80000002H to 80000004H spell.
+/// The text that leaves 80000002H to 80000004H spell.
 const BRAND: [u8; 48] = *b"Lamprey, a modelled x86-64 processor\0\0\0\0\0\0\0\0\0\0\0\0";
 
 /// Returns EAX, EBX, ECX and EDX after CPUID on CPU number `cpu`; `None` for leaves without a model: caches and

@@ -1,4 +1,4 @@
-//! What does not exist, or is not enabled, faults; what exists and has no model ends the run.
+//! A feature that does not exist, or is not enabled, faults; one that exists and has no model ends the run.
 
 use super::*;
 

@@ -40,7 +40,7 @@ const FRAGMENTS: &[&[u8]] = &[
     &[0xf4],                         // hlt
 ];
 
-/// Where something may go wrong.
+/// Values with which something may go wrong.
 const VALUES: &[u64] = &[
     0,
     1,
