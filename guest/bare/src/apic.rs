@@ -13,6 +13,7 @@ const MEMORY: u64 = 0xfee0_0000;
 const ID: u32 = 0x02;
 const EOI: u32 = 0x0b;
 const SPURIOUS: u32 = 0x0f;
+const IN_SERVICE: u32 = 0x10;
 const REQUESTED: u32 = 0x20;
 const COMMAND: u32 = 0x30;
 const COMMAND_HIGH: u32 = 0x31;
@@ -148,6 +149,11 @@ pub(crate) fn end() {
 /// Returns whether `vector` is pending on this CPU and not yet in service.
 pub(crate) fn is_requested(vector: u32) -> bool {
     read(REQUESTED + vector / 32) >> (vector % 32) & 1 == 1
+}
+
+/// Returns whether `vector` is in service on this CPU: taken, and not ended yet.
+pub(crate) fn is_in_service(vector: u32) -> bool {
+    read(IN_SERVICE + vector / 32) >> (vector % 32) & 1 == 1
 }
 
 /// Sends to this CPU, and waits until it is pending. Interrupts must be off, or blocked by

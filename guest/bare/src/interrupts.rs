@@ -1,11 +1,13 @@
 //! Maskable interrupts, exceptions and software interrupts on one CPU: the moment of delivery, and
 //! the state that the handler finds (SDM vol. 3 §6.8, §6.12, §6.14, §10.8).
 
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use crate::apic::{self, To};
 use crate::labels::{
     Label, address, after_hlt, after_popf, op_divide, op_int, op_int_trap, op_int3, op_read,
     op_skewed, op_ud, popf_window, ss_sti_cli, sti_cli, sti_hlt_cli, sti_nop_cli, sti_ss_cli,
-    sti_ss_then_cli, sti_twice_cli, user_int_closed,
+    sti_ss_then_cli, sti_ss_twice_cli, sti_twice_cli, user_int_closed,
 };
 use crate::tables::{cpu_of, stack_top};
 use crate::trap::{Frame, Trap};
@@ -18,6 +20,9 @@ const ABOVE: u32 = 0x71;
 /// A vector that waits for its end.
 const BELOW: u32 = 0x51;
 const IF: u64 = 1 << 9;
+
+/// The vectors in service after the end of the upper of two handlers: bit 1 the upper, bit 0 the lower.
+static IN_SERVICE: AtomicU64 = AtomicU64::new(0);
 
 /// Handles vectors 40H to 7FH.
 pub(crate) fn handle(frame: &Frame, rflags: u64) {
@@ -32,6 +37,8 @@ pub(crate) fn handle(frame: &Frame, rflags: u64) {
         apic::send(To::Me, ABOVE);
         while log::taken() < 2 || !apic::is_requested(BELOW) {}
         log::note([0, 0, 0]);
+        let left = [ABOVE, OPEN as u32].map(|vector| u64::from(apic::is_in_service(vector)));
+        IN_SERVICE.store(left[0] << 1 | left[1], Relaxed);
         // After the end BELOW arrives, on the stack that this handler is on.
         cpu::interrupts_off();
     }
@@ -84,6 +91,7 @@ fn windows() {
         ("sti-mov-ss-cli", sti_ss_then_cli as Label),
         ("mov-ss-sti-cli", ss_sti_cli),
         ("sti-sti-cli", sti_twice_cli),
+        ("sti-mov-ss-twice-cli", sti_ss_twice_cli),
     ] {
         window(label, &[0x41]);
         print!("int/{name}:");
@@ -110,6 +118,8 @@ fn priorities() {
     window(sti_nop_cli, &[OPEN as u32]);
     print!("int/in-service:");
     log::print();
+    let left = IN_SERVICE.load(Relaxed);
+    println!("int/eoi: above={} below={}", left >> 1, left & 1);
 }
 
 fn gates() {

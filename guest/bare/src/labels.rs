@@ -16,7 +16,7 @@ operations! {
     user_start user_read user_write user_jump user_privileged user_hlt user_cr3 user_in user_stac
     user_int_closed user_popf user_end
     sti_cli sti_nop_cli sti_hlt_cli after_hlt sti_ss_cli popf_window after_popf
-    sti_ss_then_cli ss_sti_cli sti_twice_cli
+    sti_ss_then_cli ss_sti_cli sti_twice_cli sti_ss_twice_cli
 }
 
 /// A label of `trap.s`.

@@ -221,7 +221,7 @@ user_popf:
 user_end:
 
 # Windows in which an interrupt may come. The labels are the possible return addresses.
-    .globl sti_cli, sti_nop_cli, sti_hlt_cli, after_hlt, sti_ss_cli, sti_ss_then_cli, ss_sti_cli, sti_twice_cli, popf_window, after_popf
+    .globl sti_cli, sti_nop_cli, sti_hlt_cli, after_hlt, sti_ss_cli, sti_ss_then_cli, ss_sti_cli, sti_twice_cli, sti_ss_twice_cli, popf_window, after_popf
 sti_cli:
     sti
     cli
@@ -261,6 +261,13 @@ ss_sti_cli:
 sti_twice_cli:
     sti
     sti
+    cli
+    ret
+sti_ss_twice_cli:
+    movl %ss, %eax
+    sti
+    movl %eax, %ss
+    movl %eax, %ss
     cli
     ret
 popf_window:
