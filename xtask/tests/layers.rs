@@ -13,9 +13,9 @@ use modules::imports;
 /// Every arrow between our own crates, without those of tests.
 const LAYERS: &[(&str, &[&str])] = &[
     ("abi", &[]),
+    ("snapshot", &[]),
     ("outcome", &[]),
     ("report", &["outcome"]),
-    ("snapshot", &[]),
     ("x86", &[]),
     ("mmu", &[]),
     ("interrupts", &["mmu", "x86"]),

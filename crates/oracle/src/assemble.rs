@@ -7,10 +7,10 @@ use iced_x86::{
     MemoryOperand, Register,
 };
 
-use crate::checks;
+use crate::check_code;
 use crate::program::{
-    Code, DATA, DESCRIPTORS, FAILURES, Op, PROPERTIES, Place, Program, RDI, RDX, RSI, Reg, Rmw,
-    Strings, result,
+    Code, DATA, DESCRIPTORS, Op, PROPERTIES, Place, Program, RDI, RDX, RSI, Reg, Rmw, Strings,
+    failure, result,
 };
 
 /// What the machine loads, and where everything is in it.
@@ -84,7 +84,7 @@ pub fn assemble(program: &Program, heap: u64) -> Result<Image, IcedError> {
     let kinds = [(Hypercall::Always, &program.always), (Hypercall::Finally, &program.finally)];
     for (call, all) in kinds {
         for check in all {
-            checks.push((call, place(&mut code, &checks::ops(check))?[0]));
+            checks.push((call, place(&mut code, &check_code::ops(check))?[0]));
         }
     }
     let set_up = set_up(program, heap, first, &checks);
@@ -188,11 +188,6 @@ fn data(program: &Program) -> Vec<u8> {
         }
     }
     data
-}
-
-/// The argument with which [`Hypercall::Fail`] violates the property `p0`, `p1` and so on.
-pub fn failure(property: u64) -> u64 {
-    FAILURES + 128 * property
 }
 
 /// Where a descriptor of INVPCID is.

@@ -2,11 +2,10 @@
 
 use abi::hypercall::Hypercall;
 
-use crate::assemble::failure;
 use crate::naive::{Naive, Stopped, request};
 use crate::outcome::Bad;
 use crate::paging::Called;
-use crate::program::{Op, PROPERTIES, Place, RAX, RCX, RDI, RDX, RSI, Reg, Rmw, result};
+use crate::program::{Op, PROPERTIES, Place, RAX, RCX, RDI, RDX, RSI, Reg, Rmw, failure, result};
 use crate::state::{Buffered, Level, Message, Shadow, State, mask};
 
 /// Bit IF of RFLAGS.

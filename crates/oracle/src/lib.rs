@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assemble;
+mod check_code;
 mod checks;
 mod compare;
 mod enumerate;

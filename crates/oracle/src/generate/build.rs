@@ -2,8 +2,7 @@
 
 use abi::hypercall::Hypercall;
 
-use crate::assemble::failure;
-use crate::program::{KEEPS, Op, Place, R8, RAX, RCX, RDI, RDX, RSI, Reg, Rmw};
+use crate::program::{KEEPS, Op, Place, R8, RAX, RCX, RDI, RDX, RSI, Reg, Rmw, failure};
 use crate::random::Random;
 
 /// The code of a CPU or handler under construction.
