@@ -34,10 +34,10 @@ properties! {
         "an exception, a page fault for instance; a guest has no handlers for exceptions",
     /// No CPU can go on.
     Deadlock = "deadlock":
-        "no CPU can go on, and not all have ended",
+        "no CPU can continue, and not all have ended",
     /// No end can be reached any more.
     Livelock = "livelock":
-        "CPUs go on for ever: no end can be reached any more",
+        "CPUs run forever: no end can be reached any more",
     /// A closure returns with RFLAGS.IF clear.
     EndsWithInterruptsOff = "ends-with-interrupts-off":
         "a closure returns with RFLAGS.IF clear; a handler or a check does not count",
