@@ -275,7 +275,7 @@ pub fn result(cpu: u8, slot: u8) -> u64 {
     RESULTS + 8 * (KEEPS as u64 * u64::from(cpu) + u64::from(slot))
 }
 
-/// The argument with which [`Hypercall::Fail`](abi::hypercall::Hypercall::Fail) violates the property `p0`, `p1` and so on.
+/// Returns the argument with which [`Hypercall::Fail`] violates the property `p0`, `p1` and so on.
 pub fn failure(property: u64) -> u64 {
     FAILURES + 128 * property
 }
