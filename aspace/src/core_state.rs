@@ -20,7 +20,7 @@ pub struct Config {
 }
 
 /// The address-space state of one CPU. The kernel places it in its per-CPU area and finds it again
-/// through [`Hardware::core`].
+/// through [`Hardware::core`](crate::Hardware::core).
 ///
 /// The functions that take no `self` act on the executing CPU's core.
 #[derive(Debug)]

@@ -44,7 +44,7 @@ pub trait Accesses {
 #[derive(Debug)]
 pub(crate) enum Stop {
     Fault(Fault),
-    /// It stands before a second visible operation: [`Exec::pending`].
+    /// It stands before a second visible operation: [`Progress::pending`].
     Yield,
     Unmodelled(String),
     /// So is something that the instruction there has done.
