@@ -48,11 +48,16 @@ fn every_form_says_what_it_said() {
             }
             let ending = if form == Form::Json { "json" } else { "txt" };
             let file = format!("{}.{ending}", form.name());
-            wrong.extend(differs(&case, &file, &text.to_string()));
+            let compare = match form {
+                Form::Json => snapshot::json_difference,
+                Form::Columns | Form::Asm | Form::Mail => snapshot::difference,
+            };
+            wrong.extend(compare(&case.folder.join(file), &text.to_string()));
         }
         tidy(&case, "line.txt", &line, options.width, options.utf8, |line| !line.starts_with(' '));
 
-        wrong.extend(differs(&case, "line.txt", &format!("{line}{key}\n")));
+        let file = case.folder.join("line.txt");
+        wrong.extend(snapshot::difference(&file, &format!("{line}{key}\n")));
     }
     snapshot::assert_none(&wrong, "ui");
 }
@@ -116,10 +121,6 @@ fn tidy(
     }
     let painted = text.painted(|role, _| if role == Role::Plain { "plain" } else { "" }.into());
     assert!(!painted.contains("plain"), "plain text is not painted");
-}
-
-fn differs(case: &Case, form: &str, now: &str) -> Option<String> {
-    snapshot::difference(&case.folder.join(form), now)
 }
 
 fn folder() -> PathBuf {
