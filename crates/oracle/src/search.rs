@@ -7,8 +7,7 @@ use abi::hypercall::Hypercall;
 use abi::layout::IMAGE_BASE;
 use explore::{Options, Stop, Verdict, What, Why};
 use machine::{
-    Accesses, Agent, Bad as MachineBad, Config, Gap, GapKind, Halt, Machine, Segment, Violation,
-    Word,
+    Accesses, Agent, Bad as MachineBad, Config, Gap, GapKind, Machine, Segment, Violation, Word,
 };
 use system::{FinalCheckAccesses, InvariantAccesses, OwnNumbers, Recorder, System, Workload};
 
@@ -188,7 +187,7 @@ impl Workload for Observed {
         &mut self,
         accesses: &mut Recorder<'_, OwnNumbers>,
     ) -> Result<machine::State, Stop<MachineBad, Gap>> {
-        self.machine.start(self.entry, accesses, &mut ()).map_err(stop)
+        self.machine.start(self.entry, accesses, &mut ()).map_err(system::stop)
     }
 
     fn step(
@@ -198,7 +197,7 @@ impl Workload for Observed {
         pick: u16,
         accesses: &mut Recorder<'_, OwnNumbers>,
     ) -> Result<(), Stop<MachineBad, Gap>> {
-        self.machine.step(state, agent, pick, accesses, &mut ()).map_err(stop)
+        self.machine.step(state, agent, pick, accesses, &mut ()).map_err(system::stop)
     }
 
     fn inspect(
@@ -208,25 +207,16 @@ impl Workload for Observed {
     ) -> Result<(), Stop<MachineBad, Gap>> {
         for entry in self.machine.registered().always.clone() {
             let mut reads = InvariantAccesses(accesses);
-            self.machine.observe(state, entry, &mut reads, &mut ()).map_err(stop)?;
+            self.machine.observe(state, entry, &mut reads, &mut ()).map_err(system::stop)?;
         }
         if state.ended() {
             for entry in self.machine.registered().finally.clone() {
                 let mut reads = FinalCheckAccesses(accesses);
-                self.machine.observe(state, entry, &mut reads, &mut ()).map_err(stop)?;
+                self.machine.observe(state, entry, &mut reads, &mut ()).map_err(system::stop)?;
             }
             let value = |va: &u64| self.machine.peek(state, *va, 8).unwrap_or(0);
             self.ends.insert(self.observed.iter().map(value).collect());
         }
         Ok(())
-    }
-}
-
-fn stop(halt: Halt) -> Stop<MachineBad, Gap> {
-    match halt {
-        Halt::Bad(bad) => Stop::Violation(bad),
-        Halt::Gap(gap) => Stop::Unmodelled(gap),
-        Halt::Discarded => Stop::Discarded,
-        Halt::CutOff { .. } => unreachable!("nothing asks to cut anything off"),
     }
 }

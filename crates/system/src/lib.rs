@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use explore::{Agents, Choice, Next, Stop, Touch, What, Words};
-use machine::{Accesses, Agent, Machine, State, Word};
+use machine::{Accesses, Agent, Bad, Gap, Halt, Machine, State, Word};
 
 /// Code on the machine: its beginning, and the judgement of its states.
 pub trait Workload {
@@ -165,6 +165,20 @@ impl<W: Workload> explore::Model for System<'_, W> {
 
     fn state_bytes(&self, state: &State) -> usize {
         state.bytes()
+    }
+}
+
+/// Converts the end of a run of code that sets no [cut-off](machine::Cutoff).
+///
+/// # Panics
+///
+/// If code was cut off.
+pub fn stop(halt: Halt) -> Stop<Bad, Gap> {
+    match halt {
+        Halt::Bad(bad) => Stop::Violation(bad),
+        Halt::Gap(gap) => Stop::Unmodelled(gap),
+        Halt::Discarded => Stop::Discarded,
+        Halt::CutOff { .. } => unreachable!("nothing asks to cut anything off"),
     }
 }
 

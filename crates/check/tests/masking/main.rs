@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use explore::{Options, Stop, Verdict, What};
-use machine::{Agent, Bad, Config, Entry, Fill, Gap, Halt, Machine, MemoryModel, State, Violation};
+use machine::{Agent, Bad, Config, Entry, Fill, Gap, Machine, MemoryModel, State, Violation};
 use proptest::prelude::*;
 use system::{OwnNumbers, Recorder, System, Workload};
 
@@ -24,15 +24,6 @@ struct Program {
     entries: Vec<Entry>,
     /// The data at the ends of runs.
     ends: BTreeSet<Vec<u64>>,
-}
-
-fn stop(halt: Halt) -> Stop<Bad, Gap> {
-    match halt {
-        Halt::Bad(bad) => Stop::Violation(bad),
-        Halt::Gap(gap) => Stop::Unmodelled(gap),
-        Halt::Discarded => Stop::Discarded,
-        Halt::CutOff { .. } => panic!("nothing runs by itself"),
-    }
 }
 
 impl Workload for Program {
@@ -52,7 +43,7 @@ impl Workload for Program {
         &mut self,
         accesses: &mut Recorder<'_, OwnNumbers>,
     ) -> Result<State, Stop<Bad, Gap>> {
-        self.machine.start_threads(&self.entries, accesses, &mut ()).map_err(stop)
+        self.machine.start_threads(&self.entries, accesses, &mut ()).map_err(system::stop)
     }
 
     fn step(
@@ -62,7 +53,7 @@ impl Workload for Program {
         pick: u16,
         accesses: &mut Recorder<'_, OwnNumbers>,
     ) -> Result<(), Stop<Bad, Gap>> {
-        self.machine.step(state, agent, pick, accesses, &mut ()).map_err(stop)
+        self.machine.step(state, agent, pick, accesses, &mut ()).map_err(system::stop)
     }
 
     fn inspect(

@@ -178,16 +178,22 @@ fn stale_path(mut program: Program, random: &mut Random) -> Program {
     if build.random.percent(50) {
         build.drain();
     }
-    build.push(Op::Set(RDI, VAS[1]));
-    let to = build.result();
-    build.push(Op::Set(RSI, 8));
-    build.push(Op::Set(RDX, VALUES));
-    build.push(Op::Call(Hypercall::UserRead));
-    build.push(Op::Lea(to, RAX, 0));
+    user_access(&mut build, Hypercall::UserRead, VAS[1], VALUES);
     let to = build.result();
     build.push(Op::Load(to, 8, Place::Data((VALUES - DATA) as u16)));
     program.cpus = vec![build.end()];
     program
+}
+
+/// Accesses 8 bytes at `va` at CPL 3 and keeps the outcome as a result. `operand` is the value to write, or the
+/// address that receives the value read.
+fn user_access(build: &mut Build<'_>, call: Hypercall, va: u64, operand: u64) {
+    build.push(Op::Set(RDI, va));
+    build.push(Op::Set(RSI, 8));
+    build.push(Op::Set(RDX, operand));
+    build.push(Op::Call(call));
+    let to = build.result();
+    build.push(Op::Lea(to, RAX, 0));
 }
 
 /// A page whose entry the same CPU has just stored.
@@ -231,12 +237,7 @@ fn passing_table(mut program: Program, random: &mut Random) -> Program {
     };
     exchange(&mut build, PD, 2, pa(OTHER_PT) | USER);
     exchange(&mut build, OTHER_PT, 1, 0);
-    build.push(Op::Set(RDI, VAS[1]));
-    build.push(Op::Set(RSI, 8));
-    build.push(Op::Set(RDX, VALUES));
-    build.push(Op::Call(Hypercall::UserRead));
-    let to = build.result();
-    build.push(Op::Lea(to, RAX, 0));
+    user_access(&mut build, Hypercall::UserRead, VAS[1], VALUES);
     exchange(&mut build, PD, 2, pa(PT) | USER);
     let page = build.random.one(&VAS);
     build.push(Op::Set(RSI, page));
@@ -263,12 +264,7 @@ fn two_entries(mut program: Program, random: &mut Random) -> Program {
         access(&mut build, Kind::Pages, 0, true);
     } else {
         // The second of the two.
-        build.push(Op::Set(RDI, VAS[1]));
-        build.push(Op::Set(RSI, 8));
-        build.push(Op::Set(RDX, VALUES));
-        build.push(Op::Call(Hypercall::UserRead));
-        let to = build.result();
-        build.push(Op::Lea(to, RAX, 0));
+        user_access(&mut build, Hypercall::UserRead, VAS[1], VALUES);
     }
     let uses = build.end();
     let mut build = Build::new(random, 1, 1);
@@ -305,12 +301,7 @@ fn spurious_fault(mut program: Program, random: &mut Random) -> Program {
         build.push(Op::ToCr(3, RAX));
     }
     for value in [0x44, 0x55] {
-        build.push(Op::Set(RDI, VAS[0]));
-        build.push(Op::Set(RSI, 8));
-        build.push(Op::Set(RDX, value));
-        build.push(Op::Call(Hypercall::UserWrite));
-        let to = build.result();
-        build.push(Op::Lea(to, RAX, 0));
+        user_access(&mut build, Hypercall::UserWrite, VAS[0], value);
     }
     program.cpus = vec![build.end()];
     program
