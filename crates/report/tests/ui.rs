@@ -70,6 +70,18 @@ fn the_summary_counts_every_case() {
     snapshot::assert_none(wrong.as_slice(), "ui");
 }
 
+/// A saved outcome that is read and saved again is the same file.
+#[test]
+fn seconds_are_read_back_exactly() {
+    let mut outcome = cases().swap_remove(0).outcome;
+    for seconds in [0.9410000000000001, 1.2309999999999999, 1.1600000000000001] {
+        outcome.stats.seconds = seconds;
+        let text = serde_json::to_string(&outcome).expect("an outcome is JSON");
+        let read: Outcome = serde_json::from_str(&text).expect("what is written can be read");
+        assert_eq!(read.stats.seconds.to_bits(), seconds.to_bits());
+    }
+}
+
 #[test]
 fn no_width_overflows() {
     for mut case in cases().into_iter().filter(|case| case.outcome.finding.is_some()) {
